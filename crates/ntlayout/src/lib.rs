@@ -1,0 +1,36 @@
+//! Size and field offsets of the NT structures that a WDM driver shares with the kernel, for x64.
+//!
+//! One module per structure, named after it; one constant per field, in bytes from the start of the structure, named after the
+//! field. The values are those of the WDK 10.0.22621 headers. `wdm` asserts them against the bindings it is compiled with;
+//! `ntsim` reads and writes guest memory by them, so both sides agree or the build fails.
+
+#![no_std]
+
+pub mod cm_full_resource_descriptor;
+pub mod cm_partial_resource_descriptor;
+pub mod cm_partial_resource_list;
+pub mod cm_resource_list;
+pub mod device_capabilities;
+pub mod device_object;
+pub mod device_relations;
+pub mod dispatcher_header;
+pub mod driver_extension;
+pub mod driver_object;
+pub mod file_object;
+pub mod guid;
+pub mod io_connect_interrupt_parameters;
+pub mod io_csq;
+pub mod io_csq_irp_context;
+pub mod io_remove_lock;
+pub mod io_remove_lock_common_block;
+pub mod io_stack_location;
+pub mod io_status_block;
+pub mod irp;
+pub mod kdevice_queue;
+pub mod kdevice_queue_entry;
+pub mod kdpc;
+pub mod kevent;
+pub mod ktimer;
+pub mod list_entry;
+pub mod mdl;
+pub mod unicode_string;

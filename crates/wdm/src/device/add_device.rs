@@ -1,0 +1,154 @@
+//! `AddDevice`: a device object for a device that the bus driver has found.
+
+use core::any::TypeId;
+use core::mem::{align_of, size_of};
+use core::ptr::NonNull;
+
+use pinned_init::PinInit;
+use wdk_sys::{
+    DEVICE_OBJECT, DO_DEVICE_INITIALIZING, DO_POWER_PAGABLE, DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN,
+    FILE_DEVICE_UNKNOWN, NTSTATUS, PDEVICE_OBJECT, ULONG,
+    ntddk::{IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice},
+};
+
+use super::{DeviceExtension, DeviceInit, Extension, Header};
+use crate::{
+    device_interface::DeviceInterface,
+    irql::{Irql, Passive},
+    status::{Result, Status},
+};
+
+/// The driver's `AddDevice` routine.
+///
+/// # Safety
+/// To be called by the PnP manager only.
+pub(crate) unsafe extern "C" fn add_device<T: DeviceExtension>(
+    driver: *mut DRIVER_OBJECT,
+    pdo: PDEVICE_OBJECT,
+) -> NTSTATUS {
+    // SAFETY: the PnP manager calls AddDevice at PASSIVE_LEVEL.
+    let mut irql = unsafe { Irql::<Passive>::assume() };
+    let Some(pdo) = NonNull::new(pdo) else {
+        return Status::INVALID_PARAMETER.as_raw();
+    };
+    // SAFETY: both come from the PnP manager.
+    match unsafe { create::<T>(driver, pdo, &mut irql) } {
+        Ok(()) => Status::SUCCESS.as_raw(),
+        Err(status) => status.as_raw(),
+    }
+}
+
+/// # Safety
+/// `driver` must be this driver's object and `pdo` a physical device object that it is to drive.
+unsafe fn create<T: DeviceExtension>(
+    driver: *mut DRIVER_OBJECT,
+    pdo: NonNull<DEVICE_OBJECT>,
+    irql: &mut Irql<Passive>,
+) -> Result<()> {
+    // The I/O manager aligns an extension as pool is aligned.
+    const {
+        assert!(
+            align_of::<Extension<T>>() <= 16,
+            "a device extension is 16-byte aligned"
+        );
+        assert!(size_of::<Extension<T>>() < 0x8000, "DEVICE_OBJECT::Size has 16 bits");
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
+    let size = size_of::<Extension<T>>() as ULONG;
+
+    let mut device: PDEVICE_OBJECT = core::ptr::null_mut();
+    // SAFETY: the driver object is ours, a PnP device needs no name, and the result is a local variable.
+    let status = unsafe {
+        IoCreateDevice(
+            driver,
+            size,
+            core::ptr::null_mut(),
+            FILE_DEVICE_UNKNOWN,
+            FILE_DEVICE_SECURE_OPEN,
+            0,
+            &raw mut device,
+        )
+    };
+    Status::from_raw(status).into_result()?;
+    let device = NonNull::new(device).ok_or(Status::INSUFFICIENT_RESOURCES)?;
+
+    // SAFETY: the device object was created above with an extension of this size, zeroed and not yet used.
+    let result = unsafe { initialize::<T>(device, pdo, irql) };
+    if result.is_err() {
+        // SAFETY: nothing is attached and no other reference was made: DO_DEVICE_INITIALIZING is set still.
+        unsafe { IoDeleteDevice(device.as_ptr()) };
+    }
+    result
+}
+
+/// # Safety
+/// `device` must be a new device object with the extension's size.
+unsafe fn initialize<T: DeviceExtension>(
+    device: NonNull<DEVICE_OBJECT>,
+    pdo: NonNull<DEVICE_OBJECT>,
+    irql: &mut Irql<Passive>,
+) -> Result<()> {
+    // SAFETY: the device object is valid.
+    let memory = unsafe { (*device.as_ptr()).DeviceExtension };
+    let extension = NonNull::new(memory.cast::<Extension<T>>()).ok_or(Status::INSUFFICIENT_RESOURCES)?;
+    // SAFETY: the extension begins with a header, which nobody uses yet.
+    unsafe { extension.cast().write(Header::new(TypeId::of::<T>(), device)) };
+    // SAFETY: just written.
+    let header = unsafe { Extension::header(extension) };
+    // SAFETY: the header lies in the extension and the lock is used for the first time.
+    unsafe { header.remove_lock.initialize(irql) };
+
+    // SAFETY: no reference is made.
+    let slot = unsafe { Extension::data_slot(extension) };
+    let init = DeviceInit::new(extension);
+    let initializer = T::init(&init);
+    // SAFETY: the slot is valid, unused, and stays where it is until teardown drops the value in it.
+    unsafe { initializer.__pinned_init(slot) }?;
+
+    let attached = attach::<T>(header, device, pdo, irql);
+    let lower = attached.inspect_err(|_| {
+        // SAFETY: the value in the slot is initialised, nobody else has seen it, and it is not used afterwards.
+        unsafe { core::ptr::drop_in_place(slot) };
+    })?;
+    header.attach(lower);
+    header.set_open(true);
+
+    // SAFETY: the lower device object is in our stack.
+    let lower_flags = unsafe { (*lower.as_ptr()).Flags };
+    // SAFETY: the device object is ours, and still marked as initialising.
+    let flags = unsafe { &mut (*device.as_ptr()).Flags };
+    // Power requests come at PASSIVE_LEVEL only where every driver of the stack says so.
+    *flags |= lower_flags & DO_POWER_PAGABLE;
+    *flags &= !DO_DEVICE_INITIALIZING;
+    Ok(())
+}
+
+/// Registers the device interface and puts the device on top of its stack; the device object below.
+fn attach<T: DeviceExtension>(
+    header: &Header,
+    device: NonNull<DEVICE_OBJECT>,
+    pdo: NonNull<DEVICE_OBJECT>,
+    irql: &mut Irql<Passive>,
+) -> Result<NonNull<DEVICE_OBJECT>> {
+    // SAFETY: AddDevice has the extension for itself.
+    let interface = unsafe { &mut *header.interface.get() };
+    if let Some(class) = T::INTERFACE {
+        *interface = DeviceInterface::register(pdo, &class, irql)?;
+    }
+    // SAFETY: both device objects are valid, and belong to this driver and to the PnP manager's stack.
+    let lower = unsafe { IoAttachDeviceToDeviceStack(device.as_ptr(), pdo.as_ptr()) };
+    NonNull::new(lower)
+        .ok_or(Status::NO_SUCH_DEVICE)
+        .inspect_err(|_| interface.free(irql))
+}
+
+/// Takes the device out of its stack and deletes it.
+///
+/// # Safety
+/// The extension must have been torn down; nothing of it may be used afterwards.
+pub(super) unsafe fn delete(device: NonNull<DEVICE_OBJECT>, lower: PDEVICE_OBJECT, _irql: &mut Irql<Passive>) {
+    // SAFETY: we attached to it, and `IRP_MN_REMOVE_DEVICE` has been passed down.
+    unsafe { IoDetachDevice(lower) };
+    // SAFETY: the caller gives the device up.
+    unsafe { IoDeleteDevice(device.as_ptr()) };
+}

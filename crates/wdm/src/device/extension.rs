@@ -1,0 +1,180 @@
+//! The memory of a device extension: the safe layer's header, then the driver's value.
+
+use core::any::TypeId;
+use core::cell::{Cell, UnsafeCell};
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use wdk_sys::{DEVICE_OBJECT, PDEVICE_OBJECT};
+
+use super::{Object, ObjectNode, remove_lock::RemoveLock};
+use crate::device_interface::DeviceInterface;
+
+/// The documented states of a PnP device, as its function driver sees them.
+///
+/// See [State Transitions for PnP Devices](https://learn.microsoft.com/windows-hardware/drivers/kernel/state-transitions-for-pnp-devices).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum PnpState {
+    NotStarted,
+    Started,
+    StopPending,
+    Stopped,
+    RemovePending,
+    SurpriseRemoved,
+    Removed,
+}
+
+impl PnpState {
+    const ALL: [Self; 7] = [
+        Self::NotStarted,
+        Self::Started,
+        Self::StopPending,
+        Self::Stopped,
+        Self::RemovePending,
+        Self::SurpriseRemoved,
+        Self::Removed,
+    ];
+}
+
+/// What every extension begins with, whatever the driver keeps behind it.
+#[repr(C)]
+pub(crate) struct Header {
+    type_id: TypeId,
+    device: NonNull<DEVICE_OBJECT>,
+    /// The device object below, in the device stack; null until `AddDevice` has attached.
+    lower: Cell<PDEVICE_OBJECT>,
+    state: AtomicU8,
+    /// What a cancelled query goes back to.
+    state_before_query: Cell<PnpState>,
+    /// Cleared by teardown: from then on DPCs are not queued any more.
+    open: AtomicBool,
+    pub(crate) remove_lock: RemoveLock,
+    pub(crate) interface: UnsafeCell<DeviceInterface>,
+    /// The kernel objects inside the extension, most recently initialised first.
+    pub(super) objects: Cell<*const ObjectNode>,
+}
+
+impl Header {
+    pub(super) fn new(type_id: TypeId, device: NonNull<DEVICE_OBJECT>) -> Self {
+        Self {
+            type_id,
+            device,
+            lower: Cell::new(core::ptr::null_mut()),
+            state: AtomicU8::new(PnpState::NotStarted as u8),
+            state_before_query: Cell::new(PnpState::NotStarted),
+            open: AtomicBool::new(false),
+            remove_lock: RemoveLock::new(),
+            interface: UnsafeCell::new(DeviceInterface::none()),
+            objects: Cell::new(core::ptr::null()),
+        }
+    }
+
+    pub(crate) const fn device(&self) -> NonNull<DEVICE_OBJECT> {
+        self.device
+    }
+
+    pub(crate) const fn lower(&self) -> PDEVICE_OBJECT {
+        self.lower.get()
+    }
+
+    /// Called once, by `AddDevice`, before any other callback can run.
+    pub(super) fn attach(&self, lower: NonNull<DEVICE_OBJECT>) {
+        self.lower.set(lower.as_ptr());
+    }
+
+    pub(crate) fn state(&self) -> PnpState {
+        let state = usize::from(self.state.load(Ordering::Acquire));
+        PnpState::ALL.get(state).copied().unwrap_or(PnpState::Removed)
+    }
+
+    pub(crate) fn set_state(&self, state: PnpState) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    /// Enters a pending state and remembers what to go back to. Called by PnP dispatch only, which the PnP manager serialises.
+    pub(crate) fn enter_query(&self, pending: PnpState) {
+        self.state_before_query.set(self.state());
+        self.set_state(pending);
+    }
+
+    /// Goes back from `pending` to the state before it. A cancel may come without its query: then nothing changes.
+    pub(crate) fn leave_query(&self, pending: PnpState) {
+        if self.state() == pending {
+            self.set_state(self.state_before_query.get());
+        }
+    }
+
+    /// The kernel objects inside the extension.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = Object> + '_ {
+        // SAFETY: the nodes lie in the extension, as this header does, and are added by its initialiser only, which has returned
+        // before any routine can run that looks for them.
+        unsafe { ObjectNode::list(self.objects.get()) }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_open(&self, open: bool) {
+        self.open.store(open, Ordering::Release);
+    }
+}
+
+// SAFETY: the cells are written by AddDevice, PnP dispatch and teardown only, which the PnP manager never runs at the same time for
+// one device; what other callbacks read of them (`lower`) was written before those callbacks could run. The interface is touched by
+// the same routines only. The rest is atomic or a kernel object with its own synchronisation.
+unsafe impl Sync for Header {}
+
+/// A device extension.
+#[repr(C)]
+pub(crate) struct Extension<T> {
+    pub(crate) header: Header,
+    data: MaybeUninit<T>,
+}
+
+impl<T: 'static> Extension<T> {
+    /// Where the driver's value lies.
+    ///
+    /// # Safety
+    /// `this` must point to the memory of an extension.
+    pub(super) unsafe fn data_slot(this: NonNull<Self>) -> *mut T {
+        // SAFETY: the caller vouches for the memory; no reference is made.
+        unsafe { &raw mut (*this.as_ptr()).data }.cast()
+    }
+
+    /// The safe layer's part.
+    ///
+    /// # Safety
+    /// The extension must exist for `'a`.
+    pub(crate) const unsafe fn header<'a>(this: NonNull<Self>) -> &'a Header {
+        // SAFETY: AddDevice writes the header first of all, and shares it only. It lies at the start.
+        unsafe { this.cast::<Header>().as_ref() }
+    }
+
+    /// The driver's value.
+    ///
+    /// # Safety
+    /// It must be initialised, and stay so for `'a`.
+    pub(crate) unsafe fn data<'a>(this: NonNull<Self>) -> &'a T {
+        // SAFETY: promised by the caller.
+        let extension = unsafe { this.as_ref() };
+        // SAFETY: promised by the caller.
+        unsafe { extension.data.assume_init_ref() }
+    }
+
+    /// The extension of `device`, if it is one of this type and of this driver.
+    ///
+    /// # Safety
+    /// `device` must be a device object that `AddDevice` of the safe layer created, or one without an extension; it must stay in
+    /// existence while the pointer is used.
+    pub(crate) unsafe fn of(device: PDEVICE_OBJECT) -> Option<NonNull<Self>> {
+        // SAFETY: promised by the caller.
+        let extension = unsafe { (*device).DeviceExtension };
+        let header = NonNull::new(extension.cast::<Header>())?;
+        // SAFETY: a device object of this driver has a header at the start of its extension.
+        let type_id = unsafe { header.as_ref() }.type_id;
+        (type_id == TypeId::of::<T>()).then(|| header.cast())
+    }
+}

@@ -1,0 +1,20 @@
+//! File objects: what a request was made through.
+
+use wdk_sys::PFILE_OBJECT;
+
+/// Which open of the device a request belongs to: the identity of its `FILE_OBJECT`, nothing more.
+///
+/// Two requests with equal values were made through the same file object, as long as either is not completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileObject(usize);
+
+impl FileObject {
+    pub(crate) fn new(raw: PFILE_OBJECT) -> Self {
+        Self(raw.addr())
+    }
+
+    /// As the peek context of `IoCsqRemoveNextIrp`, which compares it and never follows it.
+    pub(crate) fn as_context(self) -> *mut core::ffi::c_void {
+        core::ptr::without_provenance_mut(self.0)
+    }
+}

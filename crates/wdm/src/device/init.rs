@@ -1,0 +1,63 @@
+//! Initialising a device extension in place.
+
+use core::marker::PhantomData;
+use core::mem::size_of;
+use core::ptr::NonNull;
+
+use super::{Extension, Header, Object, ObjectNode};
+use crate::status::{Result, Status};
+
+/// The device whose extension is being initialised: what the constructors of kernel objects ask for.
+///
+/// The system keeps the address of such an object, so it must lie in the device extension, which stays in place and is given
+/// back only when the system has let go of every object in it. Each constructor checks that and fails with
+/// `STATUS_INVALID_PARAMETER` anywhere else.
+pub struct DeviceInit<'a, T> {
+    extension: NonNull<Extension<T>>,
+    lifetime: PhantomData<&'a ()>,
+}
+
+impl<T: 'static> DeviceInit<'_, T> {
+    pub(super) const fn new(extension: NonNull<Extension<T>>) -> Self {
+        Self {
+            extension,
+            lifetime: PhantomData,
+        }
+    }
+
+    pub(crate) const fn extension(&self) -> NonNull<Extension<T>> {
+        self.extension
+    }
+
+    pub(crate) const fn header(&self) -> NonNull<Header> {
+        self.extension.cast()
+    }
+
+    /// Fails unless a `U` at `slot` lies within the extension.
+    pub(crate) fn check_inside<U>(&self, slot: *const U) -> Result<()> {
+        let start = self.extension.as_ptr().addr();
+        let inside = slot
+            .addr()
+            .checked_sub(start)
+            .and_then(|offset| offset.checked_add(size_of::<U>()))
+            .is_some_and(|end| end <= size_of::<Extension<T>>());
+        if inside { Ok(()) } else { Err(Status::INVALID_PARAMETER) }
+    }
+
+    /// Makes `object` known to teardown.
+    ///
+    /// # Safety
+    /// `node` must lie inside that very object, and the object in this extension, for good.
+    pub(crate) unsafe fn register(&self, node: &ObjectNode, object: Object) {
+        // SAFETY: the header is initialised before the initialiser of the driver's value runs.
+        let header = unsafe { self.header().as_ref() };
+        node.link(object, header.objects.get());
+        header.objects.set(node);
+    }
+}
+
+impl<T> core::fmt::Debug for DeviceInit<'_, T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("DeviceInit").finish_non_exhaustive()
+    }
+}

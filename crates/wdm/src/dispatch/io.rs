@@ -1,0 +1,101 @@
+//! Create, cleanup, close and device control.
+
+use core::ptr::NonNull;
+
+use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT, PVOID};
+
+use super::{enter, reject};
+use crate::{
+    device::{DeviceExtension, Extension, PnpState},
+    irp::{Disposed, Irp},
+    irql::{Irql, UpToDispatch},
+    status::{Result, Status},
+};
+
+macro_rules! dispatch_routines {
+    ($($(#[$doc:meta])* $routine:ident: $admit:path;)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Safety
+            /// To be called by the I/O manager only.
+            pub(crate) unsafe extern "C" fn $routine<T: DeviceExtension>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
+                // SAFETY: the arguments are those of a dispatch routine.
+                let (extension, irp) = match unsafe { enter::<T>(device, irp) } {
+                    Ok(entered) => entered,
+                    Err(status) => return status,
+                };
+                // SAFETY: as above.
+                unsafe { dispatch(extension, irp, $admit, T::$routine) }
+            }
+        )*
+    };
+}
+
+dispatch_routines! {
+    /// `IRP_MJ_CREATE`.
+    create: while_present;
+    /// `IRP_MJ_CLEANUP`. A handle can be closed in every state.
+    cleanup: always;
+    /// `IRP_MJ_CLOSE`. A handle can be closed in every state.
+    close: always;
+    /// `IRP_MJ_DEVICE_CONTROL`.
+    device_control: while_present;
+}
+
+/// A request for the device itself needs a device that was started and is there. While it is stopped for a while the driver holds it.
+fn while_present(state: PnpState) -> Result<()> {
+    match state {
+        PnpState::NotStarted => Err(Status::DEVICE_NOT_READY),
+        PnpState::SurpriseRemoved => Err(Status::DEVICE_REMOVED),
+        PnpState::Removed => Err(Status::DELETE_PENDING),
+        PnpState::Started | PnpState::StopPending | PnpState::Stopped | PnpState::RemovePending => Ok(()),
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the counterpart of `while_present`")]
+const fn always(_state: PnpState) -> Result<()> {
+    Ok(())
+}
+
+/// Calls `routine` with the IRP, if the device's state admits it, under the remove lock.
+///
+/// # Safety
+/// The extension must be that of the device object the IRP was sent to, and the IRP at this driver and owned.
+unsafe fn dispatch<T, F>(
+    extension: NonNull<Extension<T>>,
+    irp: NonNull<IRP>,
+    admit: fn(PnpState) -> Result<()>,
+    routine: F,
+) -> NTSTATUS
+where
+    T: DeviceExtension,
+    F: for<'i> FnOnce(&T, Irp<'i>, &mut Irql<UpToDispatch>) -> Disposed<'i>,
+{
+    // SAFETY: the I/O manager calls dispatch routines at DISPATCH_LEVEL or below; where exactly is up to the sender of the IRP.
+    let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
+    // SAFETY: the device object exists for the time of the call, since the IRP was sent to it.
+    let header = unsafe { Extension::header(extension) };
+    let remove_lock = &header.remove_lock;
+    let (routine_tag, irp_tag): (PVOID, PVOID) = (extension.as_ptr().cast(), irp.as_ptr().cast());
+
+    if let Err(status) = remove_lock.acquire(routine_tag, &mut irql) {
+        // SAFETY: the IRP is owned.
+        return unsafe { reject(irp, status) };
+    }
+    let admitted = admit(header.state()).and_then(|()| remove_lock.acquire(irp_tag, &mut irql));
+    let status = match admitted {
+        Ok(()) => {
+            // SAFETY: AddDevice has initialised the value, and the remove lock keeps it.
+            let device = unsafe { Extension::data(extension) };
+            // SAFETY: the IRP is owned and has the remove lock; the brand is that of this call.
+            let irp = unsafe { Irp::new(irp, extension.cast()) };
+            routine(device, irp, &mut irql).as_raw()
+        }
+        // SAFETY: the IRP is owned.
+        Err(status) => unsafe { reject(irp, status) },
+    };
+    // SAFETY: acquired above.
+    unsafe { remove_lock.release(routine_tag) };
+    status
+}

@@ -1,0 +1,50 @@
+//! The driver's dispatch routines: the trampolines between the I/O manager and [`DeviceExtension`](crate::DeviceExtension).
+
+mod io;
+mod pnp;
+mod remove;
+mod system;
+
+use core::ptr::NonNull;
+
+pub(crate) use io::{cleanup, close, create, device_control};
+pub(crate) use pnp::pnp;
+pub(crate) use system::pass_through;
+use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT, ntddk::IofCompleteRequest};
+
+use crate::{
+    device::{DeviceExtension, Extension},
+    irp::set_status,
+    status::Status,
+};
+
+/// The extension and the IRP of a dispatch call; or the status that the IRP was completed with, since the device object is not one of
+/// this type.
+///
+/// # Safety
+/// To be called with the arguments of a dispatch routine.
+unsafe fn enter<T: DeviceExtension>(
+    device: PDEVICE_OBJECT,
+    irp: *mut IRP,
+) -> Result<(NonNull<Extension<T>>, NonNull<IRP>), NTSTATUS> {
+    // SAFETY: the I/O manager calls with a device object of this driver, which exists for the time of the call.
+    let extension = unsafe { Extension::of(device) };
+    let irp = NonNull::new(irp).ok_or(Status::INVALID_PARAMETER.as_raw())?;
+    match extension {
+        Some(extension) => Ok((extension, irp)),
+        // SAFETY: the IRP is at this driver.
+        None => Err(unsafe { reject(irp, Status::INVALID_DEVICE_REQUEST) }),
+    }
+}
+
+/// Completes an IRP for which no remove lock is held.
+///
+/// # Safety
+/// The IRP must be at this driver and owned; the caller gives it up.
+unsafe fn reject(irp: NonNull<IRP>, status: Status) -> NTSTATUS {
+    // SAFETY: the IRP is owned.
+    unsafe { set_status(irp, status, 0) };
+    // SAFETY: the IRP is owned and given up. No boost.
+    unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
+    status.as_raw()
+}

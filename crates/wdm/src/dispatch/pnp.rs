@@ -1,0 +1,160 @@
+//! `IRP_MJ_PNP`: the documented state machine of a function driver.
+//!
+//! See [Plug and Play Minor IRPs](https://learn.microsoft.com/windows-hardware/drivers/kernel/plug-and-play-minor-irps) and the pages on
+//! starting, stopping and removing devices.
+
+use core::ptr::NonNull;
+
+use wdk_sys::{
+    IRP, IRP_MN_CANCEL_REMOVE_DEVICE, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_QUERY_STOP_DEVICE,
+    IRP_MN_REMOVE_DEVICE, IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE, IRP_MN_SURPRISE_REMOVAL, NTSTATUS, PDEVICE_OBJECT,
+};
+
+use super::{enter, reject, remove::remove};
+use crate::{
+    device::{DeviceExtension, Extension, Header, PnpState, StopReason},
+    irp::{complete, current_stack_location, forward_and_wait, pass_down, set_status},
+    irql::{Irql, Passive},
+    resources::Resources,
+    status::Status,
+};
+
+/// `IRP_MJ_PNP`.
+///
+/// # Safety
+/// To be called by the I/O manager only.
+pub(crate) unsafe extern "C" fn pnp<T: DeviceExtension>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
+    // SAFETY: the arguments are those of a dispatch routine.
+    let (extension, irp) = match unsafe { enter::<T>(device, irp) } {
+        Ok(entered) => entered,
+        Err(status) => return status,
+    };
+    // SAFETY: PnP requests are sent at PASSIVE_LEVEL, in the context of a system thread.
+    let mut irql = unsafe { Irql::<Passive>::assume() };
+    // SAFETY: the device object exists for the time of the call.
+    let header = unsafe { Extension::header(extension) };
+    let tag = irp.as_ptr().cast();
+    if let Err(status) = header.remove_lock.acquire(tag, &mut irql) {
+        // SAFETY: the IRP is owned.
+        return unsafe { reject(irp, status) };
+    }
+    // SAFETY: the IRP is at this driver.
+    let minor = unsafe { current_stack_location(irp) }.MinorFunction;
+    if u32::from(minor) == IRP_MN_REMOVE_DEVICE {
+        // SAFETY: the IRP is the remove request, owned, with the remove lock acquired.
+        return unsafe { remove(extension, irp, &mut irql) }.as_raw();
+    }
+    // SAFETY: AddDevice has initialised the value, and the remove lock keeps it.
+    let device = unsafe { Extension::data(extension) };
+    let mut request = PnpRequest {
+        device,
+        header,
+        irp,
+        irql: &mut irql,
+    };
+    match u32::from(minor) {
+        IRP_MN_START_DEVICE => request.start(),
+        IRP_MN_QUERY_STOP_DEVICE => request.query(PnpState::StopPending),
+        IRP_MN_CANCEL_STOP_DEVICE => request.cancel_query(PnpState::StopPending),
+        IRP_MN_STOP_DEVICE => request.stop(),
+        IRP_MN_QUERY_REMOVE_DEVICE => request.query(PnpState::RemovePending),
+        IRP_MN_CANCEL_REMOVE_DEVICE => request.cancel_query(PnpState::RemovePending),
+        IRP_MN_SURPRISE_REMOVAL => request.surprise_removal(),
+        _ => request.pass_down(),
+    }
+    .as_raw()
+}
+
+/// A PnP request that is being handled, with the remove lock acquired for its IRP.
+struct PnpRequest<'a, T> {
+    device: &'a T,
+    header: &'a Header,
+    irp: NonNull<IRP>,
+    irql: &'a mut Irql<Passive>,
+}
+
+impl<T: DeviceExtension> PnpRequest<'_, T> {
+    /// The lower drivers start first; then this one, with the resources in its stack location.
+    fn start(&mut self) -> Status {
+        let mut status = self.forward_and_wait();
+        if status.is_success() {
+            // SAFETY: the IRP is at this driver again.
+            let stack = unsafe { current_stack_location(self.irp) };
+            // SAFETY: the minor function says which member of the union is in use.
+            let list = unsafe { stack.Parameters.StartDevice.AllocatedResourcesTranslated };
+            // SAFETY: the list is the PnP manager's, valid until the request is completed.
+            let resources = unsafe { Resources::new(list) };
+            status = match self.device.start(&resources, self.irql) {
+                Ok(()) => {
+                    self.header.set_state(PnpState::Started);
+                    self.enable_interface(true)
+                }
+                Err(status) => status,
+            };
+        }
+        self.complete(status)
+    }
+
+    fn query(&mut self, pending: PnpState) -> Status {
+        self.header.enter_query(pending);
+        self.set_success();
+        self.pass_down()
+    }
+
+    /// The lower drivers go back first.
+    fn cancel_query(&mut self, pending: PnpState) -> Status {
+        let status = self.forward_and_wait();
+        self.header.leave_query(pending);
+        self.complete(status)
+    }
+
+    fn stop(&mut self) -> Status {
+        self.device.stop(StopReason::Rebalance, self.irql);
+        self.header.set_state(PnpState::Stopped);
+        self.set_success();
+        self.pass_down()
+    }
+
+    fn surprise_removal(&mut self) -> Status {
+        self.header.set_state(PnpState::SurpriseRemoved);
+        // That the interface cannot be disabled changes nothing about the device being gone.
+        let _ = self.enable_interface(false);
+        self.device.surprise_removal(self.irql);
+        self.set_success();
+        self.pass_down()
+    }
+
+    fn enable_interface(&mut self, enable: bool) -> Status {
+        // SAFETY: PnP dispatch has the interface for itself.
+        let interface = unsafe { &mut *self.header.interface.get() };
+        match interface.set_state(enable, self.irql) {
+            Ok(()) => Status::SUCCESS,
+            Err(status) => status,
+        }
+    }
+
+    /// A request that this driver handles goes down with `STATUS_SUCCESS`.
+    fn set_success(&mut self) {
+        // SAFETY: the IRP is owned.
+        unsafe { set_status(self.irp, Status::SUCCESS, 0) };
+    }
+
+    fn forward_and_wait(&mut self) -> Status {
+        // SAFETY: the IRP is owned, and the remove lock keeps the lower device in our stack.
+        unsafe { forward_and_wait(self.irp, self.header.lower(), self.irql) }
+    }
+
+    fn pass_down(&mut self) -> Status {
+        // SAFETY: as above; this is the last use of the IRP.
+        let status = unsafe { pass_down(self.irp, self.header.lower()) };
+        // SAFETY: acquired by `pnp` with the IRP, whose address serves as a tag only.
+        unsafe { self.header.remove_lock.release(self.irp.as_ptr().cast()) };
+        status
+    }
+
+    fn complete(&mut self, status: Status) -> Status {
+        // SAFETY: the IRP is owned, with the remove lock acquired; this is its last use. `Information` stays 0.
+        unsafe { complete(self.irp, NonNull::from(self.header), status, 0) };
+        status
+    }
+}

@@ -1,0 +1,134 @@
+//! I/O request packets (IRPs).
+//!
+//! An [`Irp`] is owned, and every callback that is given one has to say what became of it: the callback's return type is
+//! [`Disposed`], with the same brand `'i` as the IRP, and only completing, queueing or passing down *that* IRP makes one. An IRP
+//! completed twice, completed and then queued, or forgotten does not compile.
+
+mod buffer;
+mod disposed;
+mod lower;
+mod raw;
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
+use core::ptr::NonNull;
+
+use disposed::Brand;
+pub use disposed::Disposed;
+pub(crate) use lower::{forward_and_wait, pass_down};
+pub(crate) use raw::{complete, current_stack_location, set_status};
+use wdk_sys::{IRP, IRP_MJ_DEVICE_CONTROL};
+
+use crate::{
+    device::{FileObject, Header},
+    irql::{Irql, NoLockHeld},
+    status::Status,
+};
+
+/// An IRP that this code is responsible for.
+///
+/// It carries a reference to its device's remove lock, so that the device stays until the IRP is completed.
+///
+/// See [I/O Request Packets](https://learn.microsoft.com/windows-hardware/drivers/kernel/i-o-request-packets).
+pub struct Irp<'i> {
+    raw: NonNull<IRP>,
+    header: NonNull<Header>,
+    /// How many bytes of output have been written.
+    information: usize,
+    brand: Brand<'i>,
+}
+
+/// The parameters of `IRP_MJ_DEVICE_CONTROL`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceControl {
+    /// The I/O control code.
+    pub code: u32,
+    /// Length of the input, in bytes.
+    pub input_length: u32,
+    /// Length of the output buffer, in bytes.
+    pub output_length: u32,
+}
+
+impl<'i> Irp<'i> {
+    /// Takes responsibility for `raw`.
+    ///
+    /// # Safety
+    /// The IRP must be at this driver, owned by the caller, with the remove lock of `header` acquired for it; `header` must be that of
+    /// the device which the current stack location is for. The brand must be one that no other IRP has.
+    pub(crate) const unsafe fn new(raw: NonNull<IRP>, header: NonNull<Header>) -> Self {
+        Self {
+            raw,
+            header,
+            information: 0,
+            brand: PhantomData,
+        }
+    }
+
+    pub(crate) const fn header(&self) -> NonNull<Header> {
+        self.header
+    }
+
+    /// Hands the responsibility to the caller, who has to see that the IRP is completed and its remove lock released.
+    pub(crate) fn into_raw(self) -> NonNull<IRP> {
+        ManuallyDrop::new(self).raw
+    }
+
+    /// The parameters of a device control request; `None` for another request.
+    #[must_use]
+    pub fn device_control(&self) -> Option<DeviceControl> {
+        // SAFETY: the IRP is owned, so it has a current stack location, which nobody else uses.
+        let stack = unsafe { current_stack_location(self.raw) };
+        if u32::from(stack.MajorFunction) != IRP_MJ_DEVICE_CONTROL {
+            return None;
+        }
+        // SAFETY: the major function says which member of the union is in use.
+        let parameters = unsafe { stack.Parameters.DeviceIoControl };
+        Some(DeviceControl {
+            code: parameters.IoControlCode,
+            input_length: parameters.InputBufferLength,
+            output_length: parameters.OutputBufferLength,
+        })
+    }
+
+    /// The file object that the request was made through.
+    #[must_use]
+    pub fn file_object(&self) -> FileObject {
+        // SAFETY: as in `device_control`.
+        let stack = unsafe { current_stack_location(self.raw) };
+        FileObject::new(stack.FileObject)
+    }
+
+    /// Completes the request. The output written so far is returned if `status` is a success or a warning, as the I/O manager
+    /// copies it then.
+    ///
+    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoCompleteRequest` without a priority boost, then
+    /// `IoReleaseRemoveLock`. `STATUS_PENDING` is no final status: it becomes `STATUS_DRIVER_INTERNAL_ERROR`.
+    pub fn complete<L: NoLockHeld>(self, status: Status, _irql: &mut Irql<L>) -> Disposed<'i> {
+        let status = if status == Status::PENDING {
+            Status::DRIVER_INTERNAL_ERROR
+        } else {
+            status
+        };
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the IRP is owned and given up here; the token proves the IRQL and that no lock is held.
+        unsafe { complete(this.raw, this.header, status, this.information) };
+        Disposed::new(status)
+    }
+}
+
+impl Drop for Irp<'_> {
+    /// The last resort for code that can neither return nor do anything with the IRP: it is completed with
+    /// `STATUS_DRIVER_INTERNAL_ERROR`. An `Irp` exists at `DISPATCH_LEVEL` or below only, since it is not `Send` and so gets neither
+    /// into an ISR nor into a locked section.
+    fn drop(&mut self) {
+        // SAFETY: the IRP is owned and given up here.
+        unsafe { complete(self.raw, self.header, Status::DRIVER_INTERNAL_ERROR, 0) };
+    }
+}
+
+impl fmt::Debug for Irp<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Irp").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,77 @@
+//! What `wdm.h` defines as inline functions and macros over the fields of an IRP.
+
+use core::ptr::NonNull;
+
+use wdk_sys::{IO_STACK_LOCATION, IRP, NT_ERROR, ntddk::IofCompleteRequest};
+
+use crate::{device::Header, status::Status};
+
+/// `IoGetCurrentIrpStackLocation`, to be read.
+///
+/// # Safety
+/// The IRP must be at this driver, and stay so for `'a`.
+pub(crate) const unsafe fn current_stack_location<'a>(irp: NonNull<IRP>) -> &'a IO_STACK_LOCATION {
+    // SAFETY: promised by the caller.
+    let slot = unsafe { current_stack_location_slot(irp) };
+    // SAFETY: the slot lies in the IRP.
+    let location = unsafe { *slot };
+    // SAFETY: an IRP that is at a driver has a current stack location, which is that driver's.
+    unsafe { &*location }
+}
+
+/// Where the IRP keeps the address of its current stack location.
+///
+/// # Safety
+/// The IRP must be valid.
+pub(super) const unsafe fn current_stack_location_slot(irp: NonNull<IRP>) -> *mut *mut IO_STACK_LOCATION {
+    // SAFETY: only an address is computed, within the IRP.
+    unsafe {
+        &raw mut (*irp.as_ptr())
+            .Tail
+            .Overlay
+            .__bindgen_anon_2
+            .__bindgen_anon_1
+            .CurrentStackLocation
+    }
+}
+
+/// `Irp->IoStatus.Status`.
+///
+/// # Safety
+/// The IRP must be at this driver and owned.
+pub(crate) const unsafe fn status(irp: NonNull<IRP>) -> Status {
+    // SAFETY: promised by the caller.
+    let status_block = unsafe { &(*irp.as_ptr()).IoStatus };
+    // SAFETY: every bit pattern is a status; a driver's IRP has this member of the union in use.
+    Status::from_raw(unsafe { status_block.__bindgen_anon_1.Status })
+}
+
+/// Sets `Irp->IoStatus`. `information` is reported with a success or a warning; an error has no output.
+///
+/// # Safety
+/// The IRP must be at this driver and owned.
+pub(crate) unsafe fn set_status(irp: NonNull<IRP>, status: Status, information: usize) {
+    // SAFETY: promised by the caller.
+    let status_block = unsafe { &mut (*irp.as_ptr()).IoStatus };
+    status_block.__bindgen_anon_1.Status = status.as_raw();
+    status_block.Information = if NT_ERROR(status.as_raw()) {
+        0
+    } else {
+        information as u64
+    };
+}
+
+/// Completes the IRP with `status` and gives its remove lock back.
+///
+/// # Safety
+/// As [`Irp::new`](super::Irp::new) demands of what it takes over, and the caller gives it up. At most `DISPATCH_LEVEL`, no spin lock held.
+pub(crate) unsafe fn complete(irp: NonNull<IRP>, header: NonNull<Header>, status: Status, information: usize) {
+    // SAFETY: the IRP is owned by the caller.
+    unsafe { set_status(irp, status, information) };
+    // SAFETY: the IRP is owned by the caller, who gives it up; nobody touches it afterwards. IO_NO_INCREMENT: no priority boost.
+    unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
+    // SAFETY: the remove lock keeps the header until it is released.
+    let remove_lock = unsafe { &(*header.as_ptr()).remove_lock };
+    // SAFETY: it was acquired for this IRP, whose address serves as a tag only.
+    unsafe { remove_lock.release(irp.as_ptr().cast()) };
+}

@@ -1,0 +1,123 @@
+//! The interrupt request level (IRQL) as a token.
+//!
+//! The system calls each driver routine at an IRQL that its documentation states, and each DDI may be called at some
+//! IRQLs only. [`Irql`] carries the first fact to where the second one is demanded: every callback is lent one token,
+//! every wrapper asks for the token that its DDI's contract needs, and a call at the wrong level does not compile.
+//!
+//! A token is never `Copy`, never `Send`, and is only ever lent as `&mut`. Raising the IRQL borrows the caller's token for
+//! the whole time, so the token of the lower level cannot be used while the level is higher:
+//!
+//! ```compile_fail,E0499
+//! # use wdm::{Irql, SpinLock, irql::Dispatch};
+//! fn nested(lock: &SpinLock<u32>, irql: &mut Irql<Dispatch>) {
+//!     lock.with(irql, |_, _| lock.with(irql, |_, _| ()));
+//! }
+//! ```
+//!
+//! See [Managing Hardware Priorities](https://learn.microsoft.com/windows-hardware/drivers/kernel/managing-hardware-priorities).
+
+use core::marker::PhantomData;
+
+use wdk_sys::PASSIVE_LEVEL;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// What is known about the IRQL that the code runs at.
+pub trait Level: sealed::Sealed {}
+
+/// The IRQL is `DISPATCH_LEVEL` or below: what most DDIs of the I/O manager ask for.
+pub trait AtMostDispatch: Level {
+    /// Whether the IRQL is known to be `DISPATCH_LEVEL` exactly, so that a spin lock need not raise it.
+    #[doc(hidden)]
+    const IS_DISPATCH: bool;
+}
+
+/// [`AtMostDispatch`], and no spin lock is held: IRPs may be completed and other drivers called.
+///
+/// Microsoft's documentation of `IoCompleteRequest` and of `IoCallDriver` forbids both while a spin lock is held: the routine
+/// they reach may want the same lock.
+pub trait NoLockHeld: AtMostDispatch {}
+
+/// `PASSIVE_LEVEL`: the code may wait and touch paged memory.
+#[derive(Debug)]
+pub enum Passive {}
+/// `DISPATCH_LEVEL` or below: dispatch, completion and power routines, whose caller decides.
+#[derive(Debug)]
+pub enum UpToDispatch {}
+/// `DISPATCH_LEVEL`: DPC, `StartIo` and cancel routines.
+#[derive(Debug)]
+pub enum Dispatch {}
+/// `DISPATCH_LEVEL` with at least one spin lock held.
+#[derive(Debug)]
+pub enum SpinLockHeld {}
+/// The device IRQL (DIRQL) of an interrupt, with its interrupt spin lock held.
+#[derive(Debug)]
+pub enum Dirql {}
+
+macro_rules! levels {
+    ($($level:ty),*) => { $(impl sealed::Sealed for $level {} impl Level for $level {})* };
+}
+levels!(Passive, UpToDispatch, Dispatch, SpinLockHeld, Dirql);
+
+impl AtMostDispatch for Passive {
+    const IS_DISPATCH: bool = false;
+}
+impl AtMostDispatch for UpToDispatch {
+    const IS_DISPATCH: bool = false;
+}
+impl AtMostDispatch for Dispatch {
+    const IS_DISPATCH: bool = true;
+}
+impl AtMostDispatch for SpinLockHeld {
+    const IS_DISPATCH: bool = true;
+}
+
+impl NoLockHeld for Passive {}
+impl NoLockHeld for UpToDispatch {}
+impl NoLockHeld for Dispatch {}
+
+/// Proof that the code runs at the level `L`, lent to a callback for as long as it runs.
+#[derive(Debug)]
+pub struct Irql<L: Level> {
+    level: PhantomData<L>,
+    // The IRQL is a property of the processor: a token is of no use, and no truth, on another one.
+    not_send: PhantomData<*mut ()>,
+}
+
+impl<L: Level> Irql<L> {
+    /// States that the code runs at `L`.
+    ///
+    /// # Safety
+    /// The IRQL must be what `L` says for as long as the token can be used, and no other token that says something else may be
+    /// usable meanwhile.
+    #[must_use]
+    pub const unsafe fn assume() -> Self {
+        Self {
+            level: PhantomData,
+            not_send: PhantomData,
+        }
+    }
+}
+
+impl Irql<UpToDispatch> {
+    /// The token for `PASSIVE_LEVEL`, if that is where the code runs (`KeGetCurrentIrql`).
+    pub fn passive(&mut self) -> Option<&mut Irql<Passive>> {
+        if current_irql() != u64::from(PASSIVE_LEVEL) {
+            return None;
+        }
+        let token: *mut Irql<Passive> = core::ptr::from_mut(self).cast();
+        // SAFETY: both are zero-sized and without a requirement on the address but alignment 1; the statement that the token
+        // makes was just checked, and it stays true while this borrow lasts because only `self` could raise the IRQL.
+        Some(unsafe { &mut *token })
+    }
+}
+
+/// What `KeGetCurrentIrql` returns. On x64 that is an inline function of the WDK, which reads CR8: the kernel exports no such routine.
+fn current_irql() -> u64 {
+    let irql: u64;
+    // SAFETY: reading CR8 is allowed in kernel mode at any IRQL and changes nothing.
+    unsafe { core::arch::asm!("mov {}, cr8", out(reg) irql, options(nomem, nostack, preserves_flags)) };
+    irql
+}

@@ -1,0 +1,95 @@
+//! The structure layouts that the safe layer, and the machine that it is tested on, rely on: checked against the bindings, whichever kit
+//! they were made from, when this is compiled.
+
+use core::mem::{offset_of, size_of};
+
+use ntlayout as nt;
+
+/// Asserts that fields of a structure of the bindings lie where `ntlayout` says.
+macro_rules! assert_layout {
+    ($structure:ty { $($($field:ident).+ => $offset:expr;)* }) => {
+        const _: () = {
+            $(assert!(
+                offset_of!($structure, $($field).+) == $offset,
+                concat!(stringify!($structure), "::", stringify!($($field).+), " does not lie where the kernel has it"),
+            );)*
+        };
+    };
+}
+
+assert_layout!(wdk_sys::IRP {
+    AssociatedIrp => nt::irp::SYSTEM_BUFFER;
+    IoStatus => nt::irp::IO_STATUS;
+    IoStatus.Information => nt::irp::IO_STATUS_INFORMATION;
+    PendingReturned => nt::irp::PENDING_RETURNED;
+    CurrentLocation => nt::irp::CURRENT_LOCATION;
+    Tail.Overlay.__bindgen_anon_2.ListEntry => nt::irp::LIST_ENTRY;
+    Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation => nt::irp::CURRENT_STACK_LOCATION;
+});
+
+assert_layout!(wdk_sys::IO_STACK_LOCATION {
+    MajorFunction => nt::io_stack_location::MAJOR_FUNCTION;
+    MinorFunction => nt::io_stack_location::MINOR_FUNCTION;
+    Control => nt::io_stack_location::CONTROL;
+    Parameters => nt::io_stack_location::PARAMETERS;
+    Parameters.DeviceIoControl.OutputBufferLength => nt::io_stack_location::OUTPUT_BUFFER_LENGTH;
+    Parameters.DeviceIoControl.InputBufferLength => nt::io_stack_location::INPUT_BUFFER_LENGTH;
+    Parameters.DeviceIoControl.IoControlCode => nt::io_stack_location::IO_CONTROL_CODE;
+    Parameters.StartDevice.AllocatedResourcesTranslated => nt::io_stack_location::ALLOCATED_RESOURCES_TRANSLATED;
+    DeviceObject => nt::io_stack_location::DEVICE_OBJECT;
+    FileObject => nt::io_stack_location::FILE_OBJECT;
+    CompletionRoutine => nt::io_stack_location::COMPLETION_ROUTINE;
+    Context => nt::io_stack_location::CONTEXT;
+});
+
+assert_layout!(wdk_sys::DEVICE_OBJECT {
+    Flags => nt::device_object::FLAGS;
+    DeviceExtension => nt::device_object::DEVICE_EXTENSION;
+});
+
+assert_layout!(wdk_sys::DRIVER_OBJECT {
+    DriverExtension => nt::driver_object::DRIVER_EXTENSION;
+    DriverUnload => nt::driver_object::DRIVER_UNLOAD;
+    MajorFunction => nt::driver_object::MAJOR_FUNCTION;
+});
+
+assert_layout!(wdk_sys::DRIVER_EXTENSION {
+    AddDevice => nt::driver_extension::ADD_DEVICE;
+});
+
+assert_layout!(wdk_sys::CM_RESOURCE_LIST {
+    Count => nt::cm_resource_list::COUNT;
+    List => nt::cm_resource_list::LIST;
+});
+
+assert_layout!(wdk_sys::CM_FULL_RESOURCE_DESCRIPTOR {
+    PartialResourceList => nt::cm_full_resource_descriptor::PARTIAL_RESOURCE_LIST;
+});
+
+assert_layout!(wdk_sys::CM_PARTIAL_RESOURCE_LIST {
+    Count => nt::cm_partial_resource_list::COUNT;
+    PartialDescriptors => nt::cm_partial_resource_list::PARTIAL_DESCRIPTORS;
+});
+
+assert_layout!(wdk_sys::CM_PARTIAL_RESOURCE_DESCRIPTOR {
+    Type => nt::cm_partial_resource_descriptor::TYPE;
+    ShareDisposition => nt::cm_partial_resource_descriptor::SHARE_DISPOSITION;
+    Flags => nt::cm_partial_resource_descriptor::FLAGS;
+    u.Memory.Start => nt::cm_partial_resource_descriptor::MEMORY_START;
+    u.Memory.Length => nt::cm_partial_resource_descriptor::MEMORY_LENGTH;
+    u.Interrupt.Level => nt::cm_partial_resource_descriptor::INTERRUPT_LEVEL;
+    u.Interrupt.Vector => nt::cm_partial_resource_descriptor::INTERRUPT_VECTOR;
+    u.Interrupt.Affinity => nt::cm_partial_resource_descriptor::INTERRUPT_AFFINITY;
+});
+
+// Structures that the driver provides the memory for and the system uses: they must be as large as the kernel's.
+const _: () = {
+    assert!(size_of::<wdk_sys::IO_STACK_LOCATION>() == nt::io_stack_location::SIZE);
+    assert!(size_of::<wdk_sys::CM_PARTIAL_RESOURCE_DESCRIPTOR>() == nt::cm_partial_resource_descriptor::SIZE);
+    assert!(size_of::<wdk_sys::KDPC>() == nt::kdpc::SIZE);
+    assert!(size_of::<wdk_sys::KEVENT>() == nt::kevent::SIZE);
+    assert!(size_of::<wdk_sys::IO_CSQ>() == nt::io_csq::SIZE);
+    assert!(size_of::<wdk_sys::IO_REMOVE_LOCK>() == nt::io_remove_lock::SIZE);
+    assert!(size_of::<wdk_sys::UNICODE_STRING>() == nt::unicode_string::SIZE);
+    assert!(size_of::<wdk_sys::KSPIN_LOCK>() == 8);
+};

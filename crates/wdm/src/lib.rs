@@ -1,0 +1,59 @@
+//! WDM without `unsafe`: the safe layer of a Windows kernel-mode driver, on Microsoft's
+//! [windows-drivers-rs](https://github.com/microsoft/windows-drivers-rs).
+//!
+//! No safe function of this crate, and no macro used from safe code, can cause undefined behaviour, whatever its caller does. What keeps
+//! that promise:
+//!
+//! - **[IRQL](irql)** is a token that every callback is lent, and every DDI that has an IRQL contract asks for.
+//! - **An [IRP](irp)** is owned; a callback must return the proof that it disposed of the one that it was given.
+//! - **Kernel objects** ([`CustomDpc`], [`Interrupt`], [`CancelSafeQueue`], [`Event`]) are initialised in place in the
+//!   [device extension](DeviceExtension), and the extension goes only when the system holds on to none of them.
+//! - **What ISRs and DPCs share** is behind a [`SpinLock`], the interrupt spin lock ([`Interrupt::synchronize`]) or an atomic; what can be
+//!   taken away under them is [`Revocable`].
+//!
+//! A driver implements [`DeviceExtension`] and ends with [`driver_entry!`].
+
+#![no_std]
+
+mod device;
+mod device_interface;
+mod dispatch;
+mod dpc;
+mod driver;
+mod event;
+mod guid;
+mod interrupt;
+pub mod irp;
+pub mod irql;
+mod layout;
+mod mmio;
+mod pool;
+mod queue;
+mod resources;
+mod revocable;
+mod spin_lock;
+mod status;
+mod thread;
+
+pub use device::{DeviceExtension, DeviceInit, FileObject, StopReason};
+pub use dpc::{CustomDpc, DpcRoutine, flush_queued_dpcs};
+pub use event::Event;
+pub use guid::Guid;
+pub use interrupt::{Claim, Interrupt, InterruptService};
+pub use irp::{DeviceControl, Disposed, Irp};
+pub use irql::Irql;
+pub use mmio::MmioRegion;
+pub use pool::PoolBox;
+pub use queue::CancelSafeQueue;
+pub use resources::{InterruptResource, MemoryResource, Resources};
+pub use revocable::Revocable;
+pub use spin_lock::SpinLock;
+pub use status::{Result, Status};
+
+/// For [`driver_entry!`] only.
+#[doc(hidden)]
+pub mod __private {
+    pub use wdk_sys::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING};
+
+    pub use crate::driver::load;
+}

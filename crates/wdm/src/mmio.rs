@@ -1,0 +1,93 @@
+//! Device memory: registers mapped into system space.
+
+use core::fmt;
+use core::ptr::NonNull;
+use core::sync::atomic::{Ordering, fence};
+
+use wdk_sys::{
+    PAGE_NOCACHE, PAGE_READWRITE, SIZE_T,
+    ntddk::{MmMapIoSpaceEx, MmUnmapIoSpace},
+};
+
+use crate::{
+    irql::{AtMostDispatch, Irql},
+    resources::MemoryResource,
+    status::{Result, Status},
+};
+
+/// The first `SIZE` bytes of a range of device memory, mapped uncached.
+///
+/// Register offsets are constants: that an access lies within the mapping and is aligned is checked when the driver is compiled,
+/// and costs nothing when it runs. Accesses are volatile, each exactly one load or store of its width. A write is ordered before
+/// everything that follows it, as `WRITE_REGISTER_ULONG` orders it.
+///
+/// There is no `Drop`: a region is given back by [`unmap`](Self::unmap), where the IRQL is known.
+pub struct MmioRegion<const SIZE: usize> {
+    base: NonNull<u8>,
+}
+
+// SAFETY: the mapping is in system space, valid on every processor and thread, and each access is a single volatile one.
+unsafe impl<const SIZE: usize> Send for MmioRegion<SIZE> {}
+// SAFETY: as above.
+unsafe impl<const SIZE: usize> Sync for MmioRegion<SIZE> {}
+
+impl<const SIZE: usize> MmioRegion<SIZE> {
+    /// Maps the beginning of `resource`.
+    ///
+    /// IRQL: at most `DISPATCH_LEVEL`. DDI: `MmMapIoSpaceEx`.
+    ///
+    /// # Errors
+    /// `STATUS_DEVICE_CONFIGURATION_ERROR` if the resource is shorter than `SIZE`; `STATUS_INSUFFICIENT_RESOURCES` if it cannot be
+    /// mapped.
+    pub fn map<L: AtMostDispatch>(resource: &MemoryResource<'_>, _irql: &mut Irql<L>) -> Result<Self> {
+        if resource.len() < SIZE as u64 {
+            return Err(Status::DEVICE_CONFIGURATION_ERROR);
+        }
+        // SAFETY: the PnP manager assigned this range of device memory to the device.
+        let base = unsafe { MmMapIoSpaceEx(resource.start, SIZE as SIZE_T, PAGE_READWRITE | PAGE_NOCACHE) };
+        let base = NonNull::new(base.cast()).ok_or(Status::INSUFFICIENT_RESOURCES)?;
+        Ok(Self { base })
+    }
+
+    /// Gives the mapping back. IRQL: at most `DISPATCH_LEVEL`. DDI: `MmUnmapIoSpace`.
+    pub fn unmap<L: AtMostDispatch>(self, _irql: &mut Irql<L>) {
+        // SAFETY: this is what `map` returned, and `self` is the only one to have it.
+        unsafe { MmUnmapIoSpace(self.base.as_ptr().cast(), SIZE as SIZE_T) };
+    }
+
+    const fn register<T, const OFFSET: usize>(&self) -> *mut T {
+        const {
+            assert!(
+                OFFSET + size_of::<T>() <= SIZE,
+                "the register lies outside the mapped region"
+            );
+            assert!(
+                OFFSET.is_multiple_of(size_of::<T>()),
+                "the register is not aligned to its width"
+            );
+        }
+        // SAFETY: the offset lies within the mapping, as asserted.
+        unsafe { self.base.as_ptr().add(OFFSET) }.cast()
+    }
+
+    /// Reads the 32-bit register at `OFFSET` bytes. Any IRQL.
+    #[must_use]
+    pub fn read32<const OFFSET: usize>(&self) -> u32 {
+        // SAFETY: the register lies within the mapping, and is aligned because a mapping starts at a page or at the offset of a
+        // page-aligned base address register within it.
+        unsafe { self.register::<u32, OFFSET>().read_volatile() }
+    }
+
+    /// Writes the 32-bit register at `OFFSET` bytes. Any IRQL.
+    pub fn write32<const OFFSET: usize>(&self, value: u32) {
+        // SAFETY: as for a read.
+        unsafe { self.register::<u32, OFFSET>().write_volatile(value) };
+        fence(Ordering::SeqCst);
+    }
+}
+
+impl<const SIZE: usize> fmt::Debug for MmioRegion<SIZE> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MmioRegion").finish_non_exhaustive()
+    }
+}

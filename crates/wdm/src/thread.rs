@@ -1,0 +1,29 @@
+//! Waiting without an object to wait for.
+
+use core::time::Duration;
+
+use wdk_sys::{_MODE::KernelMode, KPROCESSOR_MODE, LARGE_INTEGER, ntddk::KeDelayExecutionThread};
+
+use crate::irql::{Irql, Passive};
+
+/// A length of time as the kernel's waits take it: negative, in units of 100 nanoseconds.
+pub(crate) fn relative(time: Duration) -> LARGE_INTEGER {
+    let units = i64::try_from(time.as_nanos() / 100).unwrap_or(i64::MAX);
+    LARGE_INTEGER { QuadPart: -units }
+}
+
+/// Lets other threads run for a millisecond, which the system rounds up to its clock tick. DDI: `KeDelayExecutionThread`.
+pub(crate) fn sleep_about_a_tick(_irql: &mut Irql<Passive>) {
+    let mut interval = relative(Duration::from_millis(1));
+    // SAFETY: PASSIVE_LEVEL, as the token proves, and the interval is valid for the call. A wait that is not alertable has one
+    // outcome, so the status tells nothing.
+    let _ = unsafe { KeDelayExecutionThread(KERNEL_MODE, 0, &raw mut interval) };
+}
+
+/// The processor mode of a wait by a driver: its stack stays in memory and no user APC ends it.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "an enumeration is signed in some kits, unsigned in others"
+)]
+pub(crate) const KERNEL_MODE: KPROCESSOR_MODE = KernelMode as KPROCESSOR_MODE;

@@ -1,0 +1,58 @@
+//! What eductl does, apart from how it reaches the device.
+//!
+//! A program hands [`run`] a parsed command line ([`cli::Cli`]), a [`Transport`] and somewhere to write. Two transports exist:
+//! `windows`, here, opens the device interface that the driver registers; the simulated machine brings its own.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`cli`] | the command line |
+//! | [`transport`] | the trait that a transport implements: submit, wait, cancel |
+//! | [`request`] | typed requests over a transport |
+//! | [`status`] | Win32 errors and NTSTATUS values, in words |
+//! | [`discovery`] | which of the devices present is meant |
+//! | `windows` | the transport for Windows |
+
+pub mod cli;
+mod commands;
+pub mod discovery;
+#[cfg(test)]
+mod fake;
+pub mod request;
+pub mod status;
+pub mod transport;
+#[cfg(windows)]
+pub mod windows;
+
+use std::io::{self, Write};
+
+pub use commands::Outcome;
+pub use status::DeviceError;
+pub use transport::{RequestId, Transport};
+
+use cli::{Cli, Command};
+use commands::{factorial, info, liveness};
+
+/// Carries out `cli` on the device behind `transport` and writes what came of it to `out`.
+///
+/// A request that fails is part of the output and makes the outcome [`Outcome::Failed`]; the others are shown all the same.
+/// [`Cli::device`] is for whoever makes the transport: it is not looked at here.
+///
+/// # Errors
+/// `out` could not be written to. Requests under way have been cancelled then.
+///
+/// ```no_run
+/// use clap::Parser;
+///
+/// # fn example(transport: &mut dyn eductl::Transport) -> std::io::Result<()> {
+/// let cli = eductl::cli::Cli::parse_from(["eductl", "factorial", "5", "10"]);
+/// let outcome = eductl::run(&cli, transport, &mut std::io::stdout())?;
+/// std::process::exit(outcome.exit_code().into());
+/// # }
+/// ```
+pub fn run(cli: &Cli, transport: &mut dyn Transport, out: &mut dyn Write) -> io::Result<Outcome> {
+    match &cli.command {
+        Command::Info => info::run(transport, cli.json, out),
+        Command::Liveness { value } => liveness::run(*value, transport, cli.json, out),
+        Command::Factorial { numbers } => factorial::run(numbers, transport, cli.json, out),
+    }
+}

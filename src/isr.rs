@@ -1,0 +1,47 @@
+//! The interrupt service routine. IRQL: the device's (DIRQL), under the interrupt spin lock.
+
+use edu::registers::{ABSENT, InterruptStatus};
+use wdm::{Claim, InterruptService, Irql, irql::Dirql};
+
+use crate::device::EduDevice;
+
+/// The device's interrupt.
+pub enum EduIsr {}
+
+/// What only the ISR sees.
+pub struct IsrState {
+    /// The device is in D0 and its interrupts are wanted. The line is shared: when they are not, the registers are not even looked at.
+    pub enabled: bool,
+}
+
+impl InterruptService for EduIsr {
+    type Device = EduDevice;
+    type State = IsrState;
+
+    /// One read; if the interrupt is the device's, one write, and the DPCs that have something to do. The DPCs read from the device what
+    /// happened, so nothing is lost when one is queued already.
+    fn service(device: &EduDevice, state: &mut IsrState, _irql: &mut Irql<Dirql>) -> Claim {
+        if !state.enabled {
+            return Claim::NotOurs;
+        }
+        let causes = device.registers.with(|registers| {
+            let causes = registers.interrupt_status();
+            // All ones: nobody answers any more. To claim that would be to claim it again for ever: the line stays as it is.
+            if causes.is_empty() || causes.bits() == ABSENT {
+                return InterruptStatus::empty();
+            }
+            registers.acknowledge(causes);
+            causes
+        });
+        match causes {
+            None => Claim::NotOurs,
+            Some(causes) if causes.is_empty() => Claim::NotOurs,
+            Some(causes) => {
+                if causes.contains(InterruptStatus::FACTORIAL) {
+                    device.compute.queue_dpc();
+                }
+                Claim::Claimed
+            }
+        }
+    }
+}

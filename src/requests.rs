@@ -1,0 +1,65 @@
+//! `IRP_MJ_DEVICE_CONTROL`. IRQL: at most DISPATCH.
+
+use edu::ioctl::{
+    ABI_VERSION, BufferError, ControlCode, DeviceInfo, Factorial, IOCTL_EDU_FACTORIAL, IOCTL_EDU_LIVENESS,
+    IOCTL_EDU_QUERY_INFO, Liveness, LivenessInput, LivenessOutput, QueryInfo, Request,
+};
+use wdm::{DeviceControl, Disposed, Irp, Irql, Result, Status, irql::UpToDispatch};
+
+use crate::{device::EduDevice, registers::Registers};
+
+/// Checks a request, and answers it at once or queues it.
+pub fn device_control<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+    let Some(parameters) = irp.device_control() else {
+        return irp.complete(Status::INVALID_DEVICE_REQUEST, irql);
+    };
+    let answered = match ControlCode::from_raw(parameters.code) {
+        IOCTL_EDU_QUERY_INFO => query_info(device, &mut irp, parameters),
+        IOCTL_EDU_LIVENESS => liveness(device, &mut irp, parameters, irql),
+        IOCTL_EDU_FACTORIAL => match check_lengths::<Factorial>(parameters) {
+            Ok(()) => return device.compute.submit(irp, &device.registers, irql),
+            Err(status) => Err(status),
+        },
+        _ => Err(Status::INVALID_DEVICE_REQUEST),
+    };
+    let status = match answered {
+        Ok(()) => Status::SUCCESS,
+        Err(status) => status,
+    };
+    irp.complete(status, irql)
+}
+
+/// `IOCTL_EDU_QUERY_INFO`.
+fn query_info(device: &EduDevice, irp: &mut Irp<'_>, parameters: DeviceControl) -> Result<()> {
+    check_lengths::<QueryInfo>(parameters)?;
+    let identification = device.registers.with(Registers::identification);
+    irp.write_output(&DeviceInfo {
+        abi_version: ABI_VERSION,
+        identification: identification.ok_or(Status::DEVICE_NOT_READY)?,
+        driver_version: edu::VERSION,
+    })
+}
+
+/// `IOCTL_EDU_LIVENESS`.
+fn liveness(
+    device: &EduDevice,
+    irp: &mut Irp<'_>,
+    parameters: DeviceControl,
+    irql: &mut Irql<UpToDispatch>,
+) -> Result<()> {
+    check_lengths::<Liveness>(parameters)?;
+    let LivenessInput { value } = irp.read_input()?;
+    let answer = device.liveness.with(irql, |_, ()| {
+        device.registers.with(|registers| registers.check_liveness(value))
+    });
+    irp.write_output(&LivenessOutput {
+        answer: answer.ok_or(Status::DEVICE_NOT_READY)?,
+    })
+}
+
+fn check_lengths<R: Request>(parameters: DeviceControl) -> Result<()> {
+    R::check_lengths(parameters.input_length as usize, parameters.output_length as usize).map_err(|error| match error {
+        BufferError::InputLength => Status::INVALID_PARAMETER,
+        BufferError::OutputTooShort => Status::BUFFER_TOO_SMALL,
+    })
+}
