@@ -22,7 +22,7 @@ use crate::{
 /// What the driver keeps for one edu device.
 #[pin_data]
 pub struct EduDevice {
-    /// There while the device is started. They go first when it is taken out: whoever looks then finds none.
+    /// There while the device is started: whoever looks at another time finds none.
     pub registers: Revocable<Registers>,
     #[pin]
     interrupt: Interrupt<EduIsr>,
@@ -79,11 +79,14 @@ impl DeviceExtension for EduDevice {
             registers.set_interrupt_on_factorial(false);
             registers.acknowledge(InterruptStatus::all());
         });
-        self.release(irql);
+        self.release_interrupt(irql);
+        self.release_registers(irql);
     }
 
+    /// The registers go first, so that nothing can touch them any more: not even an ISR that runs now.
     fn surprise_removal(&self, irql: &mut Irql<Passive>) {
-        self.release(irql);
+        self.release_registers(irql);
+        self.release_interrupt(irql);
         self.compute.close(Status::DEVICE_REMOVED, irql);
     }
 
@@ -98,12 +101,11 @@ impl DeviceExtension for EduDevice {
 }
 
 impl EduDevice {
-    /// Gives back the interrupt and the registers, and waits for the DPCs. Touches no register.
-    fn release(&self, irql: &mut Irql<Passive>) {
+    /// Gives back the interrupt, and waits for the DPCs that it has queued.
+    fn release_interrupt(&self, irql: &mut Irql<Passive>) {
         self.interrupt.synchronize(irql, |state, _| state.enabled = false);
         self.interrupt.disconnect(irql);
         flush_queued_dpcs(irql);
-        self.release_registers(irql);
     }
 
     fn release_registers(&self, irql: &mut Irql<Passive>) {

@@ -3,26 +3,21 @@
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::irql::{Irql, Passive};
-use crate::thread::sleep_about_a_tick;
+use rundown::Rundown;
 
-/// The value is published.
-const PUBLISHED: usize = 1;
-/// The value is being put in or taken out.
-const CHANGING: usize = 2;
-/// One user of the value; users are counted in the bits above the flags.
-const USER: usize = 4;
+use crate::{
+    irql::{Irql, Passive},
+    thread::sleep_about_a_tick,
+};
 
 /// A value that is there only between [`publish`](Self::publish) and [`revoke`](Self::revoke): the mapped registers of a device that
 /// can be stopped or taken out at any time.
 ///
 /// Users reach it for the time of a closure, at any IRQL, without a lock and without waiting; afterwards, or before, they get
-/// `None`. `revoke` waits for those inside. The two flags and the count of users are one word, so that nobody can enter between
-/// the look at the flag and the count.
+/// `None`. `revoke` waits for those inside.
 pub struct Revocable<T> {
-    state: AtomicUsize,
+    rundown: Rundown,
     value: UnsafeCell<MaybeUninit<T>>,
 }
 
@@ -34,7 +29,7 @@ impl<T> Revocable<T> {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            state: AtomicUsize::new(0),
+            rundown: Rundown::new(),
             value: UnsafeCell::new(MaybeUninit::uninit()),
         }
     }
@@ -44,31 +39,25 @@ impl<T> Revocable<T> {
     /// # Errors
     /// Gives it back if there is one already.
     pub fn publish(&self, value: T, _irql: &mut Irql<Passive>) -> Result<(), T> {
-        let vacant = |state| (state & (CHANGING | PUBLISHED) == 0).then_some(state | CHANGING);
-        if self
-            .state
-            .fetch_update(Ordering::Acquire, Ordering::Relaxed, vacant)
-            .is_err()
-        {
+        if !self.rundown.begin_publish() {
             return Err(value);
         }
-        // SAFETY: this call set CHANGING, and PUBLISHED is clear: nobody else reads or writes the value.
-        unsafe { (*self.value.get()).write(value) };
-        // Clears CHANGING and sets PUBLISHED in one step.
-        self.state.fetch_xor(CHANGING | PUBLISHED, Ordering::Release);
+        // SAFETY: the rundown has given the place to this call alone.
+        let slot = unsafe { &mut *self.value.get() };
+        slot.write(value);
+        self.rundown.finish_publish();
         Ok(())
     }
 
     /// Calls `f` with the value, if there is one. Any IRQL. `f` must not call [`revoke`](Self::revoke), which would wait for it.
     pub fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
-        let there = self.state.fetch_add(USER, Ordering::Acquire) & PUBLISHED != 0;
-        let result = there.then(|| {
-            // SAFETY: the value was published, and is not taken out before this user has left.
-            let value = unsafe { &*self.value.get() };
-            // SAFETY: as above.
-            f(unsafe { value.assume_init_ref() })
+        let result = self.rundown.enter().then(|| {
+            // SAFETY: nobody writes to the place before this user has left.
+            let slot = unsafe { &*self.value.get() };
+            // SAFETY: the value was published.
+            f(unsafe { slot.assume_init_ref() })
         });
-        self.state.fetch_sub(USER, Ordering::Release);
+        self.rundown.leave();
         result
     }
 
@@ -76,22 +65,17 @@ impl<T> Revocable<T> {
     ///
     /// The wait is short, and by polling: the last to leave may be an ISR, at an IRQL at which no event can be set.
     pub fn revoke(&self, irql: &mut Irql<Passive>) -> Option<T> {
-        let published = |state| (state & PUBLISHED != 0).then_some((state & !PUBLISHED) | CHANGING);
-        if self
-            .state
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, published)
-            .is_err()
-        {
+        if !self.rundown.begin_revoke() {
             return None;
         }
-        while self.state.load(Ordering::Acquire) >= USER {
+        while !self.rundown.is_empty() {
             sleep_about_a_tick(irql);
         }
-        // SAFETY: this call set CHANGING, and nobody else touches the value: no user is inside and none can enter.
+        // SAFETY: the rundown has given the place to this call alone.
         let slot = unsafe { &*self.value.get() };
-        // SAFETY: it was published, so it is initialised; it is read out once, because PUBLISHED was cleared once.
+        // SAFETY: it was published, so it is initialised; it is read out once, because it is revoked once.
         let value = unsafe { slot.assume_init_read() };
-        self.state.fetch_and(!CHANGING, Ordering::Release);
+        self.rundown.finish_revoke();
         Some(value)
     }
 }

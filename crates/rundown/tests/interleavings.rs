@@ -1,0 +1,135 @@
+//! Every interleaving, and every value that the memory model allows a load to return, of the callers of a `Rundown`: loom's checked
+//! cells end the test if two of them touch the value at a time, one of them writing, or if an access is not ordered after the one before.
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+use rundown::Rundown;
+
+struct Guarded {
+    rundown: Rundown,
+    value: UnsafeCell<u32>,
+}
+
+impl Guarded {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            rundown: Rundown::new(),
+            value: UnsafeCell::new(0),
+        })
+    }
+
+    fn publish(&self, value: u32) -> bool {
+        let mine = self.rundown.begin_publish();
+        if mine {
+            // SAFETY: the rundown says that nobody else touches the value; loom checks that it is true.
+            self.value.with_mut(|slot| unsafe { *slot = value });
+            self.rundown.finish_publish();
+        }
+        mine
+    }
+
+    fn read(&self) -> Option<u32> {
+        let there = self.rundown.enter();
+        // SAFETY: as above: nobody writes while this user is inside.
+        let value = there.then(|| self.value.with(|slot| unsafe { *slot }));
+        self.rundown.leave();
+        value
+    }
+
+    fn revoke(&self) -> bool {
+        let mine = self.rundown.begin_revoke();
+        if mine {
+            while !self.rundown.is_empty() {
+                thread::yield_now();
+            }
+            // SAFETY: as above.
+            self.value.with_mut(|slot| unsafe { *slot = 0 });
+            self.rundown.finish_revoke();
+        }
+        mine
+    }
+}
+
+#[test]
+fn a_user_gets_the_value_or_nothing_while_it_is_revoked() {
+    loom::model(|| {
+        let guarded = Guarded::new();
+        assert!(guarded.publish(7));
+        let user = thread::spawn({
+            let guarded = guarded.clone();
+            move || guarded.read()
+        });
+        assert!(guarded.revoke());
+        assert!(matches!(user.join().unwrap(), None | Some(7)));
+        assert_eq!(guarded.read(), None);
+    });
+}
+
+/// With two users and one who revokes the interleavings are too many; those with up to three preemptions take a second.
+#[test]
+fn revoke_waits_for_every_user() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let guarded = Guarded::new();
+        assert!(guarded.publish(7));
+        let users: Vec<_> = (0..2)
+            .map(|_| {
+                let guarded = guarded.clone();
+                thread::spawn(move || guarded.read())
+            })
+            .collect();
+        assert!(guarded.revoke());
+        for user in users {
+            assert!(matches!(user.join().unwrap(), None | Some(7)));
+        }
+    });
+}
+
+#[test]
+fn a_user_gets_the_new_value_or_nothing_while_it_is_published() {
+    loom::model(|| {
+        let guarded = Guarded::new();
+        let user = thread::spawn({
+            let guarded = guarded.clone();
+            move || guarded.read()
+        });
+        assert!(guarded.publish(7));
+        assert!(matches!(user.join().unwrap(), None | Some(7)));
+        assert_eq!(guarded.read(), Some(7));
+    });
+}
+
+#[test]
+fn two_revoke_and_one_takes_it() {
+    loom::model(|| {
+        let guarded = Guarded::new();
+        assert!(guarded.publish(7));
+        let other = thread::spawn({
+            let guarded = guarded.clone();
+            move || guarded.revoke()
+        });
+        let here = guarded.revoke();
+        assert!(here != other.join().unwrap());
+    });
+}
+
+#[test]
+fn a_second_value_never_meets_a_user_of_the_first() {
+    loom::model(|| {
+        let guarded = Guarded::new();
+        assert!(guarded.publish(7));
+        let user = thread::spawn({
+            let guarded = guarded.clone();
+            move || guarded.read()
+        });
+        let publisher = thread::spawn({
+            let guarded = guarded.clone();
+            move || guarded.publish(8)
+        });
+        assert!(guarded.revoke() || guarded.revoke());
+        publisher.join().unwrap();
+        assert!(matches!(user.join().unwrap(), None | Some(7 | 8)));
+    });
+}
