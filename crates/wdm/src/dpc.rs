@@ -44,6 +44,8 @@ pub struct CustomDpc<R> {
 
 // SAFETY: a KDPC is made to be queued by several processors at a time; the DDI synchronises. The header is `Sync`.
 unsafe impl<R> Sync for CustomDpc<R> {}
+// SAFETY: it belongs to no thread.
+unsafe impl<R> Send for CustomDpc<R> {}
 
 impl<R: DpcRoutine> CustomDpc<R> {
     /// A DPC that is not queued. DDI: `KeInitializeDpc`.

@@ -30,6 +30,8 @@ pub struct Event {
 
 // SAFETY: a KEVENT is made to be used by several threads and processors at a time; the DDIs synchronise.
 unsafe impl Sync for Event {}
+// SAFETY: it belongs to no thread.
+unsafe impl Send for Event {}
 
 impl Event {
     /// An event that is not set. DDI: `KeInitializeEvent`.

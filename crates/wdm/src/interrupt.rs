@@ -84,6 +84,8 @@ pub struct Interrupt<S: InterruptService> {
 // SAFETY: the state is touched under the interrupt spin lock only, by one processor at a time, hence `State: Send`, which the trait
 // demands; before `connect` and after `disconnect` it is touched by those alone. The rest is `Sync`.
 unsafe impl<S: InterruptService> Sync for Interrupt<S> {}
+// SAFETY: it belongs to no thread, and neither does the state.
+unsafe impl<S: InterruptService> Send for Interrupt<S> {}
 
 impl<S: InterruptService> Interrupt<S> {
     /// An interrupt that is not connected.

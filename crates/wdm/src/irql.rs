@@ -5,14 +5,8 @@
 //! every wrapper asks for the token that its DDI's contract needs, and a call at the wrong level does not compile.
 //!
 //! A token is never `Copy`, never `Send`, and is only ever lent as `&mut`. Raising the IRQL borrows the caller's token for
-//! the whole time, so the token of the lower level cannot be used while the level is higher:
-//!
-//! ```compile_fail,E0499
-//! # use wdm::{Irql, SpinLock, irql::Dispatch};
-//! fn nested(lock: &SpinLock<u32>, irql: &mut Irql<Dispatch>) {
-//!     lock.with(irql, |_, _| lock.with(irql, |_, _| ()));
-//! }
-//! ```
+//! the whole time, so the token of the lower level cannot be used while the level is higher. What must not compile is listed, and
+//! tried, in `crates/wdm/ui`.
 //!
 //! See [Managing Hardware Priorities](https://learn.microsoft.com/windows-hardware/drivers/kernel/managing-hardware-priorities).
 

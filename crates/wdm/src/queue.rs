@@ -44,6 +44,8 @@ pub struct CancelSafeQueue {
 
 // SAFETY: the list is touched under the spin lock only; the IRPs in it belong to no thread.
 unsafe impl Sync for CancelSafeQueue {}
+// SAFETY: it belongs to no thread, and neither do the IRPs in it.
+unsafe impl Send for CancelSafeQueue {}
 
 impl CancelSafeQueue {
     /// An empty, open queue. DDI: `IoCsqInitialize`.

@@ -43,9 +43,11 @@ pub enum StopReason {
 /// everything but DPCs and ISRs holds the remove lock (`IoAcquireRemoveLock`): `&self` is valid until the method returns, and longer
 /// for as long as an [`Irp`] of the device is owned by anybody.
 ///
+/// The value is shared by callbacks on every processor (`Sync`), and dropped by another thread than the one that made it (`Send`).
+///
 /// The PnP state machine itself is the safe layer's: it passes PnP requests down as documented and calls [`start`](Self::start),
 /// [`stop`](Self::stop) and [`surprise_removal`](Self::surprise_removal) where the driver has to act.
-pub trait DeviceExtension: Sized + Sync + 'static {
+pub trait DeviceExtension: Sized + Send + Sync + 'static {
     /// The device interface class that applications find the device by. The interface is registered by `AddDevice`, enabled when
     /// the device has started, and disabled by surprise removal or removal (`IoRegisterDeviceInterface`,
     /// `IoSetDeviceInterfaceState`).
