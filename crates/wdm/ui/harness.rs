@@ -1,14 +1,17 @@
 //! What must not compile against `wdm`, and what must.
 //!
-//! `cases/<name>.rs` must not compile: every line that is wrong carries the code of its error, as `//~ E0382`. Its twin
-//! `cases/<name>.ok.rs` is marked `//@ check-pass`, compiles, and differs from it in the annotated lines only: so what is
-//! refused is refused for the reason that the case is about.
+//! `fail/<name>.rs` must not compile: every line that is wrong carries the code of its error, as `//~ E0382`. Its twin
+//! `pass/<name>.rs` is marked `//@ check-pass`, compiles, and differs from it in the annotated lines only: so what is refused
+//! is refused for the reason that the case is about.
 //!
 //! The cases are compiled for the drivers' target, against the `wdm` of the cross build; `cargo xtask test` builds that and
 //! passes rustc's arguments.
 
 use std::{
-    env, fs,
+    collections::BTreeSet,
+    env,
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -24,26 +27,31 @@ const TARGET: &str = "WDM_UI_TARGET";
 /// In which it passes rustc's arguments, one a line.
 const ARGUMENTS: &str = "WDM_UI_RUSTC_ARGUMENTS";
 
-/// How the name of a twin ends.
-const TWIN: &str = ".ok.rs";
+/// The directory of what must not compile.
+const FAIL: &str = "fail";
+/// The directory of the twins.
+const PASS: &str = "pass";
 
 fn main() -> Result<()> {
     let variable = |name| env::var(name).with_context(|| format!("{name} is not set: run `cargo xtask test`"));
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
-    compare_with_twins(&directory)?;
+    let (target, arguments) = (variable(TARGET)?, variable(ARGUMENTS)?);
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+    compare_with_twins(directory)?;
     run_tests_generic(
-        vec![config(&directory, variable(TARGET)?, &variable(ARGUMENTS)?)],
+        [FAIL, PASS]
+            .map(|part| config(&directory.join(part), &target, &arguments))
+            .into(),
         default_file_filter,
         default_per_file_config,
         status_emitter::Text::quiet(),
     )
 }
 
-fn config(directory: &Path, target: String, arguments: &str) -> Config {
+fn config(directory: &Path, target: &str, arguments: &str) -> Config {
     let mut config = Config::rustc(directory);
     config.program = CommandBuilder::rustc();
     config.program.args.extend(arguments.lines().map(Into::into));
-    config.target = Some(target);
+    config.target = Some(target.to_owned());
     config.out_dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("wdm-ui");
     // The annotations say what is expected; the rest of rustc's wording is its own affair.
     config.output_conflict_handling = ignore_output_conflict;
@@ -55,19 +63,21 @@ fn config(directory: &Path, target: String, arguments: &str) -> Config {
 
 /// Checks that every case has its twin, that every twin has its case, and that they differ where the case is wrong only.
 fn compare_with_twins(directory: &Path) -> Result<()> {
-    let mut cases = 0;
-    for entry in fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))? {
-        let path = entry?.path();
-        let name = path.to_string_lossy();
-        if let Some(stem) = name.strip_suffix(TWIN) {
-            ensure!(Path::new(&format!("{stem}.rs")).exists(), "{name} is the twin of nothing");
-        } else if let Some(stem) = name.strip_suffix(".rs") {
-            compare(&path, Path::new(&format!("{stem}{TWIN}")))?;
-            cases += 1;
-        }
+    let cases = names(&directory.join(FAIL))?;
+    ensure!(!cases.is_empty(), "there are no cases in {}", directory.display());
+    ensure!(
+        cases == names(&directory.join(PASS))?,
+        "a case has no twin, or a twin no case"
+    );
+    for name in cases {
+        compare(&directory.join(FAIL).join(&name), &directory.join(PASS).join(&name))?;
     }
-    ensure!(cases > 0, "{} has no cases", directory.display());
     Ok(())
+}
+
+fn names(directory: &Path) -> Result<BTreeSet<OsString>> {
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    entries.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 fn compare(case: &Path, twin: &Path) -> Result<()> {

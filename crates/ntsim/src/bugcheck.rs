@@ -1,0 +1,166 @@
+//! Bug checks: how a run ends when a rule is broken, with Windows' code and parameters.
+
+use std::fmt;
+
+/// A bug check code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BugCheckCode(pub u32);
+
+macro_rules! codes {
+    ($($constant:ident = $value:literal [$p1:literal, $p2:literal, $p3:literal, $p4:literal];)*) => {
+        impl BugCheckCode {
+            $(
+                #[doc = concat!("`", stringify!($constant), "`")]
+                pub const $constant: Self = Self($value);
+            )*
+
+            /// The name Windows gives the code.
+            #[must_use]
+            pub const fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($value => Some(stringify!($constant)),)*
+                    _ => None,
+                }
+            }
+
+            /// What the four parameters mean, from the bug check reference.
+            #[must_use]
+            pub const fn parameters(self) -> [&'static str; 4] {
+                match self.0 {
+                    $($value => [$p1, $p2, $p3, $p4],)*
+                    _ => [""; 4],
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    IRQL_NOT_LESS_OR_EQUAL = 0x0A ["address referenced", "IRQL", "operation: 0 read, 1 write, 8 execute", "address of the instruction"];
+    KMODE_EXCEPTION_NOT_HANDLED = 0x1E ["exception code", "address of the instruction", "exception parameter 0", "exception parameter 1"];
+    NO_MORE_IRP_STACK_LOCATIONS = 0x35 ["address of the IRP", "reserved", "reserved", "reserved"];
+    MULTIPLE_IRP_COMPLETE_REQUESTS = 0x44 ["address of the IRP", "reserved", "reserved", "reserved"];
+    CANCEL_STATE_IN_COMPLETED_IRP = 0x48 ["address of the IRP", "cancel routine set by the driver", "reserved", "reserved"];
+    PAGE_FAULT_IN_NONPAGED_AREA = 0x50 ["address referenced", "operation: 0 read, 2 write, 10 execute", "address of the instruction", "type of fault"];
+    UNEXPECTED_KERNEL_MODE_TRAP = 0x7F ["trap number", "reserved", "reserved", "reserved"];
+    ATTEMPTED_SWITCH_FROM_DPC = 0xB8 ["original thread", "new thread", "stack address of the original thread", "reserved"];
+    ATTEMPTED_WRITE_TO_READONLY_MEMORY = 0xBE ["address written to", "page table entry", "reserved", "reserved"];
+    BAD_POOL_CALLER = 0xC2 ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
+    DRIVER_VERIFIER_DETECTED_VIOLATION = 0xC4 ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
+    TIMER_OR_DPC_INVALID = 0xC7 ["what was found: 0 timer, 1 DPC object, 2 DPC routine", "its address", "start of the memory checked", "end of the memory checked"];
+    IRQL_UNEXPECTED_VALUE = 0xC8 ["IRQLs: current << 16 | expected << 8", "what was being done", "depends on parameter 2", "depends on parameter 2"];
+    DRIVER_VERIFIER_IOMANAGER_VIOLATION = 0xC9 ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
+    PNP_DETECTED_FATAL_ERROR = 0xCA ["type of violation", "address of the device object", "depends on parameter 1", "depends on parameter 1"];
+    DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS = 0xCE ["address referenced", "operation: 0 read, 1 write", "address of the instruction", "reserved"];
+    DRIVER_IRQL_NOT_LESS_OR_EQUAL = 0xD1 ["address referenced", "IRQL", "operation: 0 read, 1 write, 8 execute", "address of the instruction"];
+    DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL = 0xD5 ["address referenced", "operation: 0 read, 1 write", "address of the instruction", "reserved"];
+    DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION = 0xD6 ["address referenced", "operation: 0 read, 1 write", "address of the instruction", "reserved"];
+    MANUALLY_INITIATED_CRASH = 0xE2 ["", "", "", ""];
+    HARDWARE_INTERRUPT_STORM = 0xF2 ["address of the ISR", "ISR context", "address of the interrupt object", "1 ISR not chained, 2 chained"];
+    ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY = 0xFC ["address executed", "page table entry", "reserved", "reserved"];
+    DPC_WATCHDOG_VIOLATION = 0x133 ["0 one DPC took too long, 1 too long at DISPATCH_LEVEL or above", "time spent", "time allowed", "reserved"];
+    KERNEL_SECURITY_CHECK_FAILURE = 0x139 ["type of corruption", "trap frame", "exception record", "reserved"];
+}
+
+impl fmt::Display for BugCheckCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "{name} ({:#x})", self.0),
+            None => write!(f, "bug check {:#x}", self.0),
+        }
+    }
+}
+
+/// A broken rule: what Windows would stop with, and in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BugCheck {
+    /// The code.
+    pub code: BugCheckCode,
+    /// Its four parameters.
+    pub parameters: [u64; 4],
+    /// The machine's own name of the rule, for tests and reports: kebab-case, stable.
+    pub rule: &'static str,
+    /// What happened, for a reader.
+    pub message: String,
+}
+
+impl BugCheck {
+    /// A bug check.
+    #[must_use]
+    pub fn new(code: BugCheckCode, parameters: [u64; 4], rule: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            parameters,
+            rule,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for BugCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [p1, p2, p3, p4] = self.parameters;
+        write!(
+            f,
+            "{} ({p1:#x}, {p2:#x}, {p3:#x}, {p4:#x}): {}",
+            self.code, self.message
+        )
+    }
+}
+
+/// The value Driver Verifier puts in the first parameter of `DRIVER_VERIFIER_DETECTED_VIOLATION`, with its DDI compliance rule's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifierRule {
+    /// Parameter 1. Values from `0x4E54_0000` on are this machine's own rules, which Driver Verifier has no number for.
+    pub subcode: u64,
+    /// The rule's name in Microsoft's documentation, in this machine's spelling of rule names.
+    pub name: &'static str,
+}
+
+macro_rules! verifier_rules {
+    ($($constant:ident = $value:literal $name:literal;)*) => {
+        impl VerifierRule {
+            $(
+                #[doc = concat!("`", $name, "`")]
+                pub const $constant: Self = Self { subcode: $value, name: $name };
+            )*
+        }
+    };
+}
+
+verifier_rules! {
+    INCORRECT_IRQL = 0xE5 "incorrect-irql";
+    IRQL_DISPATCH = 0x2_0003 "IrqlDispatch";
+    IRQL_EX_ALLOCATE_POOL = 0x2_0004 "IrqlExAllocatePool";
+    IRQL_EX_APC_LTE = 0x2_0006 "IrqlExApcLte2";
+    IRQL_EX_PASSIVE = 0x2_0008 "IrqlExPassive";
+    IRQL_IO_APC_LTE = 0x2_0009 "IrqlIoApcLte";
+    IRQL_IO_PASSIVE_1 = 0x2_000A "IrqlIoPassive1";
+    IRQL_IO_PASSIVE_2 = 0x2_000B "IrqlIoPassive2";
+    IRQL_IO_PASSIVE_3 = 0x2_000C "IrqlIoPassive3";
+    IRQL_IO_PASSIVE_4 = 0x2_000D "IrqlIoPassive4";
+    IRQL_IO_PASSIVE_5 = 0x2_000E "IrqlIoPassive5";
+    IRQL_KE_APC_LTE_1 = 0x2_000F "IrqlKeApcLte1";
+    IRQL_KE_APC_LTE_2 = 0x2_0010 "IrqlKeApcLte2";
+    IRQL_KE_DISPATCH_LTE = 0x2_0011 "IrqlKeDispatchLte";
+    IRQL_KE_RELEASE_SPIN_LOCK = 0x2_0015 "IrqlKeReleaseSpinLock";
+    IRQL_KE_SET_EVENT = 0x2_0016 "IrqlKeSetEvent";
+    IRQL_MM_APC_LTE = 0x2_0019 "IrqlMmApcLte";
+    IRQL_RETURN = 0x2_001D "IrqlReturn";
+    IRQL_RTL_PASSIVE = 0x2_001E "IrqlRtlPassive";
+    IRQL_IO_DISPATCH = 0x2_0022 "IrqlIoDispatch";
+    SPIN_LOCK = 0x4_0009 "SpinLock";
+    SPIN_LOCK_RELEASE = 0x4_000B "SpinlockRelease";
+    UNLOCKED_SHARING = 0x4E54_0001 "ntsim: unlocked sharing";
+    NOT_CONNECTED = 0x4E54_0002 "ntsim: interrupt not connected";
+    BAD_UNMAP = 0x4E54_0003 "ntsim: I/O space not mapped";
+    LEAKED_MAPPING = 0x4E54_0005 "ntsim: device memory left mapped";
+    OBJECT_IN_USE = 0x4E54_0004 "ntsim: freed memory in use";
+}
+
+/// Unwinds host code after a bug check: the machine has stopped and holds the [`BugCheck`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Halted;
+
+/// What everything returns that can end the run.
+pub type Outcome<T = u64> = Result<T, Halted>;

@@ -1,0 +1,231 @@
+//! What a device model is to the machine.
+
+use std::any::Any;
+use std::fmt;
+
+use thiserror::Error;
+
+/// How wide an access is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Width {
+    /// 1 byte.
+    Byte,
+    /// 2 bytes.
+    Word,
+    /// 4 bytes.
+    Dword,
+    /// 8 bytes.
+    Qword,
+}
+
+impl Width {
+    /// The width of `bytes` bytes, when an access can have it.
+    #[must_use]
+    pub const fn from_bytes(bytes: usize) -> Option<Self> {
+        match bytes {
+            1 => Some(Self::Byte),
+            2 => Some(Self::Word),
+            4 => Some(Self::Dword),
+            8 => Some(Self::Qword),
+            _ => None,
+        }
+    }
+
+    /// The width in bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        match self {
+            Self::Byte => 1,
+            Self::Word => 2,
+            Self::Dword => 4,
+            Self::Qword => 8,
+        }
+    }
+
+    /// A value of this width with every bit set: what a read gives that no device answers.
+    #[must_use]
+    pub const fn ones(self) -> u64 {
+        u64::MAX >> (64 - 8 * self.bytes())
+    }
+}
+
+impl fmt::Display for Width {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-byte", self.bytes())
+    }
+}
+
+/// Something was done to a device that ends the run: a real one would be damaged, hang or corrupt memory.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{device}: {message}")]
+pub struct DeviceFault {
+    /// The device's name.
+    pub device: &'static str,
+    /// What happened.
+    pub message: String,
+}
+
+/// What a device uses to reach memory by itself.
+pub trait BusMaster {
+    /// Reads physical memory from `address` on.
+    ///
+    /// # Errors
+    /// With the reason, when that is no memory the device was given.
+    fn read(&mut self, address: u64, buffer: &mut [u8]) -> Result<(), String>;
+
+    /// Writes `bytes` to physical memory from `address` on.
+    ///
+    /// # Errors
+    /// With the reason, when that is no memory the device was given.
+    fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), String>;
+}
+
+/// The bus master of a machine in which no memory was given to any device.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoBusMaster;
+
+impl BusMaster for NoBusMaster {
+    fn read(&mut self, address: u64, _: &mut [u8]) -> Result<(), String> {
+        Err(format!("reads {address:#x}, but has no memory mapped for DMA"))
+    }
+
+    fn write(&mut self, address: u64, _: &[u8]) -> Result<(), String> {
+        Err(format!("writes {address:#x}, but has no memory mapped for DMA"))
+    }
+}
+
+/// Where a device takes what it leaves to chance: latencies, above all. The machine's seed decides.
+pub trait Dice {
+    /// A number below `bound`, which is not 0.
+    fn below(&mut self, bound: u64) -> u64;
+}
+
+/// What a device may use while it is called.
+pub struct BusContext<'c> {
+    /// The virtual time, nanoseconds since power-on.
+    pub now: u64,
+    /// The device's way to memory.
+    pub memory: &'c mut dyn BusMaster,
+    /// The device's dice.
+    pub dice: &'c mut dyn Dice,
+}
+
+impl fmt::Debug for BusContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BusContext")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a PCI device says of itself in its configuration space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PciIdentity {
+    /// Who made it.
+    pub vendor: u16,
+    /// What it is.
+    pub device: u16,
+    /// Which revision of it.
+    pub revision: u8,
+    /// Base class, subclass and programming interface: 0xBBSSPP.
+    pub class: u32,
+    /// The subsystem's vendor.
+    pub subsystem_vendor: u16,
+    /// The subsystem.
+    pub subsystem: u16,
+}
+
+/// A memory range that a device wants in the address space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BarRequest {
+    /// Bytes, a power of two.
+    pub size: u64,
+}
+
+/// A device model. Everything it does is decided by its calls: it has no clock and no source of chance of its own.
+pub trait Device: Any + fmt::Debug {
+    /// The name that messages and traces call it by.
+    fn name(&self) -> &'static str;
+
+    /// Who it is.
+    fn identity(&self) -> PciIdentity;
+
+    /// The memory ranges it wants, by BAR.
+    fn bars(&self) -> &[BarRequest];
+
+    /// Whether it has an interrupt pin (INTA).
+    fn has_interrupt_pin(&self) -> bool;
+
+    /// A processor reads a register. Side effects happen now.
+    ///
+    /// # Errors
+    /// When the device forbids such an access.
+    fn read(&mut self, cx: &mut BusContext<'_>, bar: usize, offset: u64, width: Width) -> Result<u64, DeviceFault>;
+
+    /// A processor writes a register.
+    ///
+    /// # Errors
+    /// When the device forbids such an access.
+    fn write(
+        &mut self,
+        cx: &mut BusContext<'_>,
+        bar: usize,
+        offset: u64,
+        width: Width,
+        value: u64,
+    ) -> Result<(), DeviceFault>;
+
+    /// When it will next do something of its own accord, nanoseconds of virtual time.
+    fn next_event(&self) -> Option<u64>;
+
+    /// Does what is due at `cx.now`.
+    ///
+    /// # Errors
+    /// When it finds that it was misused.
+    fn advance(&mut self, cx: &mut BusContext<'_>) -> Result<(), DeviceFault>;
+
+    /// Whether it asserts its interrupt pin.
+    fn line_asserted(&self) -> bool;
+
+    /// Makes it signal interrupts by messages (`true`) or by its pin.
+    fn set_message_signalled(&mut self, enabled: bool);
+
+    /// How many interrupt messages it has sent since the last call.
+    fn take_messages(&mut self) -> u32;
+
+    /// Returns it to the state after power-on.
+    fn reset(&mut self);
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// Always the lowest number.
+    struct Low;
+
+    impl Dice for Low {
+        fn below(&mut self, bound: u64) -> u64 {
+            assert_ne!(bound, 0);
+            0
+        }
+    }
+
+    /// Calls `body` with a context at the time `now`, without chance and without memory.
+    pub(crate) fn with_context<T>(now: u64, body: impl FnOnce(&mut BusContext<'_>) -> T) -> T {
+        with_memory(now, &mut NoBusMaster, body)
+    }
+
+    /// Calls `body` with a context at the time `now`, without chance.
+    pub(crate) fn with_memory<T>(
+        now: u64,
+        memory: &mut dyn BusMaster,
+        body: impl FnOnce(&mut BusContext<'_>) -> T,
+    ) -> T {
+        body(&mut BusContext {
+            now,
+            memory,
+            dice: &mut Low,
+        })
+    }
+}

@@ -1,0 +1,280 @@
+//! A device's place on the PCI bus: its configuration space, its assigned resources, and whether it is there at all.
+
+use super::Slot;
+use super::device::{BusContext, Device, DeviceFault, PciIdentity, Width};
+use super::resources::Resources;
+
+/// Bytes of a conventional PCI function's configuration space.
+const CONFIG_SIZE: usize = 256;
+/// `PCI_ENABLE_MEMORY_SPACE` of the command register.
+const COMMAND_MEMORY_SPACE: u16 = 0x0002;
+/// `PCI_ENABLE_BUS_MASTER` of the command register.
+const COMMAND_BUS_MASTER: u16 = 0x0004;
+
+/// The first 64 bytes of configuration space, by offset (PCI Local Bus Specification 3.0, section 6.1).
+mod offset {
+    pub const VENDOR_ID: usize = 0x00;
+    pub const DEVICE_ID: usize = 0x02;
+    pub const COMMAND: usize = 0x04;
+    pub const REVISION_AND_CLASS: usize = 0x08;
+    pub const BASE_ADDRESS: usize = 0x10;
+    pub const SUBSYSTEM_VENDOR_ID: usize = 0x2C;
+    pub const SUBSYSTEM_ID: usize = 0x2E;
+    pub const INTERRUPT_LINE: usize = 0x3C;
+    pub const INTERRUPT_PIN: usize = 0x3D;
+}
+
+/// A function's configuration space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigSpace([u8; CONFIG_SIZE]);
+
+impl ConfigSpace {
+    fn new(identity: PciIdentity, resources: &Resources) -> Self {
+        let mut config = Self([0; CONFIG_SIZE]);
+        config.put(offset::VENDOR_ID, &identity.vendor.to_le_bytes());
+        config.put(offset::DEVICE_ID, &identity.device.to_le_bytes());
+        let class = identity.class << 8 | u32::from(identity.revision);
+        config.put(offset::REVISION_AND_CLASS, &class.to_le_bytes());
+        config.put(offset::SUBSYSTEM_VENDOR_ID, &identity.subsystem_vendor.to_le_bytes());
+        config.put(offset::SUBSYSTEM_ID, &identity.subsystem.to_le_bytes());
+        for (bar, range) in resources.memory.iter().enumerate() {
+            let address = u32::try_from(range.start).expect("the PCI window lies below 4 GiB");
+            config.put(offset::BASE_ADDRESS + 4 * bar, &address.to_le_bytes());
+        }
+        if let Some(interrupt) = resources.interrupt {
+            let line = u8::try_from(interrupt.line).expect("a controller input");
+            config.put(offset::INTERRUPT_LINE, &[line]);
+            config.put(offset::INTERRUPT_PIN, &[1]);
+        }
+        config
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; CONFIG_SIZE] {
+        &self.0
+    }
+
+    fn command(&self) -> u16 {
+        u16::from_le_bytes([self.0[offset::COMMAND], self.0[offset::COMMAND + 1]])
+    }
+
+    fn put(&mut self, offset: usize, field: &[u8]) {
+        self.0[offset..offset + field.len()].copy_from_slice(field);
+    }
+}
+
+/// A device on the bus.
+#[derive(Debug)]
+pub struct PciFunction {
+    device: Box<dyn Device>,
+    slot: Slot,
+    resources: Resources,
+    config: ConfigSpace,
+    present: bool,
+    reads: u64,
+    writes: u64,
+}
+
+impl PciFunction {
+    pub(super) fn new(device: Box<dyn Device>, slot: Slot, resources: Resources) -> Self {
+        Self {
+            config: ConfigSpace::new(device.identity(), &resources),
+            device,
+            slot,
+            resources,
+            present: true,
+            reads: 0,
+            writes: 0,
+        }
+    }
+
+    /// Where it is plugged in.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// The model's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.device.name()
+    }
+
+    /// What it was assigned.
+    #[must_use]
+    pub const fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// Its configuration space.
+    #[must_use]
+    pub const fn config(&self) -> &ConfigSpace {
+        &self.config
+    }
+
+    /// The model.
+    pub fn device_mut(&mut self) -> &mut dyn Device {
+        &mut *self.device
+    }
+
+    /// Its hardware ids, the most specific first, in the forms "Identifiers for PCI Devices" lists.
+    #[must_use]
+    pub fn hardware_ids(&self) -> Vec<String> {
+        let id = self.device.identity();
+        let device = format!("PCI\\VEN_{:04X}&DEV_{:04X}", id.vendor, id.device);
+        let subsystem = format!("SUBSYS_{:04X}{:04X}", id.subsystem, id.subsystem_vendor);
+        let (class, subclass) = (format!("{:06X}", id.class), format!("{:04X}", id.class >> 8));
+        let revision = format!("REV_{:02X}", id.revision);
+        vec![
+            format!("{device}&{subsystem}&{revision}"),
+            format!("{device}&{subsystem}"),
+            format!("{device}&CC_{class}"),
+            format!("{device}&CC_{subclass}"),
+        ]
+    }
+
+    /// Its instance path: the first hardware id and where it is plugged in.
+    #[must_use]
+    pub fn instance_path(&self) -> String {
+        // A PCI instance id ends with device and function number: the device number in the upper five bits.
+        format!("{}\\3&11583659&0&{:02X}", self.hardware_ids()[0], self.slot.0 << 3)
+    }
+
+    /// Whether it is still plugged in.
+    #[must_use]
+    pub const fn present(&self) -> bool {
+        self.present
+    }
+
+    /// Pulls it out: from now on it reads as ones, loses writes, and neither interrupts nor reaches memory.
+    pub fn unplug(&mut self) {
+        self.present = false;
+    }
+
+    /// Makes it decode its memory ranges and reach memory, or not: what the bus driver does when it starts or stops it.
+    pub fn set_enabled(&mut self, enabled: bool) {
+        let bits = COMMAND_MEMORY_SPACE | COMMAND_BUS_MASTER;
+        let command = if enabled {
+            self.config.command() | bits
+        } else {
+            self.config.command() & !bits
+        };
+        self.config.put(offset::COMMAND, &command.to_le_bytes());
+    }
+
+    /// Whether a processor reaches its registers.
+    fn decodes(&self) -> bool {
+        self.present && self.config.command() & COMMAND_MEMORY_SPACE != 0
+    }
+
+    /// Reads a register.
+    ///
+    /// # Errors
+    /// When the device does not allow such an access.
+    pub fn read(&mut self, cx: &mut BusContext<'_>, bar: usize, offset: u64, width: Width) -> Result<u64, DeviceFault> {
+        self.reads += 1;
+        if !self.decodes() {
+            return Ok(width.ones());
+        }
+        Ok(self.device.read(cx, bar, offset, width)? & width.ones())
+    }
+
+    /// Writes a register.
+    ///
+    /// # Errors
+    /// When the device does not allow such an access.
+    pub fn write(
+        &mut self,
+        cx: &mut BusContext<'_>,
+        bar: usize,
+        offset: u64,
+        width: Width,
+        value: u64,
+    ) -> Result<(), DeviceFault> {
+        self.writes += 1;
+        if !self.decodes() {
+            return Ok(());
+        }
+        self.device.write(cx, bar, offset, width, value & width.ones())
+    }
+
+    /// How often its registers were read and written, whether it answered or not.
+    #[must_use]
+    pub const fn accesses(&self) -> (u64, u64) {
+        (self.reads, self.writes)
+    }
+
+    pub(super) fn next_event(&self) -> Option<u64> {
+        if self.present { self.device.next_event() } else { None }
+    }
+
+    pub(super) fn advance(&mut self, cx: &mut BusContext<'_>) -> Result<(), DeviceFault> {
+        if self.present { self.device.advance(cx) } else { Ok(()) }
+    }
+
+    /// Whether it asserts its interrupt line.
+    #[must_use]
+    pub fn line_asserted(&self) -> bool {
+        self.present && self.device.line_asserted()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Bus, device::testing::with_context};
+    use super::*;
+    use crate::devices::{Edu, EduProfile};
+
+    const RAISE: u64 = 0x60;
+
+    fn function(bus: &mut Bus) -> &mut PciFunction {
+        let slot = bus.plug(Box::new(Edu::new(EduProfile::default())));
+        bus.function_mut(slot)
+    }
+
+    #[test]
+    fn a_stopped_device_does_not_decode() {
+        let mut bus = Bus::default();
+        let function = function(&mut bus);
+        with_context(0, |cx| {
+            assert_eq!(function.read(cx, 0, 0, Width::Dword), Ok(0xFFFF_FFFF));
+            function.set_enabled(true);
+            assert_eq!(function.read(cx, 0, 0, Width::Dword), Ok(0x0100_00ED));
+            function.set_enabled(false);
+            assert_eq!(function.read(cx, 0, 0, Width::Dword), Ok(0xFFFF_FFFF));
+        });
+    }
+
+    #[test]
+    fn an_unplugged_device_reads_as_ones_and_drops_its_line() {
+        let mut bus = Bus::default();
+        let function = function(&mut bus);
+        function.set_enabled(true);
+        with_context(0, |cx| {
+            function.write(cx, 0, RAISE, Width::Dword, 1).unwrap();
+            function.write(cx, 0, 0x08, Width::Dword, 5).unwrap();
+            assert!(function.line_asserted());
+            assert!(function.next_event().is_some());
+            function.unplug();
+            assert!(!function.line_asserted());
+            assert_eq!(function.next_event(), None);
+            assert_eq!(function.read(cx, 0, 0x24, Width::Dword), Ok(0xFFFF_FFFF));
+            // Even an access that the device forbids meets nobody.
+            assert_eq!(function.read(cx, 0, 0x24, Width::Byte), Ok(0xFF));
+        });
+    }
+
+    #[test]
+    fn the_identity_is_where_drivers_and_setup_look_for_it() {
+        let mut bus = Bus::default();
+        let function = function(&mut bus);
+        assert_eq!(function.config().bytes()[..4], [0x34, 0x12, 0xE8, 0x11]);
+        assert_eq!(function.config().bytes()[8..12], [0x10, 0x00, 0xFF, 0x00]);
+        assert_eq!(
+            function.hardware_ids()[0],
+            "PCI\\VEN_1234&DEV_11E8&SUBSYS_11001AF4&REV_10"
+        );
+        assert_eq!(function.hardware_ids()[3], "PCI\\VEN_1234&DEV_11E8&CC_00FF");
+    }
+}

@@ -1,0 +1,202 @@
+//! The emulator: one unicorn instance whose register file the processors take turns with.
+//!
+//! Unicorn runs with its virtual TLB, so that kernel addresses are what they are on Windows and several mappings may share
+//! memory; translations come from the [`AddressSpace`](crate::mm::AddressSpace). All hooks are installed before the first
+//! instruction runs, since unicorn does not instrument what it has translated already.
+
+use std::rc::Rc;
+
+use thiserror::Error;
+use unicorn_engine::{Arch, HookType, MemType, Mode, Prot, RegisterX86, TlbEntry, TlbType, Unicorn, uc_error};
+
+use super::{Access, Exit, PageFault, Registers, hooks::Watch};
+use crate::mm::{Pa, Va};
+
+/// Why the emulator could not be set up or given memory.
+#[derive(Debug, Error)]
+#[error("the emulator cannot {action}: {error:?}")]
+pub struct EngineError {
+    action: &'static str,
+    error: uc_error,
+}
+
+fn cannot(action: &'static str) -> impl FnOnce(uc_error) -> EngineError {
+    move |error| EngineError { action, error }
+}
+
+/// The emulator.
+pub struct Engine {
+    unicorn: Unicorn<'static, ()>,
+    watch: Rc<Watch>,
+    fresh: Registers,
+}
+
+/// `IF` and the bit that is always set.
+const INITIAL_FLAGS: u64 = 0x202;
+
+impl Engine {
+    /// An emulator without memory.
+    ///
+    /// # Errors
+    /// When unicorn cannot be set up.
+    pub fn new(watch: Rc<Watch>) -> Result<Self, EngineError> {
+        let mut unicorn = Unicorn::new(Arch::X86, Mode::MODE_64).map_err(cannot("be created"))?;
+        unicorn
+            .ctl_set_tlb_type(TlbType::VIRTUAL)
+            .map_err(cannot("use a virtual TLB"))?;
+        Self::install_hooks(&mut unicorn, &watch).map_err(cannot("be hooked"))?;
+        unicorn
+            .reg_write(RegisterX86::RFLAGS, INITIAL_FLAGS)
+            .map_err(cannot("set flags"))?;
+        let fresh = Registers(unicorn.context_init().map_err(cannot("save registers"))?);
+        Ok(Self { unicorn, watch, fresh })
+    }
+
+    fn install_hooks(unicorn: &mut Unicorn<'static, ()>, watch: &Rc<Watch>) -> Result<(), uc_error> {
+        // A hook whose start lies above its end is called for every address.
+        const EVERYWHERE: (u64, u64) = (1, 0);
+        let (begin, end) = EVERYWHERE;
+
+        let on = Rc::clone(watch);
+        unicorn.add_code_hook(begin, end, move |unicorn, address, _| {
+            if !on.on_instruction(Va(address)) {
+                // Stopping fails only without a running emulation, and this is one.
+                let _ = unicorn.emu_stop();
+            }
+        })?;
+
+        let on = Rc::clone(watch);
+        let accesses = HookType::MEM_READ | HookType::MEM_WRITE;
+        unicorn.add_mem_hook(accesses, begin, end, move |unicorn, kind, address, size, value| {
+            let write = kind == MemType::WRITE;
+            let go_on = on.on_memory(Pa(address), size, write, value.cast_unsigned());
+            if !go_on {
+                let _ = unicorn.emu_stop();
+            }
+            go_on
+        })?;
+
+        let on = Rc::clone(watch);
+        unicorn.add_tlb_hook(0, u64::MAX, move |_, page, kind| {
+            let access = match kind {
+                MemType::WRITE => Access::Write,
+                MemType::FETCH => Access::Execute,
+                _ => Access::Read,
+            };
+            let (pa, write, execute) = on.on_translate(Va(page), access)?;
+            let mut perms = Prot::READ;
+            if write {
+                perms |= Prot::WRITE;
+            }
+            if execute {
+                perms |= Prot::EXEC;
+            }
+            Some(TlbEntry { paddr: pa.0, perms })
+        })?;
+
+        let on = Rc::clone(watch);
+        unicorn.add_intr_hook(move |unicorn, vector| {
+            on.on_exception(vector);
+            let _ = unicorn.emu_stop();
+        })?;
+        Ok(())
+    }
+
+    /// Gives the machine RAM at a physical address.
+    ///
+    /// # Errors
+    /// When the range is not free.
+    pub fn map_ram(&mut self, start: Pa, length: u64) -> Result<(), EngineError> {
+        self.unicorn
+            .mem_map(start.0, length, Prot::ALL)
+            .map_err(cannot("map memory"))
+    }
+
+    /// Makes a physical range a device window.
+    ///
+    /// # Errors
+    /// When the range is not free.
+    pub fn map_device(&mut self, start: Pa, length: u64) -> Result<(), EngineError> {
+        let (reads, writes) = (Rc::clone(&self.watch), Rc::clone(&self.watch));
+        self.unicorn
+            .mmio_map(
+                start.0,
+                length,
+                Some(move |_: &mut Unicorn<'_, ()>, offset, size| reads.on_device_read(start + offset, size)),
+                Some(move |_: &mut Unicorn<'_, ()>, offset, size, value| {
+                    writes.on_device_write(start + offset, size, value);
+                }),
+            )
+            .map_err(cannot("map a device"))
+    }
+
+    /// Reads RAM.
+    ///
+    /// # Panics
+    /// When there is none at those addresses: translation has said there is.
+    pub fn read(&self, start: Pa, bytes: &mut [u8]) {
+        self.unicorn.mem_read(start.0, bytes).expect("translated memory exists");
+    }
+
+    /// Writes RAM.
+    ///
+    /// # Panics
+    /// When there is none at those addresses: translation has said there is.
+    pub fn write(&mut self, start: Pa, bytes: &[u8]) {
+        self.unicorn
+            .mem_write(start.0, bytes)
+            .expect("translated memory exists");
+    }
+
+    /// Forgets translations after the address space has shrunk.
+    ///
+    /// # Panics
+    /// Never: unicorn can always flush its TLB.
+    pub fn flush_translations(&mut self) {
+        self.unicorn.ctl_flush_tlb().expect("the TLB can always be flushed");
+    }
+
+    /// The register file of code that has not run yet.
+    ///
+    /// # Panics
+    /// When the host has no memory for it.
+    #[must_use]
+    pub fn fresh_registers(&self) -> Registers {
+        let mut registers = self.unicorn.context_alloc().expect("registers can be saved");
+        self.unicorn
+            .context_restore(&self.fresh.0)
+            .expect("registers can be restored");
+        self.unicorn
+            .context_save(&mut registers)
+            .expect("registers can be saved");
+        Registers(registers)
+    }
+
+    /// Runs guest code for at most `budget` instructions, and says why it stopped and after how many.
+    ///
+    /// # Panics
+    /// Never: unicorn takes back what it has saved.
+    pub fn run(&mut self, registers: &mut Registers, gs_base: Va, budget: u64) -> (Exit, u64) {
+        self.watch.begin(budget);
+        self.unicorn
+            .context_restore(&registers.0)
+            .expect("registers can be restored");
+        self.unicorn
+            .reg_write(RegisterX86::GS_BASE, gs_base.get())
+            .expect("x86-64 has gs");
+        let pc = registers.program_counter();
+        let result = self.unicorn.emu_start(pc.get(), 0, 0, 0);
+        self.unicorn
+            .context_save(&mut registers.0)
+            .expect("registers can be saved");
+        let noted = self.watch.exit.borrow_mut().take();
+        let exit = noted.unwrap_or_else(|| match result {
+            Err(uc_error::INSN_INVALID) => Exit::InvalidInstruction,
+            _ => Exit::PageFault(PageFault {
+                page: registers.program_counter().page(),
+                access: Access::Execute,
+            }),
+        });
+        (exit, self.watch.executed.get())
+    }
+}

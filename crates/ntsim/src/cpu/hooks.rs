@@ -1,0 +1,414 @@
+//! What the emulator reports while guest code runs, and what makes it stop.
+//!
+//! The hooks see each instruction and each memory access. They look and note; whatever needs the kernel model stops the slice,
+//! and the scheduler acts on the [`Exit`].
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    rc::Rc,
+};
+
+use super::{Access, PageFault};
+use crate::{
+    image::{AccessKind, CodeMap, Image, SystemInstruction},
+    ke::Irql,
+    mm::{
+        AddressSpace, Pa, Va,
+        pool::{Pool, PoolFault},
+    },
+    sched::VirtualTime,
+    verifier::{AccessSite, SharingRule, Violation},
+};
+
+/// Why a slice of guest code ended.
+#[derive(Debug)]
+pub enum Exit {
+    /// Its instructions are used up.
+    Budget,
+    /// The guest has called or returned to the address of a kernel export.
+    Export(Va),
+    /// The guest has reached an instruction that the model carries out.
+    System(SystemInstruction),
+    /// The guest touched memory that is not there, or not like that.
+    PageFault(PageFault),
+    /// The guest touched pool that it must not.
+    Pool {
+        /// The address.
+        address: Va,
+        /// What it did there.
+        access: Access,
+        /// What is wrong.
+        fault: PoolFault,
+    },
+    /// Two processors shared memory without order.
+    Sharing(Violation),
+    /// A device refused an access.
+    Device {
+        /// The register's physical address.
+        address: Pa,
+        /// Why.
+        message: String,
+    },
+    /// The processor raised an exception or software interrupt.
+    Exception(u32),
+    /// The bytes at the program counter are no instruction.
+    InvalidInstruction,
+}
+
+/// Devices behind physical addresses, as the processors reach them.
+pub trait Hardware {
+    /// A load from a device window.
+    ///
+    /// # Errors
+    /// What rule of the device or bus the access breaks.
+    fn read(&mut self, address: Pa, width: u8, now: VirtualTime) -> Result<u64, String>;
+
+    /// A store to a device window.
+    ///
+    /// # Errors
+    /// What rule of the device or bus the access breaks.
+    fn write(&mut self, address: Pa, width: u8, value: u64, now: VirtualTime) -> Result<(), String>;
+
+    /// When a device next does something by itself.
+    fn next_event(&self) -> Option<VirtualTime>;
+
+    /// Lets devices do what they do by themselves until `now`.
+    ///
+    /// # Errors
+    /// What rule a device breaks, or what it finds broken.
+    fn advance(&mut self, now: VirtualTime) -> Result<(), String>;
+
+    /// Whether a device asserts an interrupt line.
+    fn line_asserted(&self, line: u32) -> bool;
+
+    /// The physical windows that devices answer in: start and length.
+    fn windows(&self) -> Vec<(Pa, u64)>;
+}
+
+/// The image that guest code runs in, with what its disassembly says.
+#[derive(Debug)]
+pub struct LoadedCode {
+    /// Where it is loaded.
+    pub base: Va,
+    /// What Windows' loader sees of it.
+    pub image: Rc<Image>,
+    /// Its disassembly.
+    pub map: Rc<CodeMap>,
+    /// For each byte of the image: an instruction starts there that the model carries out.
+    trapped: Vec<bool>,
+}
+
+impl LoadedCode {
+    /// The code of an image loaded at `base`.
+    #[must_use]
+    pub fn new(base: Va, image: Rc<Image>, map: Rc<CodeMap>) -> Self {
+        let mut trapped = vec![false; image.size() as usize];
+        for instruction in map.system_instructions() {
+            trapped[instruction.rva as usize] = true;
+        }
+        Self {
+            base,
+            image,
+            map,
+            trapped,
+        }
+    }
+
+    /// `va` as an offset into the image.
+    #[must_use]
+    pub fn rva(&self, va: Va) -> Option<u32> {
+        let offset = va - self.base;
+        u32::try_from(offset).ok().filter(|&rva| rva < self.image.size())
+    }
+
+    fn system_instruction(&self, va: Va) -> Option<&SystemInstruction> {
+        let rva = self.rva(va)?;
+        if !self.trapped[rva as usize] {
+            return None;
+        }
+        let found = self.map.system_instructions();
+        let index = found.binary_search_by_key(&rva, |instruction| instruction.rva).ok()?;
+        found.get(index)
+    }
+}
+
+/// A device access wider than the emulator passes on in one piece: it splits eight bytes into two times four.
+#[derive(Clone, Copy, Debug)]
+struct WideAccess {
+    address: Pa,
+    value: u64,
+}
+
+/// A device register that was accessed, for the trace.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceAccess {
+    /// Its physical address.
+    pub address: Pa,
+    /// Bytes.
+    pub width: u8,
+    /// What was read or written.
+    pub value: u64,
+    /// Written rather than read.
+    pub write: bool,
+}
+
+/// State shared by the hooks and the model.
+pub struct Watch {
+    /// Virtual time.
+    pub clock: Cell<VirtualTime>,
+    /// The processor that runs.
+    pub processor: Cell<usize>,
+    /// Its IRQL.
+    pub irql: Cell<Irql>,
+    /// The virtual address space.
+    pub space: RefCell<AddressSpace>,
+    /// Pool.
+    pub pool: RefCell<Pool>,
+    /// The loaded driver's code.
+    pub code: RefCell<Option<LoadedCode>>,
+    /// The rule of unlocked sharing.
+    pub sharing: RefCell<SharingRule>,
+    /// The devices.
+    pub hardware: Rc<RefCell<dyn Hardware>>,
+    /// Device accesses of the slice, for the trace.
+    pub device_accesses: RefCell<Vec<DeviceAccess>>,
+    /// The addresses of kernel exports: fetching from there is a call into the model.
+    pub exports: Cell<(Va, u64)>,
+    pub(super) budget: Cell<u64>,
+    pub(super) executed: Cell<u64>,
+    pub(super) exit: RefCell<Option<Exit>>,
+    pc: Cell<Va>,
+    /// The physical addresses of pool: start and length reserved.
+    pool_window: Cell<(Pa, u64)>,
+    /// The physical addresses of device windows lie below this.
+    ram_base: Pa,
+    wide: Cell<Option<WideAccess>>,
+    last_access: Cell<(Pa, usize, u64)>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("clock", &self.clock)
+            .field("processor", &self.processor)
+            .field("irql", &self.irql)
+            .field("pc", &self.pc)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// For a machine with `processors` processors.
+    #[must_use]
+    pub fn new(processors: usize, hardware: Rc<RefCell<dyn Hardware>>) -> Self {
+        Self {
+            clock: Cell::new(0),
+            processor: Cell::new(0),
+            irql: Cell::default(),
+            space: RefCell::default(),
+            pool: RefCell::default(),
+            code: RefCell::default(),
+            sharing: RefCell::new(SharingRule::new(processors)),
+            hardware,
+            device_accesses: RefCell::default(),
+            exports: Cell::default(),
+            budget: Cell::new(0),
+            executed: Cell::new(0),
+            exit: RefCell::default(),
+            pc: Cell::default(),
+            pool_window: Cell::default(),
+            ram_base: crate::mm::RAM_BASE,
+            wide: Cell::new(None),
+            last_access: Cell::new((Pa(0), 0, 0)),
+        }
+    }
+
+    /// Says where pool's physical memory is.
+    pub fn set_pool_window(&self, start: Pa, length: u64) {
+        self.pool_window.set((start, length));
+    }
+
+    /// The instruction that ran last.
+    #[must_use]
+    pub fn program_counter(&self) -> Va {
+        self.pc.get()
+    }
+
+    pub(super) fn begin(&self, budget: u64) {
+        self.budget.set(budget);
+        self.executed.set(0);
+        *self.exit.borrow_mut() = None;
+    }
+
+    fn stop(&self, exit: Exit) {
+        let mut slot = self.exit.borrow_mut();
+        if slot.is_none() {
+            *slot = Some(exit);
+        }
+    }
+
+    /// Before an instruction. Says whether it may run.
+    pub(super) fn on_instruction(&self, pc: Va) -> bool {
+        if self.exit.borrow().is_some() {
+            return false;
+        }
+        let (exports, length) = self.exports.get();
+        if pc - exports < length {
+            self.stop(Exit::Export(pc));
+            return false;
+        }
+        if self.budget.get() == 0 {
+            self.stop(Exit::Budget);
+            return false;
+        }
+        if let Some(code) = &*self.code.borrow()
+            && let Some(instruction) = code.system_instruction(pc)
+        {
+            self.stop(Exit::System(instruction.clone()));
+            return false;
+        }
+        self.pc.set(pc);
+        self.budget.set(self.budget.get() - 1);
+        self.executed.set(self.executed.get() + 1);
+        true
+    }
+
+    /// Before a memory access, by physical address. Says whether it may happen.
+    pub(super) fn on_memory(&self, pa: Pa, size: usize, write: bool, value: u64) -> bool {
+        if pa < self.ram_base {
+            // The next instruction starts a new slice: other processors may see what the device does now.
+            self.budget.set(0);
+            self.last_access.set((pa, size, value));
+            return true;
+        }
+        let (pool, length) = self.pool_window.get();
+        if pa - pool < length {
+            let va = crate::mm::pool::POOL_BASE + (pa - pool);
+            let paged_allowed = self.irql.get() < Irql::DISPATCH;
+            if let Err(fault) = self.pool.borrow().check(va, size as u64, paged_allowed) {
+                let access = if write { Access::Write } else { Access::Read };
+                self.stop(Exit::Pool {
+                    address: va,
+                    access,
+                    fault,
+                });
+                return false;
+            }
+        }
+        self.on_shared(pa, size, write)
+    }
+
+    fn on_shared(&self, pa: Pa, size: usize, write: bool) -> bool {
+        let pc = self.pc.get();
+        let kind = match &*self.code.borrow() {
+            Some(code) => code.rva(pc).map_or(AccessKind::Plain, |rva| code.map.access(rva)),
+            None => AccessKind::Plain,
+        };
+        let access = AccessSite {
+            processor: self.processor.get(),
+            pc: pc.get(),
+            kind,
+        };
+        let bytes = pa.0..pa.0 + size as u64;
+        match self.sharing.borrow_mut().access(access, bytes, write) {
+            Some(violation) => {
+                self.stop(Exit::Sharing(violation));
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// A device load of the emulator's.
+    pub(super) fn on_device_read(&self, pa: Pa, size: usize) -> u64 {
+        if let Some(wide) = self.wide.take()
+            && wide.address + 4_u64 == pa
+        {
+            return wide.value >> 32;
+        }
+        let width = self.true_width(pa, size);
+        let answer = self
+            .hardware
+            .borrow_mut()
+            .read(pa, width, self.clock.get() + self.executed.get());
+        let value = self.refused_as(u64::MAX, pa, answer);
+        self.note(pa, width, value, false);
+        if usize::from(width) > size {
+            self.wide.set(Some(WideAccess { address: pa, value }));
+            return value & 0xFFFF_FFFF;
+        }
+        value
+    }
+
+    /// A device store of the emulator's.
+    pub(super) fn on_device_write(&self, pa: Pa, size: usize, value: u64) {
+        if let Some(wide) = self.wide.take()
+            && wide.address + 4_u64 == pa
+        {
+            return;
+        }
+        let width = self.true_width(pa, size);
+        let value = if usize::from(width) > size {
+            let (_, _, whole) = self.last_access.get();
+            self.wide.set(Some(WideAccess {
+                address: pa,
+                value: whole,
+            }));
+            whole
+        } else {
+            value
+        };
+        let answer = self
+            .hardware
+            .borrow_mut()
+            .write(pa, width, value, self.clock.get() + self.executed.get());
+        self.refused_as((), pa, answer);
+        self.note(pa, width, value, true);
+    }
+
+    /// The width of the instruction's access, which the memory hook saw whole.
+    fn true_width(&self, pa: Pa, size: usize) -> u8 {
+        let (address, whole, _) = self.last_access.get();
+        let size = if address == pa { whole } else { size };
+        u8::try_from(size).unwrap_or(u8::MAX)
+    }
+
+    fn refused_as<T>(&self, instead: T, address: Pa, answer: Result<T, String>) -> T {
+        answer.unwrap_or_else(|message| {
+            self.stop(Exit::Device { address, message });
+            instead
+        })
+    }
+
+    fn note(&self, address: Pa, width: u8, value: u64, write: bool) {
+        self.device_accesses.borrow_mut().push(DeviceAccess {
+            address,
+            width,
+            value,
+            write,
+        });
+    }
+
+    /// A translation that the emulator asks for: the page and what was attempted.
+    pub(super) fn on_translate(&self, page: Va, access: Access) -> Option<(Pa, bool, bool)> {
+        let translation = self.space.borrow().translate(page, 1).filter(|&(pa, _)| {
+            let (pool, length) = self.pool_window.get();
+            pa - pool >= length || self.pool.borrow().contains(page)
+        });
+        let allowed = translation.is_some_and(|(_, protection)| match access {
+            Access::Read => true,
+            Access::Write => protection.write,
+            Access::Execute => protection.execute,
+        });
+        if !allowed {
+            self.stop(Exit::PageFault(PageFault { page, access }));
+            return None;
+        }
+        translation.map(|(pa, protection)| (pa, protection.write, protection.execute))
+    }
+
+    pub(super) fn on_exception(&self, vector: u32) {
+        self.stop(Exit::Exception(vector));
+    }
+}

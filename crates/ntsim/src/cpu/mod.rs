@@ -1,0 +1,11 @@
+//! The processor core: unicorn with this machine's memory map, traps and watchpoints.
+
+mod engine;
+mod fault;
+mod hooks;
+mod registers;
+
+pub use engine::{Engine, EngineError};
+pub use fault::{Access, PageFault};
+pub use hooks::{DeviceAccess, Exit, Hardware, LoadedCode, Watch};
+pub use registers::{Gpr, Registers};

@@ -1,0 +1,9 @@
+//! The import table's other side: what each kernel routine does, under which contract.
+
+mod args;
+mod contract;
+mod registry;
+
+pub use args::{Args, ReturnValue};
+pub use contract::Contract;
+pub use registry::{Ddi, Flow, Handler, Registry};

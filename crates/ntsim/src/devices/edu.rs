@@ -1,0 +1,625 @@
+//! QEMU's `edu` device, revision 0x10, as QEMU 7.2 behaves.
+//!
+//! It computes factorials in a thread of its own and copies between memory and an internal buffer after 100 ms. Its order of
+//! events is kept: the result is stored, then the COMPUTING bit falls, and only then the interrupt is raised. A driver that
+//! starts the next factorial between the last two sees the interrupt of the one before while the next is computed.
+
+use std::ops::RangeInclusive;
+
+use crate::bus::{BarRequest, BusContext, Device, DeviceFault, PciIdentity, Width};
+
+/// Register offsets.
+mod register {
+    pub const IDENTIFICATION: u64 = 0x00;
+    pub const LIVENESS: u64 = 0x04;
+    pub const FACTORIAL: u64 = 0x08;
+    pub const STATUS: u64 = 0x20;
+    pub const INTERRUPT_STATUS: u64 = 0x24;
+    pub const INTERRUPT_RAISE: u64 = 0x60;
+    pub const INTERRUPT_ACKNOWLEDGE: u64 = 0x64;
+    pub const DMA_SOURCE: u64 = 0x80;
+    pub const DMA_DESTINATION: u64 = 0x88;
+    pub const DMA_COUNT: u64 = 0x90;
+    pub const DMA_COMMAND: u64 = 0x98;
+}
+
+/// From here on registers are 64 bits wide.
+const WIDE_REGISTERS: u64 = 0x80;
+const IDENTIFICATION: u32 = 0x0100_00ED;
+
+const STATUS_COMPUTING: u32 = 0x01;
+const STATUS_INTERRUPT: u32 = 0x80;
+
+const INTERRUPT_FACTORIAL: u32 = 0x001;
+const INTERRUPT_DMA: u32 = 0x100;
+
+const DMA_START: u64 = 0x1;
+const DMA_TO_MEMORY: u64 = 0x2;
+const DMA_INTERRUPT: u64 = 0x4;
+/// How long a transfer takes, whatever its size, nanoseconds.
+const DMA_LATENCY: u64 = 100_000_000;
+/// The internal buffer's address, as DMA addresses it.
+const BUFFER_BASE: u64 = 0x4_0000;
+/// The internal buffer's size. A transfer must end before its last byte: QEMU 7.2 aborts at one that reaches it.
+const BUFFER_SIZE: usize = 4096;
+
+/// How long one multiplication of a factorial takes, nanoseconds.
+const MULTIPLICATION: u64 = 1;
+
+/// The choices that a machine makes about an `edu`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EduProfile {
+    /// How long until a factorial's result is stored, beside what its multiplications take; nanoseconds.
+    pub factorial_latency: RangeInclusive<u64>,
+    /// How long from the stored result to the fall of the COMPUTING bit, and from there to the interrupt; nanoseconds.
+    pub step_latency: RangeInclusive<u64>,
+    /// The address bits that DMA drives.
+    pub dma_mask: u64,
+}
+
+impl Default for EduProfile {
+    fn default() -> Self {
+        Self {
+            factorial_latency: 500..=20_000,
+            step_latency: 0..=2_000,
+            dma_mask: 0x0FFF_FFFF,
+        }
+    }
+}
+
+/// Faults to inject. Each takes effect on what the device does next.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EduFaults {
+    /// How many of the next factorial interrupts are lost: the bit is not set and the line not raised.
+    pub lose_factorial_interrupts: u32,
+    /// How much longer every factorial takes, nanoseconds.
+    pub extra_latency: u64,
+    /// A computation that ends while this is set does not end: COMPUTING stays until it is cleared.
+    pub stuck: bool,
+    /// The device no longer answers: it reads as ones and ignores writes, though it is still plugged in.
+    pub dead: bool,
+}
+
+/// What the factorial thread is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    Idle,
+    /// COMPUTING is set; the result comes at the time given.
+    Computing {
+        until: u64,
+    },
+    /// The result is stored, COMPUTING still set.
+    Stored {
+        until: u64,
+    },
+    /// COMPUTING has fallen. The thread may still raise the interrupt, and begins nothing new before.
+    Finished {
+        until: u64,
+        interrupt: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Dma {
+    source: u64,
+    destination: u64,
+    count: u64,
+    command: u64,
+    done_at: u64,
+}
+
+impl Dma {
+    const fn running(&self) -> bool {
+        self.command & DMA_START != 0
+    }
+}
+
+/// The device.
+#[derive(Debug)]
+pub struct Edu {
+    profile: EduProfile,
+    faults: EduFaults,
+    liveness: u32,
+    factorial: u32,
+    /// The bits of the status register.
+    status: u32,
+    engine: Engine,
+    interrupt_status: u32,
+    dma: Dma,
+    buffer: Vec<u8>,
+    message_signalled: bool,
+    messages: u32,
+}
+
+impl Edu {
+    /// A device after power-on.
+    #[must_use]
+    pub fn new(profile: EduProfile) -> Self {
+        Self {
+            profile,
+            faults: EduFaults::default(),
+            liveness: 0,
+            factorial: 0,
+            status: 0,
+            engine: Engine::Idle,
+            interrupt_status: 0,
+            dma: Dma::default(),
+            buffer: vec![0; BUFFER_SIZE],
+            message_signalled: false,
+            messages: 0,
+        }
+    }
+
+    /// The faults in force; change them at will.
+    pub const fn faults_mut(&mut self) -> &mut EduFaults {
+        &mut self.faults
+    }
+
+    /// Raises `bits` as a spurious interrupt, nobody having asked for it.
+    pub fn raise(&mut self, bits: u32) {
+        self.interrupt_status |= bits;
+        if self.interrupt_status != 0 && self.message_signalled {
+            self.messages += 1;
+        }
+    }
+
+    fn fault(message: String) -> DeviceFault {
+        DeviceFault { device: "edu", message }
+    }
+
+    /// Narrow registers take 4 bytes, wide ones 4 or 8, and nothing may straddle.
+    fn check(what: &str, offset: u64, width: Width) -> Result<(), DeviceFault> {
+        let allowed = width == Width::Dword || (offset >= WIDE_REGISTERS && width == Width::Qword);
+        if allowed && offset.is_multiple_of(width.bytes()) {
+            return Ok(());
+        }
+        Err(Self::fault(format!(
+            "{width} {what} at {offset:#x}, which takes no such access"
+        )))
+    }
+
+    fn start_factorial(&mut self, cx: &mut BusContext<'_>, value: u32) {
+        if self.status & STATUS_COMPUTING != 0 {
+            return;
+        }
+        self.factorial = value;
+        self.status |= STATUS_COMPUTING;
+        // A thread that is still about to raise the last interrupt begins when it has.
+        if self.engine == Engine::Idle {
+            self.engine = self.compute_from(cx.now, cx);
+        }
+    }
+
+    fn compute_from(&self, start: u64, cx: &mut BusContext<'_>) -> Engine {
+        let latency = between(&self.profile.factorial_latency, cx);
+        let work = u64::from(self.factorial) * MULTIPLICATION;
+        Engine::Computing {
+            until: start + latency + work + self.faults.extra_latency,
+        }
+    }
+
+    /// The factorial thread's next step, due at `now`.
+    fn step(&mut self, now: u64, cx: &mut BusContext<'_>) {
+        self.engine = match self.engine {
+            Engine::Idle => Engine::Idle,
+            Engine::Computing { .. } => {
+                self.factorial = factorial(self.factorial);
+                Engine::Stored {
+                    until: now + between(&self.profile.step_latency, cx),
+                }
+            }
+            Engine::Stored { .. } => {
+                self.status &= !STATUS_COMPUTING;
+                Engine::Finished {
+                    until: now + between(&self.profile.step_latency, cx),
+                    interrupt: self.status & STATUS_INTERRUPT != 0,
+                }
+            }
+            Engine::Finished { interrupt, .. } => {
+                if interrupt {
+                    match self.faults.lose_factorial_interrupts.checked_sub(1) {
+                        Some(left) => self.faults.lose_factorial_interrupts = left,
+                        None => self.raise(INTERRUPT_FACTORIAL),
+                    }
+                }
+                if self.status & STATUS_COMPUTING == 0 {
+                    Engine::Idle
+                } else {
+                    self.compute_from(now, cx)
+                }
+            }
+        };
+    }
+
+    /// When the factorial thread's next step is due.
+    const fn due(&self) -> Option<u64> {
+        match self.engine {
+            Engine::Idle => None,
+            Engine::Computing { .. } if self.faults.stuck => None,
+            Engine::Computing { until } | Engine::Stored { until } | Engine::Finished { until, .. } => Some(until),
+        }
+    }
+
+    fn write_dma(&mut self, offset: u64, value: u64, now: u64) {
+        if self.dma.running() {
+            return;
+        }
+        match offset {
+            register::DMA_SOURCE => self.dma.source = value,
+            register::DMA_DESTINATION => self.dma.destination = value,
+            register::DMA_COUNT => self.dma.count = value,
+            register::DMA_COMMAND if value & DMA_START != 0 => {
+                self.dma.command = value;
+                self.dma.done_at = now + DMA_LATENCY;
+            }
+            _ => {}
+        }
+    }
+
+    fn finish_dma(&mut self, cx: &mut BusContext<'_>) -> Result<(), DeviceFault> {
+        let Dma {
+            source,
+            destination,
+            count,
+            command,
+            ..
+        } = self.dma;
+        let mask = self.profile.dma_mask;
+        let moved = if command & DMA_TO_MEMORY == 0 {
+            let range = buffer_range(destination, count)?;
+            cx.memory.read(source & mask, &mut self.buffer[range])
+        } else {
+            let range = buffer_range(source, count)?;
+            cx.memory.write(destination & mask, &self.buffer[range])
+        };
+        moved.map_err(|reason| Self::fault(format!("DMA {reason}")))?;
+        self.dma.command &= !DMA_START;
+        if command & DMA_INTERRUPT != 0 {
+            self.raise(INTERRUPT_DMA);
+        }
+        Ok(())
+    }
+}
+
+impl Device for Edu {
+    fn name(&self) -> &'static str {
+        "edu"
+    }
+
+    fn identity(&self) -> PciIdentity {
+        PciIdentity {
+            vendor: 0x1234,
+            device: 0x11E8,
+            revision: 0x10,
+            class: 0x00_FF00,
+            // QEMU gives every device without a subsystem of its own these.
+            subsystem_vendor: 0x1AF4,
+            subsystem: 0x1100,
+        }
+    }
+
+    fn bars(&self) -> &[BarRequest] {
+        &[BarRequest { size: 0x10_0000 }]
+    }
+
+    fn has_interrupt_pin(&self) -> bool {
+        true
+    }
+
+    fn read(&mut self, _: &mut BusContext<'_>, _: usize, offset: u64, width: Width) -> Result<u64, DeviceFault> {
+        Self::check("read", offset, width)?;
+        if self.faults.dead {
+            return Ok(width.ones());
+        }
+        Ok(match offset {
+            register::IDENTIFICATION => IDENTIFICATION.into(),
+            register::LIVENESS => self.liveness.into(),
+            register::FACTORIAL => self.factorial.into(),
+            register::STATUS => self.status.into(),
+            register::INTERRUPT_STATUS => self.interrupt_status.into(),
+            register::DMA_SOURCE => self.dma.source,
+            register::DMA_DESTINATION => self.dma.destination,
+            register::DMA_COUNT => self.dma.count,
+            register::DMA_COMMAND => self.dma.command,
+            _ => width.ones(),
+        })
+    }
+
+    fn write(
+        &mut self,
+        cx: &mut BusContext<'_>,
+        _: usize,
+        offset: u64,
+        width: Width,
+        value: u64,
+    ) -> Result<(), DeviceFault> {
+        Self::check("write", offset, width)?;
+        if self.faults.dead {
+            return Ok(());
+        }
+        // Narrow registers take 4 bytes only, so nothing of the value is lost.
+        let narrow = (value & 0xFFFF_FFFF) as u32;
+        match offset {
+            register::LIVENESS => self.liveness = !narrow,
+            register::FACTORIAL => self.start_factorial(cx, narrow),
+            register::STATUS => {
+                self.status = self.status & !STATUS_INTERRUPT | narrow & STATUS_INTERRUPT;
+            }
+            register::INTERRUPT_RAISE => self.raise(narrow),
+            register::INTERRUPT_ACKNOWLEDGE => self.interrupt_status &= !narrow,
+            WIDE_REGISTERS.. => self.write_dma(offset, value, cx.now),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn next_event(&self) -> Option<u64> {
+        let dma = self.dma.running().then_some(self.dma.done_at);
+        self.due().into_iter().chain(dma).min()
+    }
+
+    fn advance(&mut self, cx: &mut BusContext<'_>) -> Result<(), DeviceFault> {
+        while let Some(due) = self.due().filter(|&due| due <= cx.now) {
+            self.step(due, cx);
+        }
+        if self.dma.running() && self.dma.done_at <= cx.now {
+            self.finish_dma(cx)?;
+        }
+        Ok(())
+    }
+
+    fn line_asserted(&self) -> bool {
+        self.interrupt_status != 0 && !self.message_signalled
+    }
+
+    fn set_message_signalled(&mut self, enabled: bool) {
+        self.message_signalled = enabled;
+    }
+
+    fn take_messages(&mut self) -> u32 {
+        std::mem::take(&mut self.messages)
+    }
+
+    fn reset(&mut self) {
+        *self = Self {
+            faults: self.faults.clone(),
+            ..Self::new(self.profile.clone())
+        };
+    }
+}
+
+fn between(range: &RangeInclusive<u64>, cx: &mut BusContext<'_>) -> u64 {
+    range.start() + cx.dice.below(range.end() - range.start() + 1)
+}
+
+/// n! modulo 2^32.
+fn factorial(n: u32) -> u32 {
+    // 34! has 32 factors of two, and so has every factorial beyond it.
+    if n >= 34 { 0 } else { (1..=n).fold(1, u32::wrapping_mul) }
+}
+
+/// The part of the internal buffer that `count` bytes from the device address `start` take.
+fn buffer_range(start: u64, count: u64) -> Result<std::ops::Range<usize>, DeviceFault> {
+    let range = start
+        .checked_sub(BUFFER_BASE)
+        .and_then(|from| Some((from, from.checked_add(count)?)))
+        .and_then(|(from, to)| Some((usize::try_from(from).ok()?, usize::try_from(to).ok()?)));
+    match range {
+        Some((from, to)) if to < BUFFER_SIZE => Ok(from..to),
+        _ => {
+            let end = BUFFER_BASE + BUFFER_SIZE as u64 - 1;
+            Err(Edu::fault(format!(
+                "DMA of {count} bytes at device address {start:#x}, outside of {BUFFER_BASE:#x}..{end:#x}"
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::BusMaster;
+    use crate::bus::testing::{with_context, with_memory};
+
+    /// The lowest latency of the default profile: what dice that always give 0 make of it.
+    const LATENCY: u64 = 500;
+
+    fn edu() -> Edu {
+        Edu::new(EduProfile::default())
+    }
+
+    fn read(edu: &mut Edu, offset: u64) -> u64 {
+        with_context(0, |cx| edu.read(cx, 0, offset, Width::Dword)).unwrap()
+    }
+
+    fn write(edu: &mut Edu, now: u64, offset: u64, value: u64) {
+        with_context(now, |cx| edu.write(cx, 0, offset, Width::Dword, value)).unwrap();
+    }
+
+    fn advance(edu: &mut Edu, now: u64) {
+        with_context(now, |cx| edu.advance(cx)).unwrap();
+    }
+
+    #[test]
+    fn identification_and_liveness() {
+        let mut edu = edu();
+        assert_eq!(read(&mut edu, 0x00), 0x0100_00ED);
+        write(&mut edu, 0, 0x04, 0x1234_5678);
+        assert_eq!(read(&mut edu, 0x04), 0xEDCB_A987);
+    }
+
+    #[test]
+    fn factorials_are_modulo_two_to_the_32() {
+        assert_eq!(factorial(0), 1);
+        assert_eq!(factorial(5), 120);
+        assert_eq!(factorial(13), 1_932_053_504);
+        let by_definition = |n: u32| (1..=u64::from(n)).fold(1, |a, b| a * b % (1 << 32));
+        for n in 0..50 {
+            assert_eq!(u64::from(factorial(n)), by_definition(n), "{n}!");
+        }
+    }
+
+    #[test]
+    fn a_factorial_takes_its_time_and_ignores_writes_meanwhile() {
+        let mut edu = edu();
+        write(&mut edu, 0, 0x08, 5);
+        assert_eq!((read(&mut edu, 0x20), read(&mut edu, 0x08)), (1, 5));
+        write(&mut edu, 1, 0x08, 9);
+        assert_eq!(edu.next_event(), Some(LATENCY + 5));
+        advance(&mut edu, LATENCY + 4);
+        assert_eq!((read(&mut edu, 0x20), read(&mut edu, 0x08)), (1, 5));
+        advance(&mut edu, LATENCY + 5);
+        assert_eq!((read(&mut edu, 0x20), read(&mut edu, 0x08)), (0, 120));
+        assert!(!edu.line_asserted(), "no interrupt was asked for");
+        assert_eq!(edu.next_event(), None);
+    }
+
+    #[test]
+    fn the_interrupt_is_raised_and_acknowledged() {
+        let mut edu = edu();
+        write(&mut edu, 0, 0x20, 0xFF);
+        assert_eq!(read(&mut edu, 0x20), 0x80, "only the enable bit can be written");
+        write(&mut edu, 0, 0x08, 3);
+        advance(&mut edu, 10_000);
+        assert_eq!((read(&mut edu, 0x24), edu.line_asserted()), (1, true));
+        write(&mut edu, 0, 0x64, 2);
+        assert!(edu.line_asserted());
+        write(&mut edu, 0, 0x64, 1);
+        assert_eq!((read(&mut edu, 0x24), edu.line_asserted()), (0, false));
+    }
+
+    #[test]
+    fn a_factorial_started_before_the_last_ones_interrupt_waits_for_it() {
+        let mut edu = Edu::new(EduProfile {
+            step_latency: 100..=100,
+            ..EduProfile::default()
+        });
+        write(&mut edu, 0, 0x20, 0x80);
+        write(&mut edu, 0, 0x08, 3);
+        let stored = LATENCY + 3;
+        advance(&mut edu, stored);
+        assert_eq!((read(&mut edu, 0x20), read(&mut edu, 0x08)), (0x81, 6));
+        advance(&mut edu, stored + 100);
+        assert_eq!((read(&mut edu, 0x20), edu.line_asserted()), (0x80, false));
+        write(&mut edu, stored + 150, 0x08, 4);
+        advance(&mut edu, stored + 200);
+        assert_eq!((read(&mut edu, 0x20), edu.line_asserted()), (0x81, true));
+        assert_eq!(edu.next_event(), Some(stored + 200 + LATENCY + 4));
+    }
+
+    #[test]
+    fn raising_works_for_any_bits_but_not_for_none() {
+        let mut edu = edu();
+        write(&mut edu, 0, 0x60, 0);
+        assert!(!edu.line_asserted());
+        write(&mut edu, 0, 0x60, 0x8000_0100);
+        assert_eq!(read(&mut edu, 0x24), 0x8000_0100);
+        assert!(edu.line_asserted());
+    }
+
+    #[test]
+    fn messages_take_the_place_of_the_line() {
+        let mut edu = edu();
+        edu.set_message_signalled(true);
+        write(&mut edu, 0, 0x60, 1);
+        write(&mut edu, 0, 0x60, 1);
+        assert!(!edu.line_asserted());
+        assert_eq!((edu.take_messages(), edu.take_messages()), (2, 0));
+    }
+
+    #[test]
+    fn a_wrong_width_is_a_fault() {
+        let mut edu = edu();
+        let mut attempt = |offset, width| with_context(0, |cx| edu.read(cx, 0, offset, width).is_ok());
+        assert!(attempt(0x00, Width::Dword));
+        assert!(!attempt(0x00, Width::Qword));
+        assert!(!attempt(0x08, Width::Byte));
+        assert!(!attempt(0x22, Width::Dword));
+        assert!(attempt(0x80, Width::Qword));
+        assert!(!attempt(0x84, Width::Qword));
+        assert!(!attempt(0x80, Width::Word));
+    }
+
+    #[test]
+    fn registers_that_are_none_read_as_ones() {
+        assert_eq!(read(&mut edu(), 0x0C), 0xFFFF_FFFF);
+        assert_eq!(read(&mut edu(), 0x60), 0xFFFF_FFFF);
+        assert_eq!(read(&mut edu(), 0x84), 0xFFFF_FFFF);
+    }
+
+    /// 256 bytes of memory at address 0x100.
+    struct Memory([u8; 256]);
+
+    impl BusMaster for Memory {
+        fn read(&mut self, address: u64, buffer: &mut [u8]) -> Result<(), String> {
+            let from = usize::try_from(address - 0x100).unwrap();
+            buffer.copy_from_slice(&self.0[from..from + buffer.len()]);
+            Ok(())
+        }
+
+        fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), String> {
+            let from = usize::try_from(address - 0x100).unwrap();
+            self.0[from..from + bytes.len()].copy_from_slice(bytes);
+            Ok(())
+        }
+    }
+
+    fn transfer(edu: &mut Edu, now: u64, source: u64, destination: u64, count: u64, command: u64) {
+        for (offset, value) in [(0x80, source), (0x88, destination), (0x90, count), (0x98, command)] {
+            write(edu, now, offset, value);
+        }
+    }
+
+    #[test]
+    fn dma_echoes_through_the_buffer_100_ms_each_way() {
+        let mut edu = edu();
+        let mut memory = Memory([0; 256]);
+        memory.0[..4].copy_from_slice(b"echo");
+        transfer(&mut edu, 0, 0x1000_0100, 0x4_0000, 4, 0x5);
+        assert_eq!(edu.next_event(), Some(100_000_000));
+        write(&mut edu, 5, 0x90, 77);
+        assert_eq!(read(&mut edu, 0x90), 4, "registers are closed during a transfer");
+        with_memory(99_999_999, &mut memory, |cx| edu.advance(cx)).unwrap();
+        assert_eq!(read(&mut edu, 0x98), 5);
+        with_memory(100_000_000, &mut memory, |cx| edu.advance(cx)).unwrap();
+        assert_eq!((read(&mut edu, 0x98), read(&mut edu, 0x24)), (4, 0x100));
+        transfer(&mut edu, 100_000_000, 0x4_0000, 0x180, 4, 0x3);
+        with_memory(200_000_000, &mut memory, |cx| edu.advance(cx)).unwrap();
+        assert_eq!(&memory.0[0x80..0x84], b"echo");
+    }
+
+    #[test]
+    fn dma_beyond_the_buffer_is_a_fault() {
+        let range = |start, count| buffer_range(start, count).is_ok();
+        assert!(range(0x4_0000, 4095));
+        assert!(!range(0x4_0000, 4096));
+        assert!(!range(0x3_FFFF, 1));
+        assert!(!range(0x4_0000, u64::MAX));
+        let mut edu = edu();
+        transfer(&mut edu, 0, 0x100, 0x4_0FFF, 1, 1);
+        assert!(with_context(100_000_000, |cx| edu.advance(cx)).is_err());
+    }
+
+    #[test]
+    fn faults_do_what_they_say() {
+        let mut edu = edu();
+        write(&mut edu, 0, 0x20, 0x80);
+        edu.faults_mut().lose_factorial_interrupts = 1;
+        edu.faults_mut().extra_latency = 1_000_000;
+        write(&mut edu, 0, 0x08, 3);
+        assert_eq!(edu.next_event(), Some(1_000_000 + LATENCY + 3));
+        advance(&mut edu, 2_000_000);
+        assert_eq!((read(&mut edu, 0x08), read(&mut edu, 0x24)), (6, 0));
+        edu.faults_mut().stuck = true;
+        write(&mut edu, 0, 0x08, 4);
+        advance(&mut edu, 9_000_000);
+        assert_eq!((edu.next_event(), read(&mut edu, 0x20)), (None, 0x81));
+        edu.faults_mut().stuck = false;
+        advance(&mut edu, 9_000_000);
+        assert_eq!((read(&mut edu, 0x08), read(&mut edu, 0x24)), (24, 1));
+        edu.raise(0x10);
+        assert_eq!(read(&mut edu, 0x24), 0x11);
+        edu.faults_mut().dead = true;
+        assert_eq!(read(&mut edu, 0x24), 0xFFFF_FFFF);
+    }
+}

@@ -1,0 +1,5 @@
+//! Device models.
+
+mod edu;
+
+pub use edu::{Edu, EduFaults, EduProfile};

@@ -1,0 +1,8 @@
+//! The executive's part of the model.
+
+pub mod pool;
+
+/// Adds this component's exports.
+pub fn register(ddi: &mut crate::ddi::Registry) {
+    pool::register(ddi);
+}

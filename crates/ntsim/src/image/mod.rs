@@ -1,0 +1,17 @@
+//! The driver's image: what it holds, where its instructions touch memory, and what its addresses mean.
+//!
+//! Nothing here knows of the emulator: [`Image`] is what Windows' loader would see, [`CodeMap`] what a disassembly of it
+//! says, [`Symbols`] what the PDB beside it says, and [`Unwinder`] what its exception directory says about a stack.
+
+mod dataflow;
+mod pe;
+mod scan;
+mod symbols;
+#[cfg(test)]
+pub(crate) mod synthetic;
+mod unwind;
+
+pub use pe::{Image, ImageError, Import, ImportName, PdbReference, Protection, Section};
+pub use scan::{AccessKind, CodeMap, SystemInstruction, SystemInstructionKind};
+pub use symbols::{SourceLine, SymbolError, Symbols};
+pub use unwind::{GeneralRegisters, Unwinder};

@@ -1,0 +1,128 @@
+//! Function names and source lines from the PDB beside the image.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use pdb_addr2line::{ContextPdbData, pdb};
+use thiserror::Error;
+
+use super::Image;
+
+/// Why a PDB cannot serve.
+#[derive(Debug, Error)]
+pub enum SymbolError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The PDB.
+        path: PathBuf,
+        /// What the system answered.
+        source: std::io::Error,
+    },
+    /// The file is no PDB, or one with broken streams.
+    #[error("{}: {message}", path.display())]
+    Malformed {
+        /// The PDB.
+        path: PathBuf,
+        /// What the reader answered.
+        message: String,
+    },
+    /// The PDB belongs to another build of the image.
+    #[error("{}: not the PDB that {image} was linked with", path.display())]
+    Mismatch {
+        /// The PDB.
+        path: PathBuf,
+        /// The image's name.
+        image: String,
+    },
+}
+
+/// One line of source that an address stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceLine {
+    /// The function, with its namespace and parameters as the PDB gives them.
+    pub function: String,
+    /// The source file, as recorded by the compiler.
+    pub file: Option<String>,
+    /// The line in it, from 1.
+    pub line: Option<u32>,
+}
+
+/// What a PDB says about an image's addresses.
+pub struct Symbols {
+    path: PathBuf,
+    data: ContextPdbData<'static, 'static, File>,
+}
+
+impl std::fmt::Debug for Symbols {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Symbols")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Symbols {
+    /// Opens the PDB at `path` and checks that it belongs to `image`.
+    ///
+    /// # Errors
+    /// When it cannot be read, is malformed, or belongs to another build.
+    pub fn load(image: &Image, path: &Path) -> Result<Self, SymbolError> {
+        let malformed = |message: String| SymbolError::Malformed {
+            path: path.to_owned(),
+            message,
+        };
+        let file = File::open(path).map_err(|source| SymbolError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut pdb = pdb::PDB::open(file).map_err(|error| malformed(error.to_string()))?;
+        let information = pdb.pdb_information().map_err(|error| malformed(error.to_string()))?;
+        // The image records the signature as the GUID structure lies in memory; the reader gives its textual order.
+        let mut signature = *information.guid.as_bytes();
+        signature[0..4].reverse();
+        signature[4..6].reverse();
+        signature[6..8].reverse();
+        if image.pdb().is_some_and(|reference| reference.guid != signature) {
+            return Err(SymbolError::Mismatch {
+                path: path.to_owned(),
+                image: image.name().to_owned(),
+            });
+        }
+        let data = ContextPdbData::try_from_pdb(pdb).map_err(|error| malformed(error.to_string()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            data,
+        })
+    }
+
+    /// What lies at each of `rvas`: for each address its source lines, the innermost inlined function first; none where
+    /// the PDB knows no function.
+    ///
+    /// For a return address ask for the byte before it, which belongs to the call.
+    ///
+    /// # Errors
+    /// When the PDB's streams are malformed.
+    pub fn lookup(&self, rvas: &[u32]) -> Result<Vec<Vec<SourceLine>>, SymbolError> {
+        let malformed = |error: pdb_addr2line::Error| SymbolError::Malformed {
+            path: self.path.clone(),
+            message: error.to_string(),
+        };
+        let context = self.data.make_context().map_err(malformed)?;
+        rvas.iter()
+            .map(|&rva| {
+                let frames = context.find_frames(rva).map_err(malformed)?;
+                let frames = frames.map_or_else(Vec::new, |found| found.frames);
+                Ok(frames.into_iter().map(source_line).collect())
+            })
+            .collect()
+    }
+}
+
+fn source_line(frame: pdb_addr2line::Frame<'_>) -> SourceLine {
+    SourceLine {
+        function: frame.function.unwrap_or_else(|| "?".to_owned()),
+        file: frame.file.map(std::borrow::Cow::into_owned),
+        line: frame.line,
+    }
+}

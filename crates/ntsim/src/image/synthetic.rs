@@ -1,0 +1,195 @@
+//! Builds small driver images for tests: code, imports, one relocated pointer, unwind information.
+
+use object::pe;
+use object::write::pe::{NtHeaders, Writer};
+
+/// Where `.text` lies.
+pub(crate) const TEXT: u32 = 0x1000;
+/// Where `.data` lies.
+pub(crate) const DATA: u32 = 0x2000;
+/// Where `.idata` lies.
+const IDATA: u32 = 0x3000;
+/// Where `.pdata` lies, its unwind information behind its entries.
+const PDATA: u32 = 0x4000;
+/// Where it is linked for.
+pub(crate) const BASE: u64 = 0x1_4000_0000;
+
+/// A driver image in the making; [`build`](Self::build) gives the file.
+pub(crate) struct ImageBuilder {
+    code: Vec<u8>,
+    entry: u32,
+    machine: u16,
+    subsystem: u16,
+    pointer: Option<u32>,
+    imports: Vec<(String, Vec<String>)>,
+    functions: Vec<(u32, u32, Vec<u8>)>,
+}
+
+impl ImageBuilder {
+    /// An image whose `.text` section is `code`; it starts at its first byte.
+    pub(crate) fn new(code: &[u8]) -> Self {
+        Self {
+            code: code.to_vec(),
+            entry: TEXT,
+            machine: pe::IMAGE_FILE_MACHINE_AMD64.0,
+            subsystem: pe::IMAGE_SUBSYSTEM_NATIVE.0,
+            pointer: None,
+            imports: Vec::new(),
+            functions: Vec::new(),
+        }
+    }
+
+    pub(crate) fn entry(mut self, rva: u32) -> Self {
+        self.entry = rva;
+        self
+    }
+
+    pub(crate) fn machine(mut self, machine: u16) -> Self {
+        self.machine = machine;
+        self
+    }
+
+    pub(crate) fn subsystem(mut self, subsystem: u16) -> Self {
+        self.subsystem = subsystem;
+        self
+    }
+
+    /// Puts a pointer to `rva` at the start of `.data`.
+    pub(crate) fn pointer_to(mut self, rva: u32) -> Self {
+        self.pointer = Some(rva);
+        self
+    }
+
+    pub(crate) fn import(mut self, module: &str, name: &str) -> Self {
+        match self.imports.iter_mut().find(|(known, _)| known == module) {
+            Some((_, names)) => names.push(name.to_owned()),
+            None => self.imports.push((module.to_owned(), vec![name.to_owned()])),
+        }
+        self
+    }
+
+    /// Adds a `RUNTIME_FUNCTION` with this `UNWIND_INFO`.
+    pub(crate) fn function(mut self, begin: u32, end: u32, unwind_info: &[u8]) -> Self {
+        self.functions.push((begin, end, unwind_info.to_vec()));
+        self
+    }
+
+    pub(crate) fn build(self) -> Vec<u8> {
+        let idata = self.import_section();
+        let pdata = self.exception_section();
+        let mut data = vec![0; 0x100];
+        let mut buffer = Vec::new();
+        let mut writer = Writer::new(true, 0x1000, 0x200, &mut buffer);
+        writer.reserve_dos_header_and_stub();
+        writer.reserve_nt_headers(16);
+        writer.reserve_section_headers(4 + u16::from(self.pointer.is_some()));
+        let text_range = writer.reserve_text_section(length(&self.code));
+        let data_range = writer.reserve_data_section(length(&data), length(&data));
+        let idata_range = writer.reserve_idata_section(length(&idata));
+        let pdata_range = writer.reserve_pdata_section(length(&pdata));
+        let ranges = [&text_range, &data_range, &idata_range, &pdata_range];
+        assert_eq!(ranges.map(|range| range.virtual_address), [TEXT, DATA, IDATA, PDATA]);
+        if let Some(rva) = self.pointer {
+            data[..8].copy_from_slice(&(BASE + u64::from(rva)).to_le_bytes());
+            writer.add_reloc(DATA, pe::IMAGE_REL_BASED_DIR64);
+            writer.reserve_reloc_section();
+        }
+        writer.set_data_directory(
+            pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION,
+            PDATA,
+            12 * u32::try_from(self.functions.len()).unwrap(),
+        );
+        writer.write_dos_header_and_stub().unwrap();
+        writer.write_nt_headers(NtHeaders {
+            machine: pe::Machine(self.machine),
+            time_date_stamp: 0,
+            characteristics: pe::IMAGE_FILE_EXECUTABLE_IMAGE | pe::IMAGE_FILE_LARGE_ADDRESS_AWARE,
+            major_linker_version: 14,
+            minor_linker_version: 0,
+            address_of_entry_point: self.entry,
+            image_base: BASE,
+            major_operating_system_version: 10,
+            minor_operating_system_version: 0,
+            major_image_version: 0,
+            minor_image_version: 0,
+            major_subsystem_version: 10,
+            minor_subsystem_version: 0,
+            subsystem: pe::Subsystem(self.subsystem),
+            dll_characteristics: pe::DllFlags(0x160),
+            size_of_stack_reserve: 0x10_0000,
+            size_of_stack_commit: 0x1000,
+            size_of_heap_reserve: 0x10_0000,
+            size_of_heap_commit: 0x1000,
+        });
+        writer.write_section_headers();
+        writer.write_section(text_range.file_offset, &self.code);
+        writer.write_section(data_range.file_offset, &data);
+        writer.write_section(idata_range.file_offset, &idata);
+        writer.write_section(pdata_range.file_offset, &pdata);
+        writer.write_reloc_section();
+        seal(&mut buffer);
+        buffer
+    }
+
+    /// Descriptors, then per module: its name, its hint/name entries, its lookup table and its address table.
+    fn import_section(&self) -> Vec<u8> {
+        let mut section = vec![0; 20 * (self.imports.len() + 1)];
+        for (index, (module, names)) in self.imports.iter().enumerate() {
+            let module_name = IDATA + length(&section);
+            section.extend_from_slice(module.as_bytes());
+            section.push(0);
+            let mut table = Vec::new();
+            for name in names {
+                table.extend_from_slice(&u64::from(IDATA + length(&section)).to_le_bytes());
+                section.extend_from_slice(&[0, 0]);
+                section.extend_from_slice(name.as_bytes());
+                section.push(0);
+            }
+            table.extend_from_slice(&[0; 8]);
+            section.resize(section.len().next_multiple_of(8), 0);
+            let lookup = IDATA + length(&section);
+            section.extend_from_slice(&table);
+            let addresses = IDATA + length(&section);
+            section.extend_from_slice(&table);
+            let fields = [lookup, 0, 0, module_name, addresses];
+            for (field, value) in fields.iter().enumerate() {
+                section[20 * index + 4 * field..][..4].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        section
+    }
+
+    fn exception_section(&self) -> Vec<u8> {
+        let mut entries = Vec::new();
+        let mut unwind = Vec::new();
+        let base = PDATA + 12 * u32::try_from(self.functions.len()).unwrap();
+        for (begin, end, info) in &self.functions {
+            for value in [*begin, *end, base + length(&unwind)] {
+                entries.extend_from_slice(&value.to_le_bytes());
+            }
+            unwind.extend_from_slice(info);
+            unwind.resize(unwind.len().next_multiple_of(4), 0);
+        }
+        entries.extend_from_slice(&unwind);
+        // A section of no bytes at all would have no place in the address space.
+        entries.push(0);
+        entries
+    }
+}
+
+/// Writes the checksum that the loader asks for, where the file is long enough to have the field.
+pub(crate) fn seal(file: &mut [u8]) {
+    let Some(header) = file.get(0x3C..0x40) else {
+        return;
+    };
+    let header: [u8; 4] = header.try_into().unwrap();
+    let field = u32::from_le_bytes(header) as usize + super::pe::CHECKSUM_FIELD;
+    let sum = super::pe::checksum(file, field);
+    if let Some(bytes) = file.get_mut(field..field + 4) {
+        bytes.copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+fn length(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap()
+}

@@ -1,0 +1,137 @@
+//! `IofCallDriver`: an IRP on its way down.
+
+use std::rc::Rc;
+
+use ntlayout::{device_object, driver_object, io_stack_location as stack, irp as layout};
+
+use super::{
+    irp::{self, IoStatus, Major, Record},
+    pnp::bus_driver,
+    violation::{IoRule, violation},
+};
+use crate::{
+    bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
+    ddi::{Contract, Registry},
+    ke::Irql,
+    kernel::Kernel,
+    mm::Va,
+    status::NtStatus,
+};
+
+pub(super) fn register(ddi: &mut Registry) {
+    let contract = Contract::at_most(Irql::DISPATCH);
+    ddi.flow("IofCallDriver", 2, contract, |k, a| async move {
+        call_driver(&k, a.va(0), a.va(1)).await
+    });
+    ddi.flow(INVALID_DEVICE_REQUEST, 2, contract, |k, a| async move {
+        invalid_device_request(&k, a.va(1)).await
+    });
+}
+
+/// The dispatch routine that Windows gives to the major functions that a driver leaves out.
+pub(super) const INVALID_DEVICE_REQUEST: &str = "IopInvalidDeviceRequest";
+
+async fn invalid_device_request(k: &Kernel, irp: Va) -> Outcome<NtStatus> {
+    let status = NtStatus::INVALID_DEVICE_REQUEST;
+    irp::write_status(k, irp, IoStatus { status, information: 0 })?;
+    super::completion::complete(k, irp).await?;
+    Ok(status)
+}
+
+/// Gives `irp` to the driver of `device`, with the next stack location; what its dispatch routine returns.
+pub(crate) async fn call_driver(k: &Kernel, device: Va, irp: Va) -> Outcome<NtStatus> {
+    let record = check_arguments(k, device, irp)?;
+    let number: u8 = k.read(irp + layout::CURRENT_LOCATION)?;
+    let Some(number) = number.checked_sub(1).filter(|&number| number > 0) else {
+        return Err(k.bugcheck(BugCheck::new(
+            Code::NO_MORE_IRP_STACK_LOCATIONS,
+            [irp.get(), 0, 0, 0],
+            "no-more-stack-locations",
+            format!(
+                "IRP {irp} is passed down below the {} drivers it was made for",
+                record.stack_count()
+            ),
+        )));
+    };
+    let location = irp::location(irp, number);
+    let major = Major(k.read(location + stack::MAJOR_FUNCTION)?);
+    check_forwarding(k, &record, device, location, major)?;
+
+    k.write(irp + layout::CURRENT_LOCATION, number)?;
+    k.write(irp + layout::CURRENT_STACK_LOCATION, location)?;
+    k.write(location + stack::DEVICE_OBJECT, device)?;
+    record.set_passed(number, None);
+
+    let status = if bus_driver::owns(k, device) {
+        record.reached_bottom.set(true);
+        bus_driver::dispatch(k, device, irp, major).await?
+    } else {
+        let driver: Va = k.read(device + device_object::DRIVER_OBJECT)?;
+        let entry = driver + driver_object::MAJOR_FUNCTION + usize::from(major.0) * 8;
+        let routine: Va = k.read(entry)?;
+        let returned = k
+            .call(routine, &[device.get(), irp.get()])
+            .label(dispatch_label(major))
+            .await?;
+        NtStatus((returned & 0xFFFF_FFFF) as u32)
+    };
+    irp::check_dispatch(k, &record, number, device, status)?;
+    Ok(status)
+}
+
+fn check_arguments(k: &Kernel, device: Va, irp: Va) -> Outcome<Rc<Record>> {
+    if device.is_null() {
+        let message = format!("IRP {irp} is passed down to a null device object");
+        return Err(violation(k, IoRule::NULL_DEVICE, irp, device, message));
+    }
+    if !k.io().borrow().devices.exists(device) {
+        let message =
+            format!("IRP {irp} is passed down to {device}, which is no device object, or one that was deleted");
+        return Err(violation(k, IoRule::NOT_A_DEVICE, irp, device, message));
+    }
+    let record = k.io().borrow().irps.find(irp);
+    record.ok_or_else(|| {
+        let message = format!("{irp} is passed down to device {device}, but is no IRP, or one that was completed");
+        violation(k, IoRule::NOT_AN_IRP, irp, device, message)
+    })
+}
+
+fn check_forwarding(k: &Kernel, record: &Record, device: Va, location: Va, major: Major) -> Outcome<()> {
+    let irp = record.irp();
+    let cancel_routine: Va = k.read(irp + layout::CANCEL_ROUTINE)?;
+    if !cancel_routine.is_null() {
+        let message = format!("IRP {irp} is passed down while its cancel routine {cancel_routine} is set");
+        return Err(violation(k, IoRule::FORWARDED_CANCELLABLE, irp, device, message));
+    }
+    let control: u8 = k.read(location + stack::CONTROL)?;
+    if control & irp::SL_PENDING_RETURNED != 0 {
+        let message = format!("IRP {irp} is passed down with the pending flag set in the next stack location");
+        return Err(violation(k, IoRule::CONTROL_NOT_ZEROED, irp, device, message));
+    }
+    let passive_only = matches!(
+        major,
+        Major::PNP | Major::CREATE | Major::CLEANUP | Major::CLOSE | Major::SYSTEM_CONTROL
+    );
+    let irql = k.irql();
+    if passive_only && irql > Irql::PASSIVE {
+        let message = format!("{} IRP {irp} is passed down at {irql}", major.name());
+        return Err(violation(k, IoRule::FORWARDED_AT_WRONG_IRQL, irp, device, message));
+    }
+    Ok(())
+}
+
+/// What traces and reports call a dispatch routine.
+const fn dispatch_label(major: Major) -> &'static str {
+    match major {
+        Major::CREATE => "dispatch IRP_MJ_CREATE",
+        Major::CLOSE => "dispatch IRP_MJ_CLOSE",
+        Major::READ => "dispatch IRP_MJ_READ",
+        Major::WRITE => "dispatch IRP_MJ_WRITE",
+        Major::DEVICE_CONTROL => "dispatch IRP_MJ_DEVICE_CONTROL",
+        Major::CLEANUP => "dispatch IRP_MJ_CLEANUP",
+        Major::POWER => "dispatch IRP_MJ_POWER",
+        Major::SYSTEM_CONTROL => "dispatch IRP_MJ_SYSTEM_CONTROL",
+        Major::PNP => "dispatch IRP_MJ_PNP",
+        _ => "dispatch",
+    }
+}

@@ -1,0 +1,173 @@
+//! `IofCompleteRequest`: an IRP on its way up.
+
+use ntlayout::{io_stack_location as stack, irp as layout};
+
+use super::{
+    irp::{self, Passed, Record},
+    violation::{IoRule, violation},
+};
+use crate::{
+    bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
+    ddi::{Contract, Registry},
+    ke::Irql,
+    kernel::Kernel,
+    mm::Va,
+    status::NtStatus,
+};
+
+pub(super) fn register(ddi: &mut Registry) {
+    let contract = Contract::at_most(Irql::DISPATCH);
+    ddi.flow("IofCompleteRequest", 2, contract, |k, a| async move {
+        complete(&k, a.va(0)).await
+    });
+}
+
+/// Completes `irp` from its current stack location upwards: calls the completion routines that the drivers above have set,
+/// until one of them keeps the IRP; past the last one the request has ended.
+pub(crate) async fn complete(k: &Kernel, irp: Va) -> Outcome<()> {
+    let record = live(k, irp)?;
+    check_completion(k, &record)?;
+    let completion = record.completions.get() + 1;
+    record.completions.set(completion);
+    k.yield_now().await?;
+
+    let stack_count = record.stack_count();
+    loop {
+        let number: u8 = k.read(irp + layout::CURRENT_LOCATION)?;
+        if number > stack_count {
+            return record.finish(k);
+        }
+        let location = irp::location(irp, number);
+        let control: u8 = k.read(location + stack::CONTROL)?;
+        let routine: Va = k.read(location + stack::COMPLETION_ROUTINE)?;
+        let context: u64 = k.read(location + stack::CONTEXT)?;
+        let pending = control & irp::SL_PENDING_RETURNED != 0;
+        let status: NtStatus = k.read(irp + layout::IO_STATUS)?;
+        let cancelled: u8 = k.read(irp + layout::CANCEL)?;
+
+        record.set_passed(number, Some(Passed { status, pending }));
+        k.write(irp + layout::PENDING_RETURNED, u8::from(pending))?;
+        k.write(irp + layout::CURRENT_LOCATION, number + 1)?;
+        let above = irp::location(irp, number + 1);
+        k.write(irp + layout::CURRENT_STACK_LOCATION, above)?;
+        clear(k, location)?;
+
+        let invoke = (status.is_success() && control & irp::SL_INVOKE_ON_SUCCESS != 0)
+            || (!status.is_success() && control & irp::SL_INVOKE_ON_ERROR != 0)
+            || (cancelled != 0 && control & irp::SL_INVOKE_ON_CANCEL != 0);
+        if !invoke {
+            // What a completion routine would have to do itself.
+            if pending && number < stack_count {
+                irp::mark_pending(k, irp)?;
+            }
+            continue;
+        }
+        let device: Va = if number < stack_count {
+            k.read(above + stack::DEVICE_OBJECT)?
+        } else {
+            Va::NULL
+        };
+        let arguments = [device.get(), irp.get(), context];
+        let answer = k.call(routine, &arguments).label("completion routine").await?;
+        if NtStatus((answer & 0xFFFF_FFFF) as u32) == NtStatus::MORE_PROCESSING_REQUIRED {
+            return Ok(());
+        }
+        if record.completions.get() != completion || record.result().is_some() {
+            return Err(completed_twice(k, irp));
+        }
+        if pending && number < stack_count {
+            check_propagated(k, &record, above, device)?;
+        }
+    }
+}
+
+/// The books on an IRP that is about to be completed.
+fn live(k: &Kernel, irp: Va) -> Outcome<std::rc::Rc<Record>> {
+    let record = k.io().borrow().irps.find(irp);
+    let record = record.ok_or_else(|| completed_twice(k, irp))?;
+    let location: u8 = k.read(irp + layout::CURRENT_LOCATION)?;
+    if location > record.stack_count() {
+        return Err(completed_twice(k, irp));
+    }
+    Ok(record)
+}
+
+fn completed_twice(k: &Kernel, irp: Va) -> crate::bugcheck::Halted {
+    let message = match k.io().borrow().irps.completed_by(irp) {
+        Some(by) => format!("IRP {irp} was completed already, from {by}"),
+        None => format!("IRP {irp} is being completed, but nobody below has it to complete"),
+    };
+    k.bugcheck(BugCheck::new(
+        Code::MULTIPLE_IRP_COMPLETE_REQUESTS,
+        [irp.get(), 0, 0, 0],
+        "irp-completed-twice",
+        message,
+    ))
+}
+
+fn check_completion(k: &Kernel, record: &Record) -> Outcome<()> {
+    let irp = record.irp();
+    let io_status = irp::read_status(k, irp)?;
+    let unset = io_status.information == irp::UNSET_INFORMATION;
+    if io_status.status == NtStatus::PENDING || io_status.status.0 == u32::MAX || unset {
+        let message = if unset {
+            format!(
+                "IRP {irp} ({}) was completed without IoStatus having been set",
+                record.what()
+            )
+        } else {
+            format!("IRP {irp} ({}) was completed with {}", record.what(), io_status.status)
+        };
+        return Err(k.bugcheck(BugCheck::new(
+            Code::DRIVER_VERIFIER_IOMANAGER_VIOLATION,
+            [IoRule::COMPLETED_PENDING.code, io_status.status.0.into(), irp.get(), 0],
+            if unset {
+                "io-status-not-set"
+            } else {
+                IoRule::COMPLETED_PENDING.name
+            },
+            message,
+        )));
+    }
+    let cancel_routine: Va = k.read(irp + layout::CANCEL_ROUTINE)?;
+    if !cancel_routine.is_null() {
+        return Err(k.bugcheck(BugCheck::new(
+            Code::DRIVER_VERIFIER_IOMANAGER_VIOLATION,
+            [IoRule::COMPLETED_CANCELLABLE.code, cancel_routine.get(), irp.get(), 0],
+            IoRule::COMPLETED_CANCELLABLE.name,
+            format!(
+                "IRP {irp} ({}) was completed while its cancel routine {cancel_routine} is set",
+                record.what()
+            ),
+        )));
+    }
+    Ok(())
+}
+
+fn check_propagated(k: &Kernel, record: &Record, above: Va, device: Va) -> Outcome<()> {
+    let control: u8 = k.read(above + stack::CONTROL)?;
+    if control & irp::SL_PENDING_RETURNED != 0 {
+        return Ok(());
+    }
+    let irp = record.irp();
+    Err(violation(
+        k,
+        IoRule::PENDING_NOT_PROPAGATED,
+        irp,
+        device,
+        format!("the completion routine let IRP {irp} go on with PendingReturned set, but did not mark it pending"),
+    ))
+}
+
+/// Empties a stack location that is done with; its major function and device stay for debuggers.
+fn clear(k: &Kernel, location: Va) -> Outcome<()> {
+    k.write(location + stack::MINOR_FUNCTION, 0_u8)?;
+    k.write(location + stack::FLAGS, 0_u8)?;
+    k.write(location + stack::CONTROL, 0_u8)?;
+    k.fill(
+        location + stack::PARAMETERS,
+        0,
+        stack::DEVICE_OBJECT - stack::PARAMETERS,
+    )?;
+    k.write(location + stack::FILE_OBJECT, Va::NULL)
+}

@@ -1,0 +1,151 @@
+//! Driver objects: how a driver is loaded, initialised and unloaded.
+
+use std::collections::BTreeMap;
+
+use ntlayout::{driver_extension, driver_object as layout, unicode_string};
+
+use super::call::INVALID_DEVICE_REQUEST;
+use crate::{
+    bugcheck::Outcome, kernel::Kernel, mm::Va, rtl::unicode_string::write_new, status::NtStatus, trace::Event,
+};
+
+/// `IO_TYPE_DRIVER`.
+const IO_TYPE_DRIVER: u16 = 4;
+/// `DRVO_INITIALIZED`: `DriverEntry` has succeeded.
+const DRVO_INITIALIZED: u32 = 0x0000_0010;
+/// Where services are configured.
+const SERVICES: &str = "\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\";
+/// `DRIVER_OBJECT::HardwareDatabase`.
+const HARDWARE_DATABASE: &str = "\\REGISTRY\\MACHINE\\HARDWARE\\DESCRIPTION\\SYSTEM";
+
+/// The image that a driver object stands for.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadedImage {
+    /// Where it is loaded.
+    pub base: Va,
+    /// Its size in memory, bytes.
+    pub size: u32,
+    /// Its `DriverEntry`.
+    pub entry: Va,
+}
+
+/// What the I/O manager knows of a driver object beside what lies in guest memory.
+#[derive(Debug)]
+struct Driver {
+    name: String,
+    extension: Va,
+}
+
+/// All driver objects.
+#[derive(Debug, Default)]
+pub(crate) struct Drivers {
+    by_address: BTreeMap<Va, Driver>,
+    /// The hardware database's string; all driver objects share it.
+    hardware_database: Option<Va>,
+}
+
+impl Drivers {
+    /// The driver's name, without directory.
+    pub(crate) fn name(&self, driver: Va) -> Option<&str> {
+        self.by_address.get(&driver).map(|found| found.name.as_str())
+    }
+}
+
+/// Makes a driver object called `name`, all of whose dispatch routines refuse.
+pub(crate) fn create(k: &Kernel, name: &str, image: LoadedImage) -> Outcome<Va> {
+    let driver = k.allocate_system(layout::SIZE, "DRIVER_OBJECT")?;
+    let extension = k.allocate_system(driver_extension::SIZE, "DRIVER_EXTENSION")?;
+    k.write(driver + layout::TYPE, IO_TYPE_DRIVER)?;
+    k.write(driver + layout::SIZE_FIELD, u16::try_from(layout::SIZE).expect("336"))?;
+    k.write(driver + layout::DRIVER_START, image.base)?;
+    k.write(driver + layout::DRIVER_SIZE, image.size)?;
+    k.write(driver + layout::DRIVER_EXTENSION, extension)?;
+    k.write(driver + layout::DRIVER_INIT, image.entry)?;
+    k.write(extension + driver_extension::DRIVER_OBJECT, driver)?;
+    let refuse = k.routine_address(INVALID_DEVICE_REQUEST);
+    for major in 0..super::irp::Major::COUNT {
+        k.write(driver + layout::MAJOR_FUNCTION + usize::from(major) * 8, refuse)?;
+    }
+    write_new(k, driver + layout::DRIVER_NAME, &format!("\\Driver\\{name}"))?;
+    write_new(k, extension + driver_extension::SERVICE_KEY_NAME, name)?;
+    let database = hardware_database(k)?;
+    k.write(driver + layout::HARDWARE_DATABASE, database)?;
+    let books = Driver {
+        name: name.to_owned(),
+        extension,
+    };
+    k.io().borrow_mut().drivers.by_address.insert(driver, books);
+    Ok(driver)
+}
+
+fn hardware_database(k: &Kernel) -> Outcome<Va> {
+    let known = k.io().borrow().drivers.hardware_database;
+    if let Some(string) = known {
+        return Ok(string);
+    }
+    let string = k.allocate_system(unicode_string::SIZE, "hardware database")?;
+    write_new(k, string, HARDWARE_DATABASE)?;
+    k.io().borrow_mut().drivers.hardware_database = Some(string);
+    Ok(string)
+}
+
+/// Loads a driver: makes its driver object and calls its `DriverEntry`. The driver object, or the status with which
+/// `DriverEntry` failed.
+///
+/// # Errors
+/// When the driver breaks a rule.
+pub async fn load(k: &Kernel, name: &str, image: LoadedImage) -> Outcome<Result<Va, NtStatus>> {
+    let driver = create(k, name, image)?;
+    let path = k.allocate_system(unicode_string::SIZE, "registry path")?;
+    write_new(k, path, &format!("{SERVICES}{name}"))?;
+    k.trace(Event::Note(format!("DriverEntry of {name} called")));
+    let returned = k
+        .call(image.entry, &[driver.get(), path.get()])
+        .label("DriverEntry")
+        .await?;
+    // A driver that needs the path later has to copy it: both string and buffer are gone now.
+    free_buffer(k, path)?;
+    k.free_system(path)?;
+    let status = NtStatus((returned & 0xFFFF_FFFF) as u32);
+    k.trace(Event::Note(format!("DriverEntry of {name} returned {status}")));
+    if !status.is_success() {
+        delete(k, driver)?;
+        return Ok(Err(status));
+    }
+    let flags: u32 = k.read(driver + layout::FLAGS)?;
+    k.write(driver + layout::FLAGS, flags | DRVO_INITIALIZED)?;
+    Ok(Ok(driver))
+}
+
+/// Unloads a driver that has no device left: calls its `DriverUnload` and frees its driver object. Says whether the driver
+/// can be unloaded at all.
+///
+/// # Errors
+/// When the driver breaks a rule.
+pub async fn unload(k: &Kernel, driver: Va) -> Outcome<bool> {
+    let devices: Va = k.read(driver + layout::DEVICE_OBJECT)?;
+    let routine: Va = k.read(driver + layout::DRIVER_UNLOAD)?;
+    if !devices.is_null() || routine.is_null() {
+        return Ok(false);
+    }
+    k.call(routine, &[driver.get()]).label("DriverUnload").await?;
+    k.trace(Event::Note("DriverUnload returned".to_owned()));
+    delete(k, driver)?;
+    Ok(true)
+}
+
+fn delete(k: &Kernel, driver: Va) -> Outcome<()> {
+    let books = k.io().borrow_mut().drivers.by_address.remove(&driver);
+    if let Some(Driver { extension, .. }) = books {
+        free_buffer(k, extension + driver_extension::SERVICE_KEY_NAME)?;
+        k.free_system(extension)?;
+    }
+    free_buffer(k, driver + layout::DRIVER_NAME)?;
+    k.free_system(driver)
+}
+
+/// Frees the buffer of a `UNICODE_STRING` of the system's own.
+fn free_buffer(k: &Kernel, string: Va) -> Outcome<()> {
+    let buffer: Va = k.read(string + unicode_string::BUFFER)?;
+    k.free_system(buffer)
+}

@@ -1,0 +1,414 @@
+//! I/O request packets: their memory, their stack locations, and the books that the I/O manager keeps on each.
+//!
+//! An IRP lives in guest memory, laid out as the WDK has it, because drivers read and write it by inline functions. What
+//! drivers must not see or could not be trusted with is in its [`Record`] on the host's side: who waits for it, and what went
+//! past each stack location.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fmt,
+    rc::Rc,
+};
+
+use ntlayout::{io_stack_location as stack, irp};
+
+use super::violation::{IoRule, violation};
+use crate::{
+    bugcheck::Outcome,
+    kernel::Kernel,
+    mm::Va,
+    sched::{Mode, WaitQueue},
+    status::NtStatus,
+    trace::{Counter, Event},
+};
+
+/// `IO_TYPE_IRP`.
+const IO_TYPE_IRP: u16 = 6;
+
+/// `SL_PENDING_RETURNED` of a stack location's `Control`.
+pub(crate) const SL_PENDING_RETURNED: u8 = 0x01;
+/// `SL_INVOKE_ON_CANCEL`.
+pub(crate) const SL_INVOKE_ON_CANCEL: u8 = 0x20;
+/// `SL_INVOKE_ON_SUCCESS`.
+pub(crate) const SL_INVOKE_ON_SUCCESS: u8 = 0x40;
+/// `SL_INVOKE_ON_ERROR`.
+pub(crate) const SL_INVOKE_ON_ERROR: u8 = 0x80;
+
+/// What a fresh IRP's `IoStatus` holds, so that a driver that completes it without setting one is found. Windows leaves
+/// zeros, which look like success.
+const UNSET_STATUS: NtStatus = NtStatus(0xFFFF_FFFF);
+/// As [`UNSET_STATUS`], for `IoStatus.Information`.
+pub(crate) const UNSET_INFORMATION: u64 = u64::MAX;
+
+/// `IRP_MJ_xxx`: what an IRP asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Major(pub u8);
+
+macro_rules! majors {
+    ($($constant:ident = $value:literal $name:literal;)*) => {
+        impl Major {
+            $(
+                #[doc = concat!("`", $name, "`")]
+                pub const $constant: Self = Self($value);
+            )*
+
+            /// The header's name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self.0 {
+                    $($value => $name,)*
+                    _ => "IRP_MJ_?",
+                }
+            }
+        }
+    };
+}
+
+majors! {
+    CREATE = 0x00 "IRP_MJ_CREATE";
+    CLOSE = 0x02 "IRP_MJ_CLOSE";
+    READ = 0x03 "IRP_MJ_READ";
+    WRITE = 0x04 "IRP_MJ_WRITE";
+    DEVICE_CONTROL = 0x0E "IRP_MJ_DEVICE_CONTROL";
+    INTERNAL_DEVICE_CONTROL = 0x0F "IRP_MJ_INTERNAL_DEVICE_CONTROL";
+    CLEANUP = 0x12 "IRP_MJ_CLEANUP";
+    POWER = 0x16 "IRP_MJ_POWER";
+    SYSTEM_CONTROL = 0x17 "IRP_MJ_SYSTEM_CONTROL";
+    PNP = 0x1B "IRP_MJ_PNP";
+}
+
+impl Major {
+    /// How many major functions a driver object has entries for.
+    pub const COUNT: u8 = 0x1C;
+}
+
+/// `IO_STATUS_BLOCK`: how a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IoStatus {
+    /// The status.
+    pub status: NtStatus,
+    /// Bytes transferred, as a rule.
+    pub information: u64,
+}
+
+/// What the I/O manager does when an IRP has been completed by everyone, before its memory is freed.
+pub(crate) type Finish = Box<dyn FnOnce(&Kernel, IoStatus) -> Outcome<()>>;
+
+/// What went past a stack location when the IRP was completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Passed {
+    /// With which status.
+    pub status: NtStatus,
+    /// Whether the driver had marked it pending.
+    pub pending: bool,
+}
+
+/// The I/O manager's books on an IRP. They outlive its memory.
+pub struct Record {
+    irp: Va,
+    stack_count: u8,
+    what: &'static str,
+    file: Option<Va>,
+    /// By stack location, 1 being the lowest driver's.
+    passed: RefCell<Vec<Option<Passed>>>,
+    /// Whether it has come down to the bus driver.
+    pub(crate) reached_bottom: Cell<bool>,
+    /// How often a driver has begun to complete it. More than one at a time is one too many.
+    pub(crate) completions: Cell<u32>,
+    result: Cell<Option<IoStatus>>,
+    waiters: WaitQueue,
+    finish: RefCell<Option<Finish>>,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("irp", &self.irp)
+            .field("what", &self.what)
+            .field("result", &self.result.get())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Record {
+    /// The IRP. Its memory is gone once [`Record::result`] is there.
+    #[must_use]
+    pub fn irp(&self) -> Va {
+        self.irp
+    }
+
+    /// Its major function's name.
+    #[must_use]
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// The file object it was sent for.
+    #[must_use]
+    pub fn file(&self) -> Option<Va> {
+        self.file
+    }
+
+    /// How it ended, when it has.
+    #[must_use]
+    pub fn result(&self) -> Option<IoStatus> {
+        self.result.get()
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// When the current activity may not wait.
+    pub async fn wait(&self, k: &Kernel) -> Outcome<IoStatus> {
+        loop {
+            if let Some(result) = self.result.get() {
+                return Ok(result);
+            }
+            let why = format!("the completion of IRP {} ({})", self.irp, self.what);
+            self.waiters.wait(k, why).await?;
+        }
+    }
+
+    /// What went past stack location `location`, when something has.
+    pub(crate) fn passed(&self, location: u8) -> Option<Passed> {
+        self.passed.borrow()[usize::from(location)]
+    }
+
+    pub(crate) fn set_passed(&self, location: u8, passed: Option<Passed>) {
+        self.passed.borrow_mut()[usize::from(location)] = passed;
+    }
+
+    /// Everyone has completed the IRP: tells who waits and frees it.
+    pub(crate) fn finish(&self, k: &Kernel) -> Outcome<()> {
+        let io_status = read_status(k, self.irp)?;
+        let finish = self.finish.take();
+        if let Some(finish) = finish {
+            finish(k, io_status)?;
+        }
+        k.count(Counter::IrpsCompleted);
+        if io_status.status == NtStatus::CANCELLED {
+            k.count(Counter::IrpsCancelled);
+        }
+        k.trace(Event::IrpCompleted {
+            irp: self.irp,
+            status: io_status.status,
+            information: io_status.information,
+        });
+        k.io().borrow_mut().irps.retire(self.irp, k.caller());
+        k.free_system(self.irp)?;
+        self.result.set(Some(io_status));
+        self.waiters.wake_all(k);
+        Ok(())
+    }
+}
+
+/// All IRPs.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    live: BTreeMap<Va, Rc<Record>>,
+    /// Who completed the ones that are gone. IRP memory is never reused in a run, so an address names one IRP for ever.
+    retired: BTreeMap<Va, Va>,
+}
+
+impl Ledger {
+    /// The books on the IRP at `irp`, while it is live.
+    pub(crate) fn find(&self, irp: Va) -> Option<Rc<Record>> {
+        self.live.get(&irp).cloned()
+    }
+
+    /// Who completed the IRP that was at `irp`.
+    pub(crate) fn completed_by(&self, irp: Va) -> Option<Va> {
+        self.retired.get(&irp).copied()
+    }
+
+    /// The live IRPs, by address.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Rc<Record>> {
+        self.live.values()
+    }
+
+    fn retire(&mut self, irp: Va, by: Va) {
+        self.live.remove(&irp);
+        self.retired.insert(irp, by);
+    }
+}
+
+/// What a new IRP is for.
+pub(crate) struct Spec {
+    /// The major function.
+    pub major: Major,
+    /// The minor function.
+    pub minor: u8,
+    /// How many drivers it will pass: the `StackSize` of the device it is sent to.
+    pub stack_size: u8,
+    /// The file object it is sent for, if any.
+    pub file: Option<Va>,
+    /// What `IoStatus.Status` starts as, for those major functions that document it.
+    pub status: Option<NtStatus>,
+    /// Who asks.
+    pub mode: Mode,
+    /// What to do when everyone has completed it.
+    pub finish: Option<Finish>,
+}
+
+/// Allocates an IRP. The caller fills in the parameters of its [first stack location](next_location).
+pub(crate) fn allocate(k: &Kernel, spec: Spec) -> Outcome<Rc<Record>> {
+    let size = irp::SIZE + usize::from(spec.stack_size) * stack::SIZE;
+    let va = k.allocate_system(size, "IRP")?;
+    let thread = k.current_thread().map_or(Va::NULL, |thread| k.thread_object(thread));
+    k.write(va + irp::TYPE, IO_TYPE_IRP)?;
+    k.write(
+        va + irp::SIZE_FIELD,
+        u16::try_from(size).expect("at most 255 stack locations"),
+    )?;
+    k.write(va + irp::THREAD_LIST_ENTRY, va + irp::THREAD_LIST_ENTRY)?;
+    k.write(va + irp::THREAD_LIST_ENTRY + 8_u64, va + irp::THREAD_LIST_ENTRY)?;
+    k.write(va + irp::REQUESTOR_MODE, u8::from(spec.mode == Mode::User))?;
+    k.write(va + irp::STACK_COUNT, spec.stack_size)?;
+    k.write(va + irp::CURRENT_LOCATION, spec.stack_size + 1)?;
+    k.write(va + irp::CURRENT_STACK_LOCATION, location(va, spec.stack_size + 1))?;
+    k.write(va + irp::THREAD, thread)?;
+    k.write(va + irp::ORIGINAL_FILE_OBJECT, spec.file.unwrap_or(Va::NULL))?;
+    let information = if spec.status.is_some() { 0 } else { UNSET_INFORMATION };
+    k.write(va + irp::IO_STATUS, spec.status.unwrap_or(UNSET_STATUS))?;
+    k.write(va + irp::IO_STATUS_INFORMATION, information)?;
+
+    let first = location(va, spec.stack_size);
+    k.write(first + stack::MAJOR_FUNCTION, spec.major.0)?;
+    k.write(first + stack::MINOR_FUNCTION, spec.minor)?;
+    k.write(first + stack::FILE_OBJECT, spec.file.unwrap_or(Va::NULL))?;
+
+    let record = Rc::new(Record {
+        irp: va,
+        stack_count: spec.stack_size,
+        what: spec.major.name(),
+        file: spec.file,
+        passed: RefCell::new(vec![None; usize::from(spec.stack_size) + 1]),
+        reached_bottom: Cell::new(false),
+        completions: Cell::new(0),
+        result: Cell::new(None),
+        waiters: WaitQueue::default(),
+        finish: RefCell::new(spec.finish),
+    });
+    k.io().borrow_mut().irps.live.insert(va, record.clone());
+    k.count(Counter::IrpsCreated);
+    k.trace(Event::IrpCreated {
+        irp: va,
+        what: spec.major.name(),
+    });
+    Ok(record)
+}
+
+/// The address of a stack location by its number, 1 being the lowest driver's.
+pub(crate) fn location(irp: Va, number: u8) -> Va {
+    irp + irp::SIZE + (usize::from(number) - 1) * stack::SIZE
+}
+
+/// The stack location of the driver that is called next.
+pub(crate) fn next_location(k: &Kernel, irp: Va) -> Outcome<Va> {
+    let current: Va = k.read(irp + irp::CURRENT_STACK_LOCATION)?;
+    Ok(current - stack::SIZE)
+}
+
+/// The stack location of the driver that has the IRP.
+pub(crate) fn current_location(k: &Kernel, irp: Va) -> Outcome<Va> {
+    k.read(irp + irp::CURRENT_STACK_LOCATION)
+}
+
+/// What the header's inline `IoMarkIrpPending` does.
+pub(crate) fn mark_pending(k: &Kernel, irp: Va) -> Outcome<()> {
+    let control = current_location(k, irp)? + stack::CONTROL;
+    let flags: u8 = k.read(control)?;
+    k.write(control, flags | SL_PENDING_RETURNED)
+}
+
+/// What the header's inline `IoSetCancelRoutine` does: the routine that was set before.
+pub(crate) fn exchange_cancel_routine(k: &Kernel, irp: Va, routine: Va) -> Outcome<Va> {
+    let before = k.read(irp + irp::CANCEL_ROUTINE)?;
+    k.write(irp + irp::CANCEL_ROUTINE, routine)?;
+    Ok(before)
+}
+
+/// `IoStatus`.
+pub(crate) fn read_status(k: &Kernel, irp: Va) -> Outcome<IoStatus> {
+    Ok(IoStatus {
+        status: k.read(irp + irp::IO_STATUS)?,
+        information: k.read(irp + irp::IO_STATUS_INFORMATION)?,
+    })
+}
+
+/// Sets `IoStatus`.
+pub(crate) fn write_status(k: &Kernel, irp: Va, io_status: IoStatus) -> Outcome<()> {
+    k.write(irp + irp::IO_STATUS, io_status.status)?;
+    k.write(irp + irp::IO_STATUS_INFORMATION, io_status.information)
+}
+
+/// A driver returns from a dispatch routine: what it returned must fit what it did with the IRP.
+///
+/// The rules are those of "Handling IRPs": a dispatch routine completes the IRP and returns its status, passes it down and
+/// returns the lower driver's, or marks it pending and returns `STATUS_PENDING`.
+pub(crate) fn check_dispatch(
+    k: &Kernel,
+    record: &Record,
+    location_number: u8,
+    device: Va,
+    returned: NtStatus,
+) -> Outcome<()> {
+    let irp = record.irp();
+    let what = record.what();
+    let fail = |rule, message: String| Err(violation(k, rule, irp, device, message));
+    match (returned == NtStatus::PENDING, record.passed(location_number)) {
+        (true, Some(Passed { pending: true, .. })) | (false, Some(Passed { pending: false, .. })) => {}
+        (true, None) => {
+            let control: u8 = k.read(location(irp, location_number) + stack::CONTROL)?;
+            if control & SL_PENDING_RETURNED == 0 {
+                return fail(
+                    IoRule::RETURNED_PENDING_ONLY,
+                    format!(
+                        "the dispatch routine for {what} returned STATUS_PENDING for IRP {irp}, which is not marked pending"
+                    ),
+                );
+            }
+        }
+        (true, Some(Passed { pending: false, .. })) => {
+            return fail(
+                IoRule::RETURNED_PENDING_ONLY,
+                format!(
+                    "the dispatch routine for {what} returned STATUS_PENDING for IRP {irp}, which was completed without being marked pending"
+                ),
+            );
+        }
+        (false, Some(Passed { pending: true, .. })) => {
+            return fail(
+                IoRule::MARKED_PENDING_ONLY,
+                format!("the dispatch routine for {what} returned {returned} for IRP {irp}, which was marked pending"),
+            );
+        }
+        (false, None) => {
+            return fail(
+                IoRule::NEITHER_COMPLETED_NOR_PENDING,
+                format!(
+                    "the dispatch routine for {what} returned {returned} for IRP {irp}, which it has neither completed nor passed down"
+                ),
+            );
+        }
+    }
+    match record.passed(location_number) {
+        Some(passed) if returned != NtStatus::PENDING && passed.status != returned => fail(
+            IoRule::STATUS_INCONSISTENT,
+            format!(
+                "the dispatch routine for {what} returned {returned} for IRP {irp}, which was completed with {}",
+                passed.status
+            ),
+        ),
+        _ => Ok(()),
+    }
+}
+
+impl Record {
+    /// How many stack locations it has.
+    #[must_use]
+    pub fn stack_count(&self) -> u8 {
+        self.stack_count
+    }
+}

@@ -1,0 +1,84 @@
+//! The I/O manager: driver and device objects, IRPs on their way down and up, files, cancellation, the PnP manager, and the
+//! helpers that drivers use with them (cancel-safe queues, remove locks, device interfaces).
+//!
+//! Everything a driver can see lies in guest memory; everything it cannot is in [`IoState`].
+
+mod call;
+mod cancel;
+mod completion;
+pub mod control;
+mod csq;
+mod device;
+pub mod device_interface;
+pub mod driver;
+pub mod file;
+mod interrupt;
+pub mod irp;
+pub mod pnp;
+mod remove_lock;
+mod scratch;
+#[cfg(test)]
+mod tests;
+mod violation;
+
+use std::collections::BTreeSet;
+
+pub(crate) use call::call_driver;
+pub use violation::IoRule;
+
+use crate::{ddi::Registry, kernel::Kernel, mm::Va};
+
+/// What the I/O manager keeps beside guest memory.
+#[derive(Debug, Default)]
+pub struct IoState {
+    pub(crate) irps: irp::Ledger,
+    pub(crate) devices: device::Devices,
+    pub(crate) drivers: driver::Drivers,
+    pub(crate) files: file::Files,
+    pub(crate) interfaces: device_interface::DeviceInterfaces,
+    pub(crate) pnp: pnp::Pnp,
+    remove_locks: remove_lock::RemoveLocks,
+    interrupts: BTreeSet<Va>,
+    cancel_lock: Option<Va>,
+    scratch: Vec<Va>,
+}
+
+/// Adds this component's exports.
+pub fn register(ddi: &mut Registry) {
+    call::register(ddi);
+    cancel::register(ddi);
+    completion::register(ddi);
+    csq::register(ddi);
+    device::register(ddi);
+    device_interface::register(ddi);
+    interrupt::register(ddi);
+    pnp::register(ddi);
+    remove_lock::register(ddi);
+}
+
+/// What a driver that is unloaded has left behind in the I/O manager, in words. Empty when it cleaned up.
+#[must_use]
+pub fn leftovers(k: &Kernel, driver: Va) -> Vec<String> {
+    let io = k.io().borrow();
+    let mut found = Vec::new();
+    for record in io.irps.live() {
+        found.push(format!("IRP {} ({}) was never completed", record.irp(), record.what()));
+    }
+    for object in &io.interrupts {
+        found.push(format!("the interrupt {object} is still connected"));
+    }
+    for interface in io.interfaces.all_enabled() {
+        found.push(format!("the device interface {} is still enabled", interface.link));
+    }
+    for file in io.files.values() {
+        found.push(format!("the file object {} is still open", file.object()));
+    }
+    if let Some(name) = io.drivers.name(driver) {
+        found.push(format!("the driver object of {name} still exists"));
+    }
+    drop(io);
+    for (lock, count) in remove_lock::held(k) {
+        found.push(format!("the remove lock at {lock} is held {count} times"));
+    }
+    found
+}

@@ -1,0 +1,55 @@
+//! `IRP_MN_xxx` of `IRP_MJ_PNP`.
+
+/// A minor function of `IRP_MJ_PNP`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Minor(pub u8);
+
+macro_rules! minors {
+    ($($constant:ident = $value:literal $name:literal;)*) => {
+        impl Minor {
+            $(
+                #[doc = concat!("`", $name, "`")]
+                pub const $constant: Self = Self($value);
+            )*
+
+            /// The header's name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self.0 {
+                    $($value => $name,)*
+                    _ => "IRP_MN_?",
+                }
+            }
+        }
+    };
+}
+
+minors! {
+    START_DEVICE = 0x00 "IRP_MN_START_DEVICE";
+    QUERY_REMOVE_DEVICE = 0x01 "IRP_MN_QUERY_REMOVE_DEVICE";
+    REMOVE_DEVICE = 0x02 "IRP_MN_REMOVE_DEVICE";
+    CANCEL_REMOVE_DEVICE = 0x03 "IRP_MN_CANCEL_REMOVE_DEVICE";
+    STOP_DEVICE = 0x04 "IRP_MN_STOP_DEVICE";
+    QUERY_STOP_DEVICE = 0x05 "IRP_MN_QUERY_STOP_DEVICE";
+    CANCEL_STOP_DEVICE = 0x06 "IRP_MN_CANCEL_STOP_DEVICE";
+    QUERY_DEVICE_RELATIONS = 0x07 "IRP_MN_QUERY_DEVICE_RELATIONS";
+    QUERY_CAPABILITIES = 0x09 "IRP_MN_QUERY_CAPABILITIES";
+    FILTER_RESOURCE_REQUIREMENTS = 0x0D "IRP_MN_FILTER_RESOURCE_REQUIREMENTS";
+    QUERY_PNP_DEVICE_STATE = 0x14 "IRP_MN_QUERY_PNP_DEVICE_STATE";
+    SURPRISE_REMOVAL = 0x17 "IRP_MN_SURPRISE_REMOVAL";
+}
+
+impl Minor {
+    /// Whether no driver may fail it.
+    #[must_use]
+    pub const fn must_succeed(self) -> bool {
+        matches!(
+            self,
+            Self::REMOVE_DEVICE
+                | Self::CANCEL_REMOVE_DEVICE
+                | Self::STOP_DEVICE
+                | Self::CANCEL_STOP_DEVICE
+                | Self::SURPRISE_REMOVAL
+        )
+    }
+}

@@ -1,0 +1,146 @@
+//! The PnP manager: device nodes, their states, and the IRPs that take them from one to the next.
+
+pub(crate) mod bus_driver;
+pub(super) mod manager;
+mod minor;
+
+use std::collections::BTreeMap;
+
+pub use manager::{
+    Removal, add_device, cancel_stop_device, enumerate, query_stop_device, remove_device, start_device, stop_device,
+    surprise_remove, wait_for_removal,
+};
+pub use minor::Minor;
+
+use crate::{
+    bugcheck::Outcome,
+    bus::Slot,
+    ddi::{Contract, Registry},
+    ke::Irql,
+    kernel::Kernel,
+    mm::Va,
+    sched::{ThreadSpec, WaitQueue},
+    status::NtStatus,
+};
+
+use super::violation::{IoRule, violation};
+
+pub(super) fn register(ddi: &mut Registry) {
+    bus_driver::register(ddi);
+    let contract = Contract::at_most(Irql::DISPATCH);
+    ddi.function("IoInvalidateDeviceState", 1, contract, |k, a| {
+        invalidate_state(k, a.va(0))
+    });
+}
+
+/// Where a device is in its life: "State Transitions for PnP Devices".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeviceState {
+    /// The bus driver has reported it.
+    Enumerated,
+    /// Its drivers' `AddDevice` routines have run.
+    Added,
+    /// Started.
+    Started,
+    /// Asked whether it can be stopped, and agreed.
+    StopPending,
+    /// Stopped, to be started again with other resources.
+    Stopped,
+    /// Gone without warning; handles may still be open.
+    SurpriseRemoved,
+    /// Its drivers have let go of it.
+    Removed,
+}
+
+#[derive(Debug)]
+struct Node {
+    slot: Slot,
+    instance_path: String,
+    state: DeviceState,
+    /// File objects on it.
+    open: u32,
+    /// Threads that wait for its files to be closed, or for it to be removed.
+    waiters: WaitQueue,
+}
+
+/// The PnP manager's state.
+#[derive(Debug, Default)]
+pub(crate) struct Pnp {
+    /// By physical device object.
+    nodes: BTreeMap<Va, Node>,
+    bus_driver: Option<Va>,
+    /// An action is under way: the manager does one at a time.
+    busy: bool,
+    queue: WaitQueue,
+}
+
+/// The state of the device whose physical device object is `pdo`.
+#[must_use]
+pub fn state(k: &Kernel, pdo: Va) -> Option<DeviceState> {
+    k.io().borrow().pnp.nodes.get(&pdo).map(|node| node.state)
+}
+
+/// The device in a slot of the bus, by its physical device object.
+#[must_use]
+pub fn pdo_of_slot(k: &Kernel, slot: Slot) -> Option<Va> {
+    let io = k.io().borrow();
+    let mut nodes = io.pnp.nodes.iter();
+    nodes
+        .find(|(_, node)| node.slot == slot && node.state != DeviceState::Removed)
+        .map(|(&pdo, _)| pdo)
+}
+
+/// The instance path of a device; none when `pdo` is no physical device object.
+pub(crate) fn instance_path(k: &Kernel, pdo: Va) -> Option<String> {
+    k.io()
+        .borrow()
+        .pnp
+        .nodes
+        .get(&pdo)
+        .map(|node| node.instance_path.clone())
+}
+
+/// What an open of the symbolic link `link` leads to, and counts it; the status of a link that leads nowhere.
+///
+/// An interface that its driver enabled while the device was not started is enabled by the system when it is.
+pub(crate) fn open_target(k: &Kernel, link: &str) -> Result<Va, NtStatus> {
+    let mut io = k.io().borrow_mut();
+    let interface = io.interfaces.find(link).filter(|interface| interface.enabled);
+    let pdo = interface
+        .map(|interface| interface.pdo)
+        .ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+    let node = io.pnp.nodes.get_mut(&pdo).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+    match node.state {
+        DeviceState::Enumerated | DeviceState::Added => Err(NtStatus::OBJECT_NAME_NOT_FOUND),
+        DeviceState::SurpriseRemoved | DeviceState::Removed => Err(NtStatus::NO_SUCH_DEVICE),
+        DeviceState::Started | DeviceState::StopPending | DeviceState::Stopped => {
+            node.open += 1;
+            Ok(pdo)
+        }
+    }
+}
+
+/// A file object on the device has gone.
+pub(crate) fn file_closed(k: &Kernel, pdo: Va) {
+    let waiters = {
+        let mut io = k.io().borrow_mut();
+        let Some(node) = io.pnp.nodes.get_mut(&pdo) else {
+            return;
+        };
+        node.open -= 1;
+        node.waiters.clone()
+    };
+    waiters.wake_all(k);
+}
+
+/// `IoInvalidateDeviceState`: has the PnP manager ask the device's drivers for its state, in a thread of its own.
+fn invalidate_state(k: &Kernel, pdo: Va) -> Outcome<()> {
+    if state(k, pdo).is_none() {
+        let message = format!("IoInvalidateDeviceState was given {pdo}, which is no physical device object");
+        return Err(violation(k, IoRule::NOT_A_PDO, Va::NULL, pdo, message));
+    }
+    k.spawn(ThreadSpec::system("PnP: device state"), move |k| async move {
+        manager::requery_state(&k, pdo).await
+    });
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! The kernel's part of the model: IRQL, spin locks, DPCs, dispatcher objects, interrupts, time.
+
+pub mod bug_check;
+pub mod dpc;
+pub mod event;
+pub mod interrupt;
+pub mod irql;
+pub mod processor;
+pub mod sharing;
+pub mod spin_lock;
+pub mod thread;
+pub mod time;
+pub mod wait;
+
+pub use irql::Irql;
+
+use crate::ddi::Registry;
+
+/// What the kernel keeps beside guest memory.
+#[derive(Debug, Default)]
+pub struct KeState {
+    pub(crate) interrupts: interrupt::Interrupts,
+    pub(crate) locks: spin_lock::Locks,
+    pub(crate) waits: wait::Waits,
+    pub(crate) dpc: dpc::Dpcs,
+}
+
+/// Adds this component's exports.
+pub fn register(ddi: &mut Registry) {
+    bug_check::register(ddi);
+    dpc::register(ddi);
+    event::register(ddi);
+    interrupt::register(ddi);
+    irql::register(ddi);
+    processor::register(ddi);
+    spin_lock::register(ddi);
+    time::register(ddi);
+    wait::register(ddi);
+}

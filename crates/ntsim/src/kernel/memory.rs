@@ -1,0 +1,132 @@
+//! Guest memory as the model reads and writes it, and where it comes from.
+
+use super::Kernel;
+use crate::{
+    bugcheck::Outcome,
+    mm::{self, AddressSpace, GuestValue, Mapping, Pa, Protection, Va, layout, pool::POOL_BASE},
+};
+
+impl Kernel {
+    /// Reads a value from guest memory.
+    ///
+    /// # Errors
+    /// When a driver could not read there: the bug check that Windows would raise has been raised.
+    pub fn read<T: GuestValue>(&self, va: Va) -> Outcome<T> {
+        let mut bytes = [0; 16];
+        let bytes = &mut bytes[..T::SIZE];
+        self.read_into(va, bytes)?;
+        Ok(T::from_guest(bytes))
+    }
+
+    /// Writes a value to guest memory.
+    ///
+    /// # Errors
+    /// As for [`Kernel::read`].
+    pub fn write<T: GuestValue>(&self, va: Va, value: T) -> Outcome<()> {
+        let mut bytes = [0; 16];
+        let bytes = &mut bytes[..T::SIZE];
+        value.to_guest(bytes);
+        self.write_bytes(va, bytes)
+    }
+
+    /// Fills `bytes` from guest memory.
+    ///
+    /// # Errors
+    /// As for [`Kernel::read`].
+    pub fn read_into(&self, va: Va, bytes: &mut [u8]) -> Outcome<()> {
+        let pa = mm::fault::check_access(self, va, bytes.len() as u64, false)?;
+        self.engine().borrow().read(pa, bytes);
+        Ok(())
+    }
+
+    /// Reads `length` bytes of guest memory.
+    ///
+    /// # Errors
+    /// As for [`Kernel::read`].
+    pub fn read_bytes(&self, va: Va, length: usize) -> Outcome<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.read_into(va, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Writes bytes to guest memory.
+    ///
+    /// # Errors
+    /// As for [`Kernel::read`].
+    pub fn write_bytes(&self, va: Va, bytes: &[u8]) -> Outcome<()> {
+        let pa = mm::fault::check_access(self, va, bytes.len() as u64, true)?;
+        self.engine().borrow_mut().write(pa, bytes);
+        Ok(())
+    }
+
+    /// Sets `length` bytes of guest memory to `byte`.
+    ///
+    /// # Errors
+    /// As for [`Kernel::read`].
+    pub fn fill(&self, va: Va, byte: u8, length: usize) -> Outcome<()> {
+        self.write_bytes(va, &vec![byte; length])
+    }
+
+    /// Reads memory for a report: no checks, no consequences.
+    #[must_use]
+    pub fn peek(&self, va: Va) -> Option<u64> {
+        let (pa, _) = self.watch().space.borrow().translate(va, 8)?;
+        let pool = self.watch().pool.borrow();
+        let unbacked = va - POOL_BASE < layout::POOL_LENGTH && va + 8_u64 > pool.end();
+        let device = pa < mm::RAM_BASE;
+        if unbacked || device {
+            return None;
+        }
+        let mut bytes = [0; 8];
+        self.engine().try_borrow().ok()?.read(pa, &mut bytes);
+        Some(u64::from_le_bytes(bytes))
+    }
+
+    /// Maps fresh zeroed RAM at `start`.
+    ///
+    /// # Panics
+    /// When the emulator refuses: the address comes from the machine's own layout.
+    pub(crate) fn map_ram(&self, start: Va, length: u64, protection: Protection, what: &str) -> Pa {
+        let physical = self.reserve_ram(length);
+        self.map_physical(start, physical, length, protection, what);
+        physical
+    }
+
+    /// Takes fresh zeroed RAM that no virtual address means yet.
+    ///
+    /// # Panics
+    /// When the emulator refuses: the address comes from the machine's own layout.
+    pub(crate) fn reserve_ram(&self, length: u64) -> Pa {
+        let length = AddressSpace::round_up(length);
+        let physical = self.watch().space.borrow_mut().take_ram(length);
+        self.engine()
+            .borrow_mut()
+            .map_ram(physical, length)
+            .expect("fresh RAM can be mapped");
+        physical
+    }
+
+    /// Makes physical memory visible at `start`.
+    pub(crate) fn map_physical(&self, start: Va, physical: Pa, length: u64, protection: Protection, what: &str) {
+        self.watch().space.borrow_mut().map(Mapping {
+            start,
+            length: AddressSpace::round_up(length),
+            physical,
+            protection,
+            what: what.to_owned(),
+        });
+    }
+
+    /// Removes the mapping that starts at `start`; says whether there was one.
+    pub(crate) fn unmap(&self, start: Va) -> bool {
+        let mapping = self.watch().space.borrow_mut().unmap(start);
+        if let Some(mapping) = &mapping {
+            self.engine().borrow_mut().flush_translations();
+            self.watch()
+                .sharing
+                .borrow_mut()
+                .free(mapping.physical.0..mapping.physical.0 + mapping.length);
+        }
+        mapping.is_some()
+    }
+}

@@ -1,0 +1,78 @@
+//! The bus as the processors' memory hook and the scheduler reach it.
+
+use std::{cell::RefCell, rc::Rc};
+
+use crate::{
+    bus::{Bus, BusContext, Dice, NoBusMaster, Width},
+    cpu::Hardware,
+    kernel::stream,
+    mm::Pa,
+    sched::{Random, VirtualTime},
+};
+
+impl Dice for Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        Self::below(self, bound)
+    }
+}
+
+/// The bus with what its devices need from the machine.
+pub struct Port {
+    bus: Rc<RefCell<Bus>>,
+    dice: Random,
+}
+
+impl Port {
+    /// A port to `bus` for the run with `seed`.
+    #[must_use]
+    pub fn new(bus: Rc<RefCell<Bus>>, seed: u64) -> Self {
+        Self {
+            bus,
+            dice: Random::new(seed, stream::DEVICES),
+        }
+    }
+
+    fn with<T>(&mut self, now: VirtualTime, work: impl FnOnce(&mut Bus, &mut BusContext<'_>) -> T) -> T {
+        let mut cx = BusContext {
+            now,
+            memory: &mut NoBusMaster,
+            dice: &mut self.dice,
+        };
+        work(&mut self.bus.borrow_mut(), &mut cx)
+    }
+}
+
+fn width(bytes: u8) -> Result<Width, String> {
+    Width::from_bytes(bytes.into()).ok_or_else(|| format!("an access of {bytes} bytes"))
+}
+
+impl Hardware for Port {
+    fn read(&mut self, address: Pa, bytes: u8, now: VirtualTime) -> Result<u64, String> {
+        let width = width(bytes)?;
+        self.with(now, |bus, cx| bus.read(cx, address.0, width))
+            .map_err(|fault| fault.to_string())
+    }
+
+    fn write(&mut self, address: Pa, bytes: u8, value: u64, now: VirtualTime) -> Result<(), String> {
+        let width = width(bytes)?;
+        self.with(now, |bus, cx| bus.write(cx, address.0, width, value))
+            .map_err(|fault| fault.to_string())
+    }
+
+    fn next_event(&self) -> Option<VirtualTime> {
+        self.bus.borrow().next_event()
+    }
+
+    fn advance(&mut self, now: VirtualTime) -> Result<(), String> {
+        self.with(now, Bus::advance).map_err(|fault| fault.to_string())
+    }
+
+    fn line_asserted(&self, line: u32) -> bool {
+        self.bus.borrow().line_asserted(line)
+    }
+
+    fn windows(&self) -> Vec<(Pa, u64)> {
+        let bus = self.bus.borrow();
+        bus.windows().map(|range| (Pa(range.start), range.length)).collect()
+    }
+}

@@ -1,0 +1,188 @@
+//! Which physical memory each guest virtual address means, and what may be done with it.
+//!
+//! The emulator asks for translations through its TLB hook; the model's own accesses translate through the same map. Mappings
+//! are ranges, since nothing here needs a page table's shape.
+
+use std::collections::BTreeMap;
+
+use super::{PAGE_SIZE, Pa, Va};
+
+/// What an access may do to the memory behind a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protection {
+    /// Stores are allowed.
+    pub write: bool,
+    /// Instructions may be fetched.
+    pub execute: bool,
+}
+
+impl Protection {
+    /// Loads only.
+    pub const READ: Self = Self {
+        write: false,
+        execute: false,
+    };
+    /// Loads and stores.
+    pub const READ_WRITE: Self = Self {
+        write: true,
+        execute: false,
+    };
+    /// Loads and instruction fetches.
+    pub const READ_EXECUTE: Self = Self {
+        write: false,
+        execute: true,
+    };
+}
+
+/// A contiguous range of virtual addresses and the physical range behind it.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    /// Where it starts.
+    pub start: Va,
+    /// How long it is, in bytes; a multiple of the page size.
+    pub length: u64,
+    /// The physical address behind `start`.
+    pub physical: Pa,
+    /// What accesses may do.
+    pub protection: Protection,
+    /// What the range is, for reports.
+    pub what: String,
+}
+
+impl Mapping {
+    fn contains(&self, va: Va) -> bool {
+        va - self.start < self.length
+    }
+}
+
+/// Where the RAM that the machine hands out starts. Device windows lie below, as on a PC.
+pub const RAM_BASE: Pa = Pa(0x1_0000_0000);
+
+/// The virtual-to-physical map.
+#[derive(Debug)]
+pub struct AddressSpace {
+    by_start: BTreeMap<Va, Mapping>,
+    /// Physical range start -> (length, first virtual address it was mapped at), for reports.
+    reverse: BTreeMap<Pa, (u64, Va)>,
+    next_ram: Pa,
+}
+
+impl Default for AddressSpace {
+    fn default() -> Self {
+        Self {
+            by_start: BTreeMap::new(),
+            reverse: BTreeMap::new(),
+            next_ram: RAM_BASE,
+        }
+    }
+}
+
+impl AddressSpace {
+    /// Rounds a length up to whole pages.
+    #[must_use]
+    pub const fn round_up(length: u64) -> u64 {
+        length.div_ceil(PAGE_SIZE) * PAGE_SIZE
+    }
+
+    /// Takes `length` bytes of RAM that nothing else uses. An unused page stays between allocations.
+    pub fn take_ram(&mut self, length: u64) -> Pa {
+        let start = self.next_ram;
+        self.next_ram = start + Self::round_up(length) + PAGE_SIZE;
+        start
+    }
+
+    /// Adds a mapping.
+    ///
+    /// # Panics
+    /// When the range overlaps one that is mapped already: the caller chose the address.
+    pub fn map(&mut self, mapping: Mapping) {
+        assert!(
+            self.find(mapping.start).is_none()
+                && self
+                    .by_start
+                    .range(mapping.start..mapping.start + mapping.length)
+                    .next()
+                    .is_none(),
+            "{} overlaps a mapping",
+            mapping.what
+        );
+        self.reverse
+            .entry(mapping.physical)
+            .or_insert((mapping.length, mapping.start));
+        self.by_start.insert(mapping.start, mapping);
+    }
+
+    /// Removes the mapping that starts at `start`.
+    pub fn unmap(&mut self, start: Va) -> Option<Mapping> {
+        let mapping = self.by_start.remove(&start)?;
+        if self.reverse.get(&mapping.physical).is_some_and(|&(_, va)| va == start) {
+            self.reverse.remove(&mapping.physical);
+        }
+        Some(mapping)
+    }
+
+    /// The mapping that holds `va`.
+    #[must_use]
+    pub fn find(&self, va: Va) -> Option<&Mapping> {
+        let (_, mapping) = self.by_start.range(..=va).next_back()?;
+        mapping.contains(va).then_some(mapping)
+    }
+
+    /// The physical address behind `va`, when the `length` bytes from there lie in one mapping.
+    #[must_use]
+    pub fn translate(&self, va: Va, length: u64) -> Option<(Pa, Protection)> {
+        let mapping = self.find(va)?;
+        let offset = va - mapping.start;
+        (length <= mapping.length - offset).then(|| (mapping.physical + offset, mapping.protection))
+    }
+
+    /// The virtual address that a physical one was first mapped at.
+    #[must_use]
+    pub fn virtual_of(&self, pa: Pa) -> Option<Va> {
+        let (&start, &(length, va)) = self.reverse.range(..=pa).next_back()?;
+        let offset = pa - start;
+        (offset < length).then(|| va + offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(start: u64, length: u64, physical: u64) -> Mapping {
+        Mapping {
+            start: Va(start),
+            length,
+            physical: Pa(physical),
+            protection: Protection::READ_WRITE,
+            what: "test".to_owned(),
+        }
+    }
+
+    #[test]
+    fn translates_within_one_mapping_only() {
+        let mut space = AddressSpace::default();
+        space.map(mapping(0xFFFF_8000_0000_1000, 0x2000, 0x5000));
+        assert_eq!(space.translate(Va(0xFFFF_8000_0000_1010), 8).unwrap().0, Pa(0x5010));
+        assert!(space.translate(Va(0xFFFF_8000_0000_2FFC), 8).is_none());
+        assert!(space.translate(Va(0xFFFF_8000_0000_0FFF), 1).is_none());
+        assert!(space.translate(Va(0xFFFF_8000_0000_3000), 1).is_none());
+    }
+
+    #[test]
+    fn physical_addresses_lead_back() {
+        let mut space = AddressSpace::default();
+        space.map(mapping(0x1000, 0x1000, 0x9000));
+        assert_eq!(space.virtual_of(Pa(0x9123)), Some(Va(0x1123)));
+        assert!(space.unmap(Va(0x1000)).is_some());
+        assert_eq!(space.virtual_of(Pa(0x9123)), None);
+    }
+
+    #[test]
+    fn ram_is_handed_out_once() {
+        let mut space = AddressSpace::default();
+        let first = space.take_ram(0x1001);
+        let second = space.take_ram(1);
+        assert!(second - first > 0x2000);
+    }
+}

@@ -1,0 +1,81 @@
+//! The loaded driver's image over its life: its discardable sections go after initialisation, the rest at unload.
+
+use super::Va;
+use crate::{
+    bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
+    kernel::Kernel,
+    mm::pool::Allocation,
+    trace::Event,
+};
+
+/// Frees the discardable sections (`INIT`), as Windows does when `DriverEntry` has returned.
+pub fn discard_initialization(k: &Kernel) {
+    for start in sections(k, |discardable| discardable) {
+        k.unmap(start);
+    }
+}
+
+/// Unmaps the image. Code that runs there from now on is a driver that left something behind.
+///
+/// # Errors
+/// When the driver has not given back what it holds: pool (Driver Verifier's 0xC4, 0x62) or mapped device memory.
+pub fn unload(k: &Kernel, name: &str) -> Outcome<()> {
+    check_leaks(k)?;
+    let code = k.watch().code.borrow();
+    let headers = code.as_ref().map(|code| code.base);
+    drop(code);
+    let starts = headers.into_iter().chain(sections(k, |_| true));
+    for start in starts {
+        k.unmap(start);
+    }
+    k.trace(Event::Note(format!("{name} unloaded")));
+    Ok(())
+}
+
+fn sections(k: &Kernel, wanted: impl Fn(bool) -> bool) -> Vec<Va> {
+    let code = k.watch().code.borrow();
+    let Some(code) = &*code else {
+        return Vec::new();
+    };
+    code.image
+        .sections()
+        .iter()
+        .filter(|section| wanted(section.discardable))
+        .map(|section| code.base + u64::from(section.rva))
+        .collect()
+}
+
+const LEAKED_POOL: u64 = 0x62;
+
+fn check_leaks(k: &Kernel) -> Outcome<()> {
+    let pool = k.driver_allocations();
+    if let Some(first) = pool.first() {
+        return Err(k.bugcheck(leaked_pool(&pool, first)));
+    }
+    let mapped = k.io_space().borrow().mapped();
+    if let Some((va, length)) = mapped.first() {
+        return Err(k.bugcheck(BugCheck::new(
+            Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
+            [VerifierRule::LEAKED_MAPPING.subcode, va.get(), *length, 0],
+            "io-space-leak",
+            format!("the driver unloads, but {length:#x} bytes of device memory at {va} are still mapped"),
+        )));
+    }
+    Ok(())
+}
+
+fn leaked_pool(pool: &[Allocation], first: &Allocation) -> BugCheck {
+    let bytes: u64 = pool.iter().map(|block| block.size).sum();
+    BugCheck::new(
+        Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
+        [LEAKED_POOL, 0, 0, pool.len() as u64],
+        "pool-leak",
+        format!(
+            "the driver unloads, but has not freed {} pool allocations ({bytes} bytes); the first is the {} bytes at {}, allocated at {}",
+            pool.len(),
+            first.size,
+            first.start,
+            first.allocated_at
+        ),
+    )
+}

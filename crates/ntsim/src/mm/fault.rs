@@ -1,0 +1,198 @@
+//! Which bug check a bad memory access is.
+
+use super::{
+    Pa, Va, layout,
+    pool::{POOL_BASE, PoolFault},
+};
+use crate::{
+    bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
+    cpu::Access,
+    ke::Irql,
+    kernel::Kernel,
+    status::NtStatus,
+};
+
+/// Checks an access of the model's on a driver's behalf, and says where the memory is.
+pub(crate) fn check_access(k: &Kernel, va: Va, length: u64, write: bool) -> Outcome<Pa> {
+    let access = if write { Access::Write } else { Access::Read };
+    let translation = k.watch().space.borrow().translate(va, length);
+    let Some((pa, protection)) = translation else {
+        return Err(k.bugcheck(page_fault(k, va, access, k.caller())));
+    };
+    if pa < super::RAM_BASE {
+        return Err(k.bugcheck(BugCheck::new(
+            Code::MANUALLY_INITIATED_CRASH,
+            [va.get(), 0, 0, 0],
+            "system-buffer-in-device-memory",
+            format!("the system was given device memory at {va} where it needs a buffer"),
+        )));
+    }
+    if write && !protection.write {
+        return Err(k.bugcheck(page_fault(k, va, access, k.caller())));
+    }
+    if va - POOL_BASE < layout::POOL_LENGTH {
+        let paged_allowed = k.irql() < Irql::DISPATCH;
+        let checked = k.watch().pool.borrow().check(va, length, paged_allowed);
+        if let Err(fault) = checked {
+            return Err(k.bugcheck(pool_fault(k, va, access, &fault, k.caller())));
+        }
+    }
+    Ok(pa)
+}
+
+/// The bug check for pool that was touched where or when it must not be.
+pub(crate) fn pool_fault(k: &Kernel, va: Va, access: Access, fault: &PoolFault, pc: Va) -> BugCheck {
+    let verb = access.verb();
+    let operation = u64::from(access == Access::Write);
+    let special = |code, rule, message| BugCheck::new(code, [va.get(), operation, pc.get(), 0], rule, message);
+    match fault {
+        PoolFault::Freed(block) => special(
+            Code::DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL,
+            "pool-use-after-free",
+            format!(
+                "{va} was {verb} at {pc}, but it is {} of the {} bytes at {} that were freed at {}",
+                within(va, block.start, block.size),
+                block.size,
+                block.start,
+                block.freed_at.unwrap_or(Va::NULL)
+            ),
+        ),
+        PoolFault::Outside(Some(block)) => special(
+            Code::DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION,
+            "pool-overrun",
+            format!(
+                "{va} was {verb} at {pc}, but it is {}; the nearest allocation below is the {} bytes at {}",
+                within(va, block.start, block.size),
+                block.size,
+                block.start
+            ),
+        ),
+        PoolFault::Outside(None) => special(
+            Code::DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION,
+            "pool-overrun",
+            format!("{va} was {verb} at {pc}, but no pool allocation lies there"),
+        ),
+        PoolFault::Paged(block) => BugCheck::new(
+            Code::DRIVER_IRQL_NOT_LESS_OR_EQUAL,
+            [va.get(), u64::from(k.irql().0), operation, pc.get()],
+            "paged-pool-at-dispatch",
+            format!(
+                "{va} in paged pool ({} bytes at {}) was {verb} at {}",
+                block.size,
+                block.start,
+                k.irql()
+            ),
+        ),
+    }
+}
+
+fn within(va: Va, start: Va, size: u64) -> String {
+    let offset = va - start;
+    if offset < size {
+        format!("byte {offset}")
+    } else {
+        format!("{} past the end", offset - size)
+    }
+}
+
+/// The bug check for an access that the address space does not allow.
+pub(crate) fn page_fault(k: &Kernel, va: Va, access: Access, pc: Va) -> BugCheck {
+    if va - POOL_BASE < layout::POOL_LENGTH {
+        let checked = k.watch().pool.borrow().check(va, 1, true);
+        if let Err(fault) = checked {
+            return pool_fault(k, va, access, &fault, pc);
+        }
+    }
+    let mapped = k.watch().space.borrow().find(va).map(|mapping| mapping.what.clone());
+    match (access, mapped) {
+        (Access::Execute, Some(what)) => {
+            return BugCheck::new(
+                Code::ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY,
+                [va.get(), 0, 0, 0],
+                "execute-no-execute",
+                format!("{va} in {what} was executed"),
+            );
+        }
+        (Access::Write, Some(what)) => {
+            return BugCheck::new(
+                Code::ATTEMPTED_WRITE_TO_READONLY_MEMORY,
+                [va.get(), 0, 0, 0],
+                "write-read-only",
+                format!("{va} in {what} was written at {pc}"),
+            );
+        }
+        _ => {}
+    }
+    if unloaded(k, va) {
+        return BugCheck::new(
+            Code::DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS,
+            [va.get(), u64::from(access == Access::Write), pc.get(), 0],
+            "unloaded-image",
+            format!("{va} in the unloaded driver was {} at {pc}", access.verb()),
+        );
+    }
+    if stack_overflow(k, va) {
+        const DOUBLE_FAULT: u64 = 8;
+        return BugCheck::new(
+            Code::UNEXPECTED_KERNEL_MODE_TRAP,
+            [DOUBLE_FAULT, 0, 0, 0],
+            "stack-overflow",
+            format!("the kernel stack overflowed: {va} was {} at {pc}", access.verb()),
+        );
+    }
+    unmapped(k, va, access, pc)
+}
+
+/// Whether the address lies in an image that was there once: nothing else is ever unmapped from it.
+fn unloaded(k: &Kernel, va: Va) -> bool {
+    let code = k.watch().code.borrow();
+    code.as_ref().is_some_and(|code| code.rva(va).is_some())
+}
+
+fn stack_overflow(k: &Kernel, va: Va) -> bool {
+    k.with_activity(|activity| activity.stack.limit)
+        .is_some_and(|limit| limit - va <= 2 * super::PAGE_SIZE)
+}
+
+fn unmapped(k: &Kernel, va: Va, access: Access, pc: Va) -> BugCheck {
+    let irql = k.irql();
+    let verb = access.verb();
+    let message = format!("nothing is mapped at {va}, which was {verb} at {pc}, at {irql}");
+    if irql >= Irql::DISPATCH {
+        let operation = match access {
+            Access::Read => 0,
+            Access::Write => 1,
+            Access::Execute => 8,
+        };
+        return BugCheck::new(
+            Code::DRIVER_IRQL_NOT_LESS_OR_EQUAL,
+            [va.get(), u64::from(irql.0), operation, pc.get()],
+            "unmapped-memory",
+            message,
+        );
+    }
+    if va.is_system() {
+        let operation = match access {
+            Access::Read => 0,
+            Access::Write => 2,
+            Access::Execute => 0x10,
+        };
+        return BugCheck::new(
+            Code::PAGE_FAULT_IN_NONPAGED_AREA,
+            [va.get(), operation, pc.get(), 0],
+            "unmapped-memory",
+            message,
+        );
+    }
+    let operation = match access {
+        Access::Read => 0,
+        Access::Write => 1,
+        Access::Execute => 8,
+    };
+    BugCheck::new(
+        Code::KMODE_EXCEPTION_NOT_HANDLED,
+        [u64::from(NtStatus::ACCESS_VIOLATION.0), pc.get(), operation, va.get()],
+        "unmapped-memory",
+        message,
+    )
+}

@@ -1,0 +1,198 @@
+//! What a host flow can ask of the scheduler: call the guest, block, spin, yield.
+//!
+//! Each request is a future that files it on its first poll and is pending; the scheduler acts on it and polls the flow again
+//! when there is an answer. A flow has at most one request open, since it is straight-line code.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use super::{
+    VirtualTime,
+    activity::{Spin, SpinCondition},
+};
+use crate::{
+    bugcheck::{Halted, Outcome},
+    kernel::Kernel,
+    mm::Va,
+};
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// Somebody woke the thread.
+    Signalled,
+    /// The deadline came first.
+    TimedOut,
+}
+
+/// A call into the guest.
+#[derive(Clone, Debug)]
+pub(crate) struct CallRequest {
+    pub routine: Va,
+    pub arguments: Vec<u64>,
+    pub label: &'static str,
+    pub irql_may_change: bool,
+    pub reply: Rc<Cell<Option<u64>>>,
+}
+
+/// What a pending flow wants.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Call(CallRequest),
+    Block {
+        why: String,
+        deadline: Option<VirtualTime>,
+        reply: Rc<Cell<Option<Woken>>>,
+    },
+    Spin(Spin),
+    Yield,
+}
+
+/// The future of [`Kernel::call`]: resolves to the routine's rax.
+#[must_use = "a call happens when it is awaited"]
+pub struct GuestCall {
+    kernel: Kernel,
+    request: CallRequest,
+    started: bool,
+}
+
+impl GuestCall {
+    pub(crate) fn new(kernel: Kernel, routine: Va, arguments: &[u64]) -> Self {
+        Self {
+            kernel,
+            request: CallRequest {
+                routine,
+                arguments: arguments.to_vec(),
+                label: "callback",
+                irql_may_change: false,
+                reply: Rc::default(),
+            },
+            started: false,
+        }
+    }
+
+    /// Says what the routine is, for traces and reports.
+    pub fn label(mut self, label: &'static str) -> Self {
+        self.request.label = label;
+        self
+    }
+
+    /// The routine may return at another IRQL, or with other locks held, than it was called with.
+    pub fn may_change_irql(mut self) -> Self {
+        self.request.irql_may_change = true;
+        self
+    }
+}
+
+impl Future for GuestCall {
+    type Output = Outcome<u64>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.started {
+            self.started = true;
+            self.kernel.file_request(Request::Call(self.request.clone()));
+            return Poll::Pending;
+        }
+        answer(&self.kernel, self.request.reply.take())
+    }
+}
+
+/// The future of [`Kernel::block`].
+#[must_use = "a wait happens when it is awaited"]
+pub struct Block {
+    kernel: Kernel,
+    why: Option<String>,
+    deadline: Option<VirtualTime>,
+    reply: Rc<Cell<Option<Woken>>>,
+}
+
+impl Block {
+    pub(crate) fn new(kernel: Kernel, why: String, deadline: Option<VirtualTime>) -> Self {
+        Self {
+            kernel,
+            why: Some(why),
+            deadline,
+            reply: Rc::default(),
+        }
+    }
+}
+
+impl Future for Block {
+    type Output = Outcome<Woken>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(why) = self.why.take() {
+            let (deadline, reply) = (self.deadline, self.reply.clone());
+            self.kernel.file_request(Request::Block { why, deadline, reply });
+            return Poll::Pending;
+        }
+        answer(&self.kernel, self.reply.take())
+    }
+}
+
+/// The future of [`Kernel::spin_until`].
+#[must_use = "a busy wait happens when it is awaited"]
+pub struct SpinUntil {
+    kernel: Kernel,
+    why: String,
+    until: SpinCondition,
+}
+
+impl SpinUntil {
+    pub(crate) fn new(kernel: Kernel, why: String, until: SpinCondition) -> Self {
+        Self { kernel, why, until }
+    }
+}
+
+impl Future for SpinUntil {
+    type Output = Outcome<()>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        if (self.until)(&self.kernel) {
+            return Poll::Ready(self.kernel.running());
+        }
+        self.kernel.file_request(Request::Spin(Spin {
+            until: self.until.clone(),
+            why: self.why.clone(),
+        }));
+        Poll::Pending
+    }
+}
+
+/// The future of [`Kernel::yield_now`].
+#[must_use = "a scheduling point happens when it is awaited"]
+pub struct Yield {
+    kernel: Kernel,
+    yielded: bool,
+}
+
+impl Yield {
+    pub(crate) fn new(kernel: Kernel) -> Self {
+        Self { kernel, yielded: false }
+    }
+}
+
+impl Future for Yield {
+    type Output = Outcome<()>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.yielded {
+            self.yielded = true;
+            self.kernel.file_request(Request::Yield);
+            return Poll::Pending;
+        }
+        Poll::Ready(self.kernel.running())
+    }
+}
+
+fn answer<T>(kernel: &Kernel, reply: Option<T>) -> Poll<Outcome<T>> {
+    if kernel.running().is_err() {
+        return Poll::Ready(Err(Halted));
+    }
+    Poll::Ready(Ok(reply.expect("a flow is polled when its request is answered")))
+}

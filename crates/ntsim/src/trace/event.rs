@@ -1,0 +1,277 @@
+//! The kinds of events.
+
+use std::fmt;
+
+use crate::{
+    ke::Irql,
+    mm::{Pa, Va},
+    status::NtStatus,
+};
+
+/// Who an event is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Part of the story that a person follows.
+    Story,
+    /// For those who want everything.
+    Detail,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A driver image was loaded.
+    ImageLoaded {
+        /// Its file name.
+        name: String,
+        /// Where.
+        base: Va,
+        /// Bytes.
+        size: u64,
+    },
+    /// A thread was created.
+    ThreadCreated {
+        /// Its name.
+        name: String,
+    },
+    /// A processor began to run a thread.
+    ThreadSwitchedIn {
+        /// Its name.
+        name: String,
+    },
+    /// A thread began to wait.
+    ThreadWaits {
+        /// For what.
+        why: String,
+    },
+    /// A thread ended.
+    ThreadEnded,
+    /// The guest called a kernel routine.
+    Called {
+        /// Its name.
+        routine: &'static str,
+        /// Its arguments.
+        arguments: Vec<u64>,
+        /// At which IRQL.
+        irql: Irql,
+    },
+    /// A kernel routine returned to the guest.
+    Returned {
+        /// Its name.
+        routine: &'static str,
+        /// rax.
+        value: u64,
+    },
+    /// The model called into the guest.
+    Entered {
+        /// What it called.
+        label: &'static str,
+        /// Where.
+        routine: Va,
+        /// At which IRQL.
+        irql: Irql,
+    },
+    /// A guest routine returned to the model.
+    Left {
+        /// What returned.
+        label: &'static str,
+        /// rax.
+        value: u64,
+    },
+    /// A DPC was queued.
+    DpcQueued {
+        /// The KDPC.
+        dpc: Va,
+        /// To which processor.
+        processor: usize,
+    },
+    /// A DPC was queued already: the request coalesced with the earlier one.
+    DpcCoalesced {
+        /// The KDPC.
+        dpc: Va,
+    },
+    /// A DPC routine is about to run.
+    DpcStarted {
+        /// The KDPC.
+        dpc: Va,
+        /// The routine.
+        routine: Va,
+    },
+    /// A DPC routine has returned.
+    DpcFinished {
+        /// The KDPC.
+        dpc: Va,
+    },
+    /// An interrupt was connected.
+    InterruptConnected {
+        /// The line.
+        line: u32,
+        /// At which level its ISR runs.
+        irql: Irql,
+    },
+    /// An interrupt was disconnected.
+    InterruptDisconnected {
+        /// The line.
+        line: u32,
+    },
+    /// A processor took an interrupt.
+    InterruptDelivered {
+        /// The line.
+        line: u32,
+        /// The IRQL it interrupted.
+        interrupted: Irql,
+    },
+    /// The interrupt's ISRs have run.
+    InterruptServiced {
+        /// The line.
+        line: u32,
+        /// An ISR said it was its device's.
+        claimed: bool,
+    },
+    /// A device register was read.
+    RegisterRead {
+        /// Its physical address.
+        address: Pa,
+        /// Bytes.
+        width: u8,
+        /// What the device answered.
+        value: u64,
+    },
+    /// A device register was written.
+    RegisterWritten {
+        /// Its physical address.
+        address: Pa,
+        /// Bytes.
+        width: u8,
+        /// What was written.
+        value: u64,
+    },
+    /// The driver printed something.
+    Printed(String),
+    /// An IRP was allocated.
+    IrpCreated {
+        /// The IRP.
+        irp: Va,
+        /// Its major function code's name.
+        what: &'static str,
+    },
+    /// An IRP was put into a cancel-safe queue.
+    IrpQueued {
+        /// The IRP.
+        irp: Va,
+        /// The queue.
+        csq: Va,
+    },
+    /// An IRP was taken off a cancel-safe queue by its driver.
+    IrpDequeued {
+        /// The IRP.
+        irp: Va,
+        /// The queue.
+        csq: Va,
+    },
+    /// Somebody asked for an IRP to be cancelled.
+    IrpCancelRequested {
+        /// The IRP.
+        irp: Va,
+        /// It had a cancel routine, which is called now.
+        cancellable: bool,
+    },
+    /// An IRP was completed.
+    IrpCompleted {
+        /// The IRP.
+        irp: Va,
+        /// With which status.
+        status: NtStatus,
+        /// Bytes, as a rule.
+        information: u64,
+    },
+    /// Anything else, in words, for the story.
+    Note(String),
+    /// Anything else, in words, for those who want everything.
+    Detail(String),
+}
+
+impl Event {
+    /// Who the event is for.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self {
+            Self::ImageLoaded { .. }
+            | Self::DpcStarted { .. }
+            | Self::InterruptConnected { .. }
+            | Self::InterruptDisconnected { .. }
+            | Self::InterruptServiced { claimed: true, .. }
+            | Self::Printed(_)
+            | Self::Note(_) => Level::Story,
+            _ => Level::Detail,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ImageLoaded { name, base, size } => {
+                write!(f, "{name} loaded at {base}, {size:#x} bytes")
+            }
+            Self::ThreadCreated { name } => write!(f, "thread {name} created"),
+            Self::ThreadSwitchedIn { name } => write!(f, "runs thread {name}"),
+            Self::ThreadWaits { why } => write!(f, "waits: {why}"),
+            Self::ThreadEnded => f.write_str("thread ended"),
+            Self::Called {
+                routine,
+                arguments,
+                irql,
+            } => {
+                write!(f, "{routine}(")?;
+                for (index, argument) in arguments.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { ", " };
+                    write!(f, "{separator}{argument:#x}")?;
+                }
+                write!(f, ") at {irql}")
+            }
+            Self::Returned { routine, value } => write!(f, "{routine} = {value:#x}"),
+            Self::Entered { label, routine, irql } => write!(f, "-> {label} {routine} at {irql}"),
+            Self::Left { label, value } => write!(f, "<- {label} = {value:#x}"),
+            Self::DpcQueued { dpc, processor } => write!(f, "DPC {dpc} queued to cpu{processor}"),
+            Self::DpcCoalesced { dpc } => write!(f, "DPC {dpc} is queued already"),
+            Self::DpcStarted { dpc, routine } => write!(f, "DPC {dpc} runs {routine}"),
+            Self::DpcFinished { dpc } => write!(f, "DPC {dpc} has run"),
+            Self::InterruptConnected { line, irql } => {
+                write!(f, "interrupt connected: line {line}, {irql}")
+            }
+            Self::InterruptDisconnected { line } => write!(f, "interrupt disconnected: line {line}"),
+            Self::InterruptDelivered { line, interrupted } => {
+                write!(f, "interrupt on line {line}, over {interrupted}")
+            }
+            Self::InterruptServiced { line, claimed } => {
+                let answer = if *claimed { "claimed" } else { "not claimed" };
+                write!(f, "interrupt on line {line} {answer}")
+            }
+            Self::RegisterRead { address, width, value } => {
+                write!(f, "device read {address} ({width} bytes) = {value:#x}")
+            }
+            Self::RegisterWritten { address, width, value } => {
+                write!(f, "device write {address} ({width} bytes) = {value:#x}")
+            }
+            Self::Printed(text) => write!(f, "DbgPrint: {}", text.trim_end()),
+            Self::IrpCreated { irp, what } => write!(f, "IRP {irp} created: {what}"),
+            Self::IrpQueued { irp, csq } => write!(f, "IRP {irp} queued in {csq}"),
+            Self::IrpDequeued { irp, csq } => write!(f, "IRP {irp} taken off {csq}"),
+            Self::IrpCancelRequested { irp, cancellable } => {
+                let answer = if *cancellable {
+                    "cancel routine called"
+                } else {
+                    "no cancel routine set"
+                };
+                write!(f, "IRP {irp} to be cancelled: {answer}")
+            }
+            Self::IrpCompleted {
+                irp,
+                status,
+                information,
+            } => write!(f, "IRP {irp} completed: {status}, information {information}"),
+            Self::Note(text) | Self::Detail(text) => f.write_str(text),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Rules that need more than one DDI call to judge: what Driver Verifier and KASAN-like checkers watch on real systems.
+
+mod clock;
+mod sharing;
+
+pub use sharing::{AccessSite, MAX_PROCESSORS, SharingRule, SyncObject, Violation};

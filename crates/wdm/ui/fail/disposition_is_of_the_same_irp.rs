@@ -1,0 +1,9 @@
+//! A dispatch routine says what became of *its* IRP: that another one was completed is no disposition of it.
+#![no_std]
+
+use wdm::{Disposed, Irp, Irql, Status, irql::UpToDispatch};
+
+pub fn dispatch<'i, 'o>(irp: Irp<'i>, other: Irp<'o>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+    let _ = (&irp, &other);
+    other.complete(Status::SUCCESS, irql) //~ ERROR: lifetime may not live long enough
+}

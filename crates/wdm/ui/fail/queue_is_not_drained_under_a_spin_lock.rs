@@ -1,0 +1,11 @@
+//! Draining a queue completes IRPs, which is not done under a spin lock.
+#![no_std]
+
+use wdm::{CancelSafeQueue, Event, Irql, SpinLock, Status, irql::Dispatch};
+
+pub fn deferred(queue: &CancelSafeQueue, event: &Event, lock: &SpinLock<u32>, irql: &mut Irql<Dispatch>) {
+    let _ = (&queue, &event, Status::CANCELLED);
+    lock.with(irql, |held, _| {
+        queue.drain(Status::CANCELLED, held); //~ E0277
+    });
+}

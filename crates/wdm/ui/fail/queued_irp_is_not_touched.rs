@@ -1,0 +1,10 @@
+//! Putting an IRP into a queue gives it up: it may be cancelled, completed and freed before the call has returned.
+#![no_std]
+
+use wdm::{CancelSafeQueue, Disposed, Irp, Irql, irql::UpToDispatch};
+
+pub fn dispatch<'i>(queue: &CancelSafeQueue, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+    let disposed = queue.insert(irp, irql);
+    let _ = irp.file_object(); //~ E0382
+    disposed
+}

@@ -1,0 +1,10 @@
+//@ require-annotations-for-level: ERROR
+//@ error-in-other-file: the register lies outside the mapped region
+//! A register that lies outside the mapped region is an error of the driver's compilation.
+#![no_std]
+
+use wdm::MmioRegion;
+
+pub fn read(registers: &MmioRegion<0x100>) -> u32 {
+    registers.read32::<0x100>() //~ NOTE: the above error was encountered while instantiating
+}

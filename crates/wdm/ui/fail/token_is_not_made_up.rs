@@ -1,0 +1,9 @@
+//! A token is proof of the IRQL: safe code cannot make one.
+#![no_std]
+
+use wdm::{Event, Irql, irql::Dispatch};
+
+pub fn set(event: &Event, lent: &mut Irql<Dispatch>) {
+    let _ = &lent;
+    event.set(&mut Irql::<Dispatch>::assume()); //~ E0133
+}

@@ -1,0 +1,15 @@
+//! A wait asks for the token of PASSIVE_LEVEL: with that of DISPATCH_LEVEL there is no waiting.
+#![no_std]
+
+use core::time::Duration;
+
+use wdm::{
+    Event, Irql,
+    irql::{Dispatch, Passive},
+};
+
+/// Has both tokens, so that the twin differs in the call only.
+pub fn wait(event: &Event, dispatch: &mut Irql<Dispatch>, passive: &mut Irql<Passive>) -> bool {
+    let _ = (&dispatch, &passive);
+    event.wait(Duration::from_millis(1), dispatch) //~ E0308
+}

@@ -1,0 +1,11 @@
+//@ check-pass
+//! Completing an IRP gives it up: it cannot be put into a queue afterwards.
+#![no_std]
+
+use wdm::{CancelSafeQueue, Disposed, Irp, Irql, Status, irql::UpToDispatch};
+
+pub fn dispatch<'i>(queue: &CancelSafeQueue, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+    let disposed = irp.complete(Status::SUCCESS, irql);
+    let _ = queue.is_empty(irql);
+    disposed
+}

@@ -1,0 +1,12 @@
+//@ check-pass
+//! A dispatch routine says what became of its IRP.
+#![no_std]
+
+use wdm::{Disposed, Irp, Irql, Status, irql::UpToDispatch};
+
+pub fn dispatch<'i>(irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+    irp.complete(Status::SUCCESS, irql)
+}
+
+/// The twin's.
+pub const SUCCESS: Status = Status::SUCCESS;

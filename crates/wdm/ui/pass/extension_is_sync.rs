@@ -1,0 +1,33 @@
+//@ check-pass
+//! Callbacks of one device run on several processors at a time: what they share must be made for that.
+#![no_std]
+
+use core::{cell::Cell, sync::atomic::AtomicU32};
+
+use pinned_init::{PinInit, try_init};
+use wdm::{DeviceExtension, DeviceInit, Guid, Irql, Resources, Result, Status, StopReason, irql::Passive};
+
+/// A device without hardware.
+pub struct Device<T> {
+    pub runs: T,
+}
+
+impl DeviceExtension for Device<AtomicU32> {
+    const INTERFACE: Option<Guid> = None;
+
+    fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
+        let _ = device;
+        try_init!(Self { runs: Default::default() }? Status)
+    }
+
+    fn start(&self, _resources: &Resources<'_>, _irql: &mut Irql<Passive>) -> Result<()> {
+        Ok(())
+    }
+
+    fn stop(&self, _reason: StopReason, _irql: &mut Irql<Passive>) {}
+
+    fn surprise_removal(&self, _irql: &mut Irql<Passive>) {}
+}
+
+/// So that both types are used.
+pub type Both = (Cell<u32>, AtomicU32);

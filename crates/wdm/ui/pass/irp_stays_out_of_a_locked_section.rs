@@ -1,0 +1,13 @@
+//@ check-pass
+//! An IRP does not get into a locked section: dropped there it would be completed under the lock.
+#![no_std]
+
+use wdm::{Disposed, Irp, Irql, SpinLock, Status, irql::Dispatch};
+
+pub fn park<'i>(lock: &SpinLock<u32>, irp: Irp<'i>, irql: &mut Irql<Dispatch>) -> Option<Disposed<'i>> {
+    let mut irp = Some(irp);
+    lock.with(irql, |_, value| {
+        *value += 1;
+    });
+    irp.map(|irp| irp.complete(Status::SUCCESS, irql))
+}

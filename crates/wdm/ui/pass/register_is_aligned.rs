@@ -1,0 +1,9 @@
+//@ check-pass
+//! A register that is not aligned to its width is an error of the driver's compilation.
+#![no_std]
+
+use wdm::MmioRegion;
+
+pub fn write(registers: &MmioRegion<0x100>) {
+    registers.write32::<0x24>(1);
+}

@@ -1,0 +1,9 @@
+//@ check-pass
+//! A register that lies outside the mapped region is an error of the driver's compilation.
+#![no_std]
+
+use wdm::MmioRegion;
+
+pub fn read(registers: &MmioRegion<0x100>) -> u32 {
+    registers.read32::<0xFC>()
+}

@@ -1,0 +1,15 @@
+//@ check-pass
+//! A token is lent for the time of a callback: it cannot be kept for later, when the IRQL is another.
+#![no_std]
+
+use wdm::{CancelSafeQueue, Irql, Status, irql::Dispatch};
+
+pub fn deferred(queue: &CancelSafeQueue, irql: &mut Irql<Dispatch>) {
+    let mut kept = None;
+    queue.remove_next(irql, |irp, lent| {
+        let disposed = irp.complete(Status::SUCCESS, lent);
+        kept = Some(());
+        disposed
+    });
+    let _ = kept;
+}

@@ -1,0 +1,59 @@
+//! What the deliberately broken drivers have in common: everything but what each does wrong.
+//!
+//! Each driver of this directory breaks one rule of the kernel, where its source says BUG. The scenarios drive it on the
+//! simulated machine and expect the report to name that very line. So all the rest has to be right, and is here: a WDM function
+//! driver for the edu device, written on the bindings alone, because the safe layer (`crates/wdm`) would not compile most of what they do.
+//!
+//! A driver implements [`TestDriver`] and ends with [`driver_entry!`]. It serves one request, `IOCTL_EDU_FACTORIAL`, as it likes; to raise
+//! the device's interrupt and so get its ISR and its DPC going it writes to a register ([`Device::raise_interrupt`]).
+#![no_std]
+
+mod add_device;
+mod device;
+mod dispatch;
+mod entry;
+mod interrupt;
+mod irp;
+mod pnp;
+mod remove_lock;
+mod resources;
+
+pub use device::Device;
+pub use irp::set_status;
+use wdk_sys::{NTSTATUS, PIRP};
+use zerocopy::FromZeros;
+
+// The panic handler of every test driver.
+extern crate wdk_panic as _;
+
+/// A driver that is right but for one thing.
+pub trait TestDriver: Sized + 'static {
+    /// What it keeps in the device extension, zeroed at first.
+    type State: FromZeros;
+
+    /// `IOCTL_EDU_FACTORIAL`: completes the IRP, and returns the status that it was completed with. The device has been started.
+    ///
+    /// IRQL: that of the sender, `PASSIVE_LEVEL` for a program.
+    ///
+    /// # Safety
+    /// The IRP must be at this driver, and the caller gives it up.
+    unsafe fn factorial(device: Device<Self>, irp: PIRP) -> NTSTATUS;
+
+    /// The interrupt service routine: whether the interrupt was the device's own. Unless a driver has another one, it acknowledges what
+    /// the device raised and queues the DPC. IRQL: the device's.
+    #[must_use]
+    fn service(device: Device<Self>) -> bool {
+        device.take_interrupt()
+    }
+
+    /// The DPC. IRQL: `DISPATCH_LEVEL`.
+    fn deferred(_device: Device<Self>) {}
+}
+
+/// For [`driver_entry!`] only.
+#[doc(hidden)]
+pub mod __private {
+    pub use wdk_sys::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING};
+
+    pub use crate::entry::load;
+}

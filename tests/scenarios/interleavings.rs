@@ -1,0 +1,197 @@
+//! The storm: eight requests at a time, cancels, a handle closed and the device pulled out, in a thousand interleavings.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use ntsim::{
+    Kernel, NtStatus, Outcome,
+    io::pnp,
+    sched::{Random, ThreadId, ThreadSpec},
+    trace::Counter,
+};
+use scenarios::{
+    boot::{Pc, Run, Setup},
+    program::{Computation, Program},
+    seeds::{self, Distinct},
+    windows::{Window, Windows},
+};
+
+/// The stream of the script's own decisions.
+const SCRIPT: u64 = ntsim::kernel::stream::SCRIPT;
+
+type Dice = Rc<RefCell<Random>>;
+
+/// A while that is sometimes nothing and sometimes longer than a factorial takes.
+async fn a_while(k: &Kernel, dice: &Dice) -> Outcome<()> {
+    let (steps, nanoseconds) = {
+        let mut dice = dice.borrow_mut();
+        (dice.below(200), if dice.chance(50) { dice.below(40_000) } else { 0 })
+    };
+    for _ in 0..steps {
+        k.yield_now().await?;
+    }
+    if nanoseconds != 0 {
+        k.delay(nanoseconds).await?;
+    }
+    Ok(())
+}
+
+fn spawn<F>(pc: &Pc, name: String, body: F) -> ThreadId
+where
+    F: Future<Output = Outcome<()>> + 'static,
+{
+    pc.k.spawn(ThreadSpec::user(name), move |_| body)
+}
+
+/// How long the canceller looks away, in nanoseconds: some twenty instructions of the driver.
+const POLL: u64 = 20;
+
+/// Cancels requests when they get into the wanted window, for as long as there are any: a window of a few instructions is not hit by
+/// chance often enough. A cancel takes its time to get there, so half of them set off a window early.
+async fn cancel_in(window: Window, early: bool, program: Program, targets: Rc<Vec<Computation>>) -> Outcome<()> {
+    let trigger = match window {
+        Window::Starting if early => Window::Queued,
+        Window::InterruptToDpc if early => Window::Computing,
+        Window::Completing if early => Window::InterruptToDpc,
+        other => other,
+    };
+    let k = program.pc.k.clone();
+    let mut windows = Windows::default();
+    let mut read = 0;
+    let mut left: Vec<usize> = (0..targets.len()).collect();
+    while !left.is_empty() {
+        {
+            let trace = k.recorded();
+            for record in &trace.records()[read..] {
+                windows.read(&record.event);
+            }
+            read = trace.records().len();
+        }
+        left.retain(|&index| targets[index].request.result().is_none());
+        let hit = left.iter().position(|&index| {
+            let irp = targets[index].request.irp();
+            irp.and_then(|irp| windows.window(irp)) == Some(trigger)
+        });
+        match hit {
+            Some(position) => {
+                program.cancel(&targets[left.remove(position)]).await?;
+            }
+            None => k.delay(POLL).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn storm(pc: Pc) -> Outcome<()> {
+    let dice: Dice = Rc::new(RefCell::new(Random::new(pc.k.config().seed, SCRIPT)));
+    let (kept, closed) = (Program::open(&pc).await?, Program::open(&pc).await?);
+    let mut of_kept = Vec::new();
+    let mut of_closed = Vec::new();
+    for _ in 0..4 {
+        let n = dice.borrow_mut().below(34);
+        of_kept.push(kept.factorial(u32::try_from(n).expect("below 34")).await?);
+        let n = dice.borrow_mut().below(34);
+        of_closed.push(closed.factorial(u32::try_from(n).expect("below 34")).await?);
+    }
+    let (of_kept, of_closed) = (Rc::new(of_kept), Rc::new(of_closed));
+
+    let mut threads = Vec::new();
+    let (window, early) = {
+        let choices = [
+            Window::Queued,
+            Window::Starting,
+            Window::InterruptToDpc,
+            Window::Completing,
+        ];
+        let mut dice = dice.borrow_mut();
+        (choices[dice.index(choices.len())], dice.chance(50))
+    };
+    threads.push(spawn(
+        &pc,
+        format!("cancel, {window:?}"),
+        cancel_in(window, early, kept.clone(), of_kept.clone()),
+    ));
+    threads.push(spawn(&pc, "cancel, at random".to_owned(), {
+        let (pc, dice, kept, of_kept) = (pc.clone(), dice.clone(), kept.clone(), of_kept.clone());
+        async move {
+            for _ in 0..2 {
+                a_while(&pc.k, &dice).await?;
+                let index = dice.borrow_mut().index(of_kept.len());
+                let status = kept.cancel(&of_kept[index]).await?;
+                assert!([NtStatus::SUCCESS, NtStatus::NOT_FOUND].contains(&status), "{status}");
+            }
+            Ok(())
+        }
+    }));
+    threads.push(spawn(&pc, "close".to_owned(), {
+        let (pc, dice) = (pc.clone(), dice.clone());
+        async move {
+            a_while(&pc.k, &dice).await?;
+            closed.close().await
+        }
+    }));
+    let pull_out = dice.borrow_mut().chance(70);
+    if pull_out {
+        let (pc, dice) = (pc.clone(), dice.clone());
+        threads.push(pc.k.clone().spawn(ThreadSpec::system("pull out"), async move |_| {
+            a_while(&pc.k, &dice).await?;
+            a_while(&pc.k, &dice).await?;
+            pnp::surprise_remove(&pc.k, pc.pdo).await
+        }));
+    }
+
+    for computation in of_kept.iter().chain(of_closed.iter()) {
+        let status = computation.wait().await?;
+        let expected = [NtStatus::SUCCESS, NtStatus::CANCELLED, NtStatus::DEVICE_REMOVED];
+        assert!(expected.contains(&status), "{status}");
+        assert!(pull_out || status != NtStatus::DEVICE_REMOVED);
+    }
+    for thread in threads {
+        pc.k.join(thread).await?;
+    }
+    if pull_out {
+        assert_eq!(kept.factorial(3).await?.wait().await?, NtStatus::DEVICE_REMOVED);
+    }
+    kept.close().await
+}
+
+/// Each window is to be hit this often in a thousand seeds, or the storm does not try what it says it tries.
+const HITS: u64 = 20;
+
+#[test]
+fn a_thousand_storms_end_with_every_request_completed_once() {
+    let seeds = seeds::up_to(1000);
+    let runs = *seeds.end();
+    let mut distinct = Distinct::default();
+    let mut cancels: BTreeMap<Window, u64> = BTreeMap::new();
+    let mut completed = 0;
+    for seed in seeds {
+        let run = Run::started(Setup::seed(seed), storm);
+        let trace = run.clean();
+        distinct.add(trace.order_digest());
+        for (window, hits) in Windows::of(trace.records()).cancels {
+            *cancels.entry(window).or_default() += hits;
+        }
+        assert_eq!(
+            run.count(Counter::IrpsCreated),
+            run.count(Counter::IrpsCompleted),
+            "seed {seed}"
+        );
+        completed += run.count(Counter::IrpsCompleted);
+    }
+    println!(
+        "{runs} storms, {} of them distinct, {completed} IRPs completed; cancels by window: {cancels:?}",
+        distinct.count()
+    );
+    assert_eq!(distinct.count() as u64, runs, "every seed interleaves in its own way");
+    if runs >= 1000 {
+        for window in [
+            Window::Queued,
+            Window::Starting,
+            Window::InterruptToDpc,
+            Window::Completing,
+        ] {
+            let hits = cancels.get(&window).copied().unwrap_or(0);
+            assert!(hits >= HITS, "a cancel hit {window:?} {hits} times, not {HITS}");
+        }
+    }
+}

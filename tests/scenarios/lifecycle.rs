@@ -1,0 +1,109 @@
+//! Start, stop, surprise removal, removal, unload.
+
+use edu::ioctl::{Factorial, FactorialInput};
+use ntsim::{
+    NtStatus,
+    io::pnp::{self, DeviceState, Removal},
+};
+use scenarios::{
+    boot::{Pc, Run, Setup},
+    image::customdpc,
+    program::Program,
+};
+
+#[test]
+fn a_device_that_was_never_started_can_be_removed() {
+    let run = Run::of(&customdpc(), Setup::seed(1), async |pc: Pc| {
+        assert_eq!(pc.interfaces(), [""; 0], "no interface before the start");
+        Ok(())
+    });
+    let _ = run.clean();
+}
+
+#[test]
+fn the_interface_is_there_while_the_device_is() {
+    let run = Run::started(Setup::seed(1), async |pc| {
+        assert_eq!(pc.interfaces().len(), 1);
+        assert_eq!(pnp::remove_device(&pc.k, pc.pdo).await?, Removal::Done);
+        assert_eq!(pc.interfaces(), [""; 0]);
+        Ok(())
+    });
+    let _ = run.clean();
+}
+
+#[test]
+fn a_device_in_use_is_not_removed_in_order() {
+    let run = Run::started(Setup::seed(1), async |pc| {
+        let program = Program::open(&pc).await?;
+        assert_eq!(pnp::remove_device(&pc.k, pc.pdo).await?, Removal::HandlesOpen(1));
+        let input = FactorialInput { n: 5 };
+        assert_eq!(
+            program.request::<Factorial>(input).await?,
+            input.expected(),
+            "it works on"
+        );
+        program.close().await
+    });
+    let _ = run.clean();
+}
+
+/// A stopped device holds what it is asked: nothing is lost, and nothing is served before it runs again.
+#[test]
+fn requests_wait_while_the_device_is_stopped() {
+    for seed in 1..=50 {
+        let run = Run::started(Setup::seed(seed), async |pc| {
+            let program = Program::open(&pc).await?;
+            let mut under_way = Vec::new();
+            for n in 1..=5 {
+                under_way.push(program.factorial(n).await?);
+            }
+            assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+            pnp::stop_device(&pc.k, pc.pdo).await?;
+            for n in 6..=8 {
+                under_way.push(program.factorial(n).await?);
+            }
+            let waiting = under_way.iter().filter(|one| one.request.result().is_none()).count();
+            assert!(waiting >= 3, "those that came after the stop wait");
+            pc.k.delay(1_000_000).await?;
+            let still = under_way.iter().filter(|one| one.request.result().is_none()).count();
+            assert_eq!(still, waiting, "nothing is served meanwhile");
+            pc.start().await?;
+            for computation in &under_way {
+                assert_eq!(computation.wait().await?, NtStatus::SUCCESS);
+            }
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
+
+#[test]
+fn surprise_removal_ends_every_request() {
+    for seed in 1..=100 {
+        let run = Run::started(Setup::seed(seed), async |pc| {
+            let program = Program::open(&pc).await?;
+            let mut under_way = Vec::new();
+            for n in 1..=8 {
+                under_way.push(program.factorial(n).await?);
+            }
+            pnp::surprise_remove(&pc.k, pc.pdo).await?;
+            for computation in &under_way {
+                let status = computation.wait().await?;
+                assert!(
+                    [NtStatus::SUCCESS, NtStatus::DEVICE_REMOVED].contains(&status),
+                    "{status}"
+                );
+            }
+            let late = program.factorial(3).await?;
+            assert_eq!(late.wait().await?, NtStatus::DEVICE_REMOVED, "after the removal");
+            assert_eq!(pc.interfaces(), [""; 0]);
+            assert_eq!(
+                pnp::state(&pc.k, pc.pdo),
+                Some(DeviceState::SurpriseRemoved),
+                "a handle is open"
+            );
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}

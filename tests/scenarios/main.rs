@@ -1,0 +1,9 @@
+//! Scenarios: the shipped customdpc.sys, on ntsim.
+
+mod bad_input;
+mod cancel;
+mod determinism;
+mod first_light;
+mod hardware;
+mod interleavings;
+mod lifecycle;

@@ -1,0 +1,7 @@
+//! What the scenarios have in common: the images that were built, a machine that has booted one, and what a trace says about cancels.
+
+pub mod boot;
+pub mod image;
+pub mod program;
+pub mod seeds;
+pub mod windows;

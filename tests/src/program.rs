@@ -1,0 +1,140 @@
+//! A program that has the device open.
+
+use edu::ioctl::{Factorial, FactorialInput, FactorialOutput, Request as _};
+use ntsim::{
+    NtStatus, Outcome,
+    user::{Completion, FILE_READ_DATA, FILE_WRITE_DATA, Handle, Request},
+};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::boot::Pc;
+
+/// An open handle, on the machine that it was opened on.
+#[derive(Clone)]
+pub struct Program {
+    /// The machine.
+    pub pc: Pc,
+    handle: Handle,
+}
+
+impl Program {
+    /// Opens the first device interface for reading and writing; the status of a refused open.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    ///
+    /// # Panics
+    /// When no interface is enabled.
+    pub async fn try_open(pc: &Pc) -> Outcome<Result<Self, NtStatus>> {
+        let link = pc.interfaces().into_iter().next().expect("an interface is enabled");
+        let handle = Handle::open(&pc.k, &link, FILE_READ_DATA | FILE_WRITE_DATA).await?;
+        Ok(handle.map(|handle| Self { pc: pc.clone(), handle }))
+    }
+
+    /// Opens the first device interface; must succeed.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn open(pc: &Pc) -> Outcome<Self> {
+        Ok(Self::try_open(pc)
+            .await?
+            .unwrap_or_else(|status| panic!("the device cannot be opened: {status}")))
+    }
+
+    /// Sends a request, which may be under way when this returns.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn send(&self, code: u32, input: &[u8], output_length: usize) -> Outcome<Request> {
+        self.handle
+            .device_io_control(&self.pc.k, code, input, output_length)
+            .await
+    }
+
+    /// Sends a request and waits for it.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn call(&self, code: u32, input: &[u8], output_length: usize) -> Outcome<Completion> {
+        self.send(code, input, output_length).await?.wait(&self.pc.k).await
+    }
+
+    /// A typed request that must succeed; what it answered.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    ///
+    /// # Panics
+    /// When it fails, or answers with another length than the request's.
+    pub async fn request<R: edu::ioctl::Request>(&self, input: R::Input) -> Outcome<R::Output> {
+        let done = self
+            .call(R::CODE.raw(), input.as_bytes(), size_of::<R::Output>())
+            .await?;
+        assert_eq!(done.status, NtStatus::SUCCESS, "{:?} failed", R::CODE);
+        Ok(R::Output::read_from_bytes(&done.output).expect("the answer is as long as it must be"))
+    }
+
+    /// Starts a factorial.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn factorial(&self, n: u32) -> Outcome<Computation> {
+        let input = FactorialInput { n };
+        let request = self
+            .send(Factorial::CODE.raw(), input.as_bytes(), size_of::<FactorialOutput>())
+            .await?;
+        Ok(Computation {
+            input,
+            request,
+            pc: self.pc.clone(),
+        })
+    }
+
+    /// `CancelIoEx`.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn cancel(&self, computation: &Computation) -> Outcome<NtStatus> {
+        self.handle.cancel_io(&self.pc.k, Some(&computation.request)).await
+    }
+
+    /// `CloseHandle`.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn close(self) -> Outcome<()> {
+        self.handle.close(&self.pc.k).await
+    }
+}
+
+/// A factorial under way.
+pub struct Computation {
+    input: FactorialInput,
+    /// The request itself.
+    pub request: Request,
+    pc: Pc,
+}
+
+impl Computation {
+    /// Waits for it; its status. The answer of one that succeeded is checked, and so is that one that failed has none.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    ///
+    /// # Panics
+    /// When the answer is wrong.
+    pub async fn wait(&self) -> Outcome<NtStatus> {
+        let done = self.request.wait(&self.pc.k).await?;
+        if done.status == NtStatus::SUCCESS {
+            let answer = FactorialOutput::read_from_bytes(&done.output).expect("the answer is 4 bytes long");
+            assert_eq!(answer, self.input.expected(), "{}!", self.input.n);
+        } else {
+            assert!(done.output.is_empty(), "{} came with output", done.status);
+            assert_eq!(done.information, 0, "{} came with information", done.status);
+        }
+        Ok(done.status)
+    }
+}

@@ -1,0 +1,38 @@
+//! How many seeds a test tries.
+
+use std::{collections::BTreeSet, env, ops::RangeInclusive};
+
+use ntsim::trace::Digest;
+
+/// Names another number of seeds for the tests that try many: `SEEDS=10000 cargo xtask test`.
+const SEEDS: &str = "SEEDS";
+
+/// Seeds from 1 to `usual`, or to what `SEEDS` says.
+///
+/// # Panics
+/// When `SEEDS` is not a number.
+#[must_use]
+pub fn up_to(usual: u64) -> RangeInclusive<u64> {
+    let last = env::var(SEEDS).map_or(usual, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{SEEDS}={text:?} is not a number of seeds"))
+    });
+    1..=last
+}
+
+/// How many runs interleaved differently from one another.
+#[derive(Debug, Default)]
+pub struct Distinct(BTreeSet<Digest>);
+
+impl Distinct {
+    /// Counts a run.
+    pub fn add(&mut self, order: Digest) {
+        self.0.insert(order);
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}

@@ -1,0 +1,199 @@
+//! `cargo xtask build`: the driver, the test drivers, eductl.exe; and the checks of what came out.
+
+pub mod test_drivers;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    cross::{APP_TARGET, Cross, DRIVER_TARGET},
+    image::{self, Expectation, Finding, KnownExports},
+    process::Show,
+    workspace::Workspace,
+};
+
+/// How things are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Optimised, as shipped.
+    Release,
+    /// Unoptimised, with debug assertions.
+    Debug,
+}
+
+impl Profile {
+    /// The profile that `--debug` selects.
+    pub fn from_debug_flag(debug: bool) -> Self {
+        if debug { Self::Debug } else { Self::Release }
+    }
+
+    /// The name of the profile's directory.
+    pub fn directory(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Debug => "debug",
+        }
+    }
+
+    /// The name that cargo's `--profile` takes.
+    fn cargo_name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Debug => "dev",
+        }
+    }
+}
+
+/// The shipped driver's package.
+const DRIVER: &str = "customdpc";
+
+/// The results of a build.
+pub struct Built {
+    /// customdpc.sys.
+    pub driver: PathBuf,
+    /// Every driver image, the test drivers' included.
+    pub images: Vec<PathBuf>,
+}
+
+/// Builds everything for Windows into `target/driver/<profile>` and checks the driver images.
+///
+/// # Errors
+///
+/// When set-up or compilation fails, or an image is not what it must be.
+pub fn build(workspace: &Workspace, profile: Profile, show: Show) -> Result<Built> {
+    let builder = Builder::new(workspace, profile, show)?;
+    let driver = builder.driver(DRIVER)?;
+    let mut images = vec![driver.clone()];
+    images.extend(builder.drivers(&test_drivers::names(workspace)?)?);
+    builder.app()?;
+
+    let known = builder.known_exports()?;
+    let mut refusals = Vec::new();
+    for image in &images {
+        for finding in builder.check(image, &known)? {
+            refusals.push(format!("{}: {finding}", builder.relative(image).display()));
+        }
+    }
+    if !refusals.is_empty() {
+        bail!("images failed their checks\n{}", refusals.join("\n"));
+    }
+    Ok(Built { driver, images })
+}
+
+/// Builds for Windows with one profile.
+pub struct Builder<'w> {
+    workspace: &'w Workspace,
+    profile: Profile,
+    show: Show,
+    cross: Cross<'w>,
+}
+
+impl<'w> Builder<'w> {
+    /// Sets up what is missing.
+    ///
+    /// # Errors
+    ///
+    /// When something is missing that cannot be fetched.
+    pub fn new(workspace: &'w Workspace, profile: Profile, show: Show) -> Result<Self> {
+        Ok(Self {
+            workspace,
+            profile,
+            show,
+            cross: Cross::prepare(workspace)?,
+        })
+    }
+
+    /// Builds the driver of the package `name` and returns its image.
+    ///
+    /// # Errors
+    ///
+    /// When it does not compile or link.
+    pub fn driver(&self, name: &str) -> Result<PathBuf> {
+        let mut images = self.drivers(&[name.to_owned()])?;
+        images.pop().context("one package has one image")
+    }
+
+    /// Builds the drivers of several packages at once, with cargo's features unified over them: the shipped driver is
+    /// always built by itself.
+    fn drivers(&self, names: &[String]) -> Result<Vec<PathBuf>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut cargo = self.cross.cargo("build");
+        cargo.args(["--profile", self.profile.cargo_name()]);
+        for name in names {
+            cargo.args(["--package", name]);
+        }
+        self.show.run(&mut cargo)?;
+
+        let mut images = Vec::new();
+        for name in names {
+            let library = name.replace('-', "_");
+            let image = self.publish(DRIVER_TARGET, &format!("{library}.dll"), &format!("{name}.sys"))?;
+            self.publish(DRIVER_TARGET, &format!("{library}.pdb"), &format!("{library}.pdb"))?;
+            images.push(image);
+        }
+        Ok(images)
+    }
+
+    /// Builds eductl.exe.
+    fn app(&self) -> Result<()> {
+        let mut cargo = self.cross.cargo("build");
+        cargo.args(["--profile", self.profile.cargo_name(), "--target", APP_TARGET]);
+        cargo.args(["--package", "eductl", "--bin", "eductl"]);
+        self.show.run(&mut cargo)?;
+        self.publish(APP_TARGET, "eductl.exe", "eductl.exe").map(drop)
+    }
+
+    /// Copies a result of cargo's to where the results of a build are found, unless it is there already.
+    fn publish(&self, target: &str, from: &str, to: &str) -> Result<PathBuf> {
+        let source = self
+            .workspace
+            .cross_target()
+            .join(target)
+            .join(self.profile.directory());
+        let source = source.join(from);
+        let directory = self.workspace.output(self.profile.directory());
+        fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        let destination = directory.join(to);
+        let contents = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
+        if fs::read(&destination).ok().as_ref() != Some(&contents) {
+            fs::write(&destination, contents).with_context(|| format!("cannot write {}", destination.display()))?;
+        }
+        Ok(destination)
+    }
+
+    /// The exports of Windows that the images were linked against.
+    ///
+    /// # Errors
+    ///
+    /// When the import libraries cannot be read.
+    pub fn known_exports(&self) -> Result<KnownExports> {
+        KnownExports::read(self.cross.import_libraries())
+    }
+
+    /// Checks an image.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn check(&self, image: &Path, known: &KnownExports) -> Result<Vec<Finding>> {
+        let mut build_directories = vec![self.workspace.root().to_owned()];
+        build_directories.extend(env::home_dir());
+        let expectation = Expectation {
+            known,
+            optimised: self.profile == Profile::Release,
+            build_directories: &build_directories,
+        };
+        image::check(image, &expectation)
+    }
+
+    /// `path` as seen from the workspace's root.
+    fn relative<'p>(&self, path: &'p Path) -> &'p Path {
+        path.strip_prefix(self.workspace.root()).unwrap_or(path)
+    }
+}

@@ -1,0 +1,252 @@
+//! The steps of `cargo xtask test`, the quick ones first.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    dependencies,
+    packages::{self, SCENARIOS, UI},
+    planted_panic, ui,
+};
+use crate::{
+    build::{self, Profile},
+    cross::{APP_TARGET, Cross, toml_string},
+    lockfiles, process,
+    process::Show,
+    provision,
+    workspace::Workspace,
+};
+
+/// Something that must hold.
+pub struct Step {
+    /// What is seen of it.
+    pub name: &'static str,
+    /// Checks it; returns what there is to say about it.
+    pub run: fn(&Workspace) -> Result<String>,
+}
+
+/// All steps.
+pub const ALL: &[Step] = &[
+    Step {
+        name: "set-up",
+        run: |workspace| provision::ensure(workspace).map(|provisioned| provisioned.summary()),
+    },
+    Step {
+        name: "lockfiles agree",
+        run: |workspace| lockfiles::check(workspace).map(|()| String::new()),
+    },
+    Step {
+        name: "dependencies and licences",
+        run: dependencies::check,
+    },
+    Step {
+        name: "rustfmt",
+        run: rustfmt,
+    },
+    Step {
+        name: "clippy, host",
+        run: clippy_host,
+    },
+    Step {
+        name: "clippy, drivers",
+        run: clippy_drivers,
+    },
+    Step {
+        name: "clippy, eductl for Windows",
+        run: clippy_app,
+    },
+    Step {
+        name: "clippy and tests, stand-in for wdk-build",
+        run: stand_in,
+    },
+    Step {
+        name: "build and image checks, release",
+        run: |workspace| build_and_check(workspace, Profile::Release),
+    },
+    Step {
+        name: "build and image checks, debug",
+        run: |workspace| build_and_check(workspace, Profile::Debug),
+    },
+    Step {
+        name: "a planted unwrap fails the build",
+        run: planted_panic::is_refused,
+    },
+    Step {
+        name: "unit and doc tests",
+        run: unit_tests,
+    },
+    Step {
+        name: "scenarios on the shipped driver",
+        run: scenarios,
+    },
+    Step {
+        name: "what must not compile",
+        run: ui::run,
+    },
+    Step {
+        name: "doc tests, wdm",
+        run: doc_tests_drivers,
+    },
+    Step {
+        name: "documentation, host",
+        run: doc_host,
+    },
+    Step {
+        name: "documentation, drivers",
+        run: doc_drivers,
+    },
+];
+
+const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
+
+fn cargo(workspace: &Workspace, subcommand: &str) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(workspace.root()).arg(subcommand);
+    cargo
+}
+
+fn select<'p>(cargo: &mut Command, packages: impl IntoIterator<Item = &'p str>) {
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+}
+
+fn rustfmt(workspace: &Workspace) -> Result<String> {
+    process::read(cargo(workspace, "fmt").args(["--all", "--check"]))?;
+    let mut stand_in = cargo(workspace, "fmt");
+    stand_in
+        .arg("--manifest-path")
+        .arg(workspace.wdk_build().join("Cargo.toml"))
+        .arg("--check");
+    process::read(&mut stand_in)?;
+    Ok(String::new())
+}
+
+fn clippy_host(workspace: &Workspace) -> Result<String> {
+    let packages = packages::host(workspace)?;
+    let mut clippy = cargo(workspace, "clippy");
+    clippy.arg("--all-targets");
+    select(&mut clippy, packages.iter().map(|name| name.as_str()).chain([UI]));
+    process::read(clippy.args(DENY_WARNINGS))?;
+    Ok(String::new())
+}
+
+fn clippy_drivers(workspace: &Workspace) -> Result<String> {
+    let packages = packages::drivers(workspace)?;
+    let mut clippy = Cross::prepare(workspace)?.cargo("clippy");
+    select(&mut clippy, packages.iter().map(String::as_str));
+    process::read(clippy.args(DENY_WARNINGS))?;
+    Ok(String::new())
+}
+
+fn clippy_app(workspace: &Workspace) -> Result<String> {
+    let mut clippy = Cross::prepare(workspace)?.cargo("clippy");
+    clippy.args(["--target", APP_TARGET, "--package", "eductl"]);
+    process::read(clippy.args(DENY_WARNINGS))?;
+    Ok(String::new())
+}
+
+/// The stand-in is no member of the workspace and is treated like one: with the versions of the cross lockfile.
+fn stand_in(workspace: &Workspace) -> Result<String> {
+    let manifest = workspace.wdk_build().join("Cargo.toml");
+    let target = workspace.provisioned().join("wdk-build");
+    std::fs::create_dir_all(&target).with_context(|| format!("cannot create {}", target.display()))?;
+    let lockfile = target.join("Cargo.lock");
+    std::fs::copy(workspace.cross_lockfile(), &lockfile).context("cannot copy cross/Cargo.lock")?;
+    let with_lockfile = |subcommand| {
+        let mut cargo = cargo(workspace, subcommand);
+        cargo.env("CARGO_TARGET_DIR", &target).env("RUSTC_BOOTSTRAP", "1");
+        cargo.arg("--manifest-path").arg(&manifest);
+        cargo.args(["-Z", "lockfile-path", "--config"]);
+        cargo.arg(format!("resolver.lockfile-path={}", toml_string(&lockfile)));
+        cargo
+    };
+    process::read(with_lockfile("clippy").arg("--all-targets").args(DENY_WARNINGS))?;
+    test_count(&process::read(&mut with_lockfile("test"))?)
+}
+
+fn build_and_check(workspace: &Workspace, profile: Profile) -> Result<String> {
+    let built = build::build(workspace, profile, Show::OnFailure)?;
+    Ok(format!("{} images", built.images.len()))
+}
+
+fn unit_tests(workspace: &Workspace) -> Result<String> {
+    let packages = packages::host(workspace)?;
+    let mut test = cargo(workspace, "test");
+    select(
+        &mut test,
+        packages
+            .iter()
+            .map(|name| name.as_str())
+            .filter(|name| *name != SCENARIOS),
+    );
+    test_count(&process::read(&mut test)?)
+}
+
+fn scenarios(workspace: &Workspace) -> Result<String> {
+    let mut test = cargo(workspace, "test");
+    test_count(&process::read(test.args(["--package", SCENARIOS]))?)
+}
+
+/// Compiled only: a driver's code runs on no host, so every example is marked `no_run`. There may be none.
+fn doc_tests_drivers(workspace: &Workspace) -> Result<String> {
+    let mut test = Cross::prepare(workspace)?.cargo("test");
+    test.args(["--doc", "--package", "wdm"]);
+    Ok(format!("{} tests", count_tests(&process::read(&mut test)?)))
+}
+
+fn doc_host(workspace: &Workspace) -> Result<String> {
+    let packages = packages::host(workspace)?;
+    let mut doc = cargo(workspace, "doc");
+    doc.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings");
+    select(&mut doc, packages.iter().map(|name| name.as_str()));
+    process::read(&mut doc)?;
+    Ok(String::new())
+}
+
+fn doc_drivers(workspace: &Workspace) -> Result<String> {
+    let cross = Cross::prepare(workspace)?;
+    let mut flags = cross.rustdocflags();
+    flags.extend(["-D".to_owned(), "warnings".to_owned()]);
+    let mut doc = cross.cargo("doc");
+    doc.args(["--no-deps", "--package", "wdm", "--package", "customdpc"]);
+    doc.env("CARGO_ENCODED_RUSTDOCFLAGS", flags.join("\u{1f}"));
+    process::read(&mut doc)?;
+    Ok(String::new())
+}
+
+/// Adds up what the test harnesses say they ran; none at all is a failure.
+fn test_count(output: &str) -> Result<String> {
+    let count = count_tests(output);
+    if count == 0 {
+        bail!("no test ran");
+    }
+    Ok(format!("{count} tests"))
+}
+
+fn count_tests(output: &str) -> u64 {
+    output
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("test result: ok. ")?
+                .split(' ')
+                .next()?
+                .parse::<u64>()
+                .ok()
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count_tests;
+
+    #[test]
+    fn tests_of_all_harnesses_are_counted() {
+        let output = "running 2 tests\ntest result: ok. 2 passed; 0 failed; 0 ignored\n\n\
+                      test result: ok. 31 passed; 0 failed; 1 ignored\n";
+        assert_eq!(count_tests(output), 33);
+        assert_eq!(count_tests("error: could not compile"), 0);
+    }
+}

@@ -1,0 +1,60 @@
+//! Runs the cases of `crates/wdm/ui` against the `wdm` of the cross build.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use cargo_metadata::Message;
+
+use super::packages::UI;
+use crate::{
+    cross::{Cross, DRIVER_TARGET},
+    process,
+    workspace::Workspace,
+};
+
+/// Crates that a case may name, apart from `wdm`.
+const ALSO_NAMEABLE: [&str; 3] = ["edu", "pinned_init", "zerocopy"];
+
+/// Checks `wdm` for the drivers' target and hands what rustc needs to the harness.
+///
+/// # Errors
+///
+/// When `wdm` does not compile or the harness fails.
+pub fn run(workspace: &Workspace) -> Result<String> {
+    let cross = Cross::prepare(workspace)?;
+    let mut check = cross.cargo("check");
+    check.args(["--package", "wdm", "--package", "edu", "--message-format", "json"]);
+    let messages = process::read(&mut check)?;
+
+    let mut arguments = vec!["--emit=metadata".to_owned()];
+    arguments.extend(cross.rustdocflags());
+    let target = workspace.cross_target();
+    for dependencies in [target.join(DRIVER_TARGET).join("debug/deps"), target.join("debug/deps")] {
+        arguments.push(format!("-Ldependency={}", dependencies.display()));
+    }
+    for message in Message::parse_stream(messages.as_bytes()) {
+        let Message::CompilerArtifact(artifact) = message? else {
+            continue;
+        };
+        let name = artifact.target.name.replace('-', "_");
+        if name != "wdm" && !ALSO_NAMEABLE.contains(&name.as_str()) {
+            continue;
+        }
+        let metadata = artifact.filenames.iter().find(|path| path.extension() == Some("rmeta"));
+        if let Some(metadata) = metadata.filter(|path| path.as_str().contains(DRIVER_TARGET)) {
+            arguments.push(format!("--extern={name}={metadata}"));
+        }
+    }
+    arguments
+        .iter()
+        .find(|argument| argument.starts_with("--extern=wdm="))
+        .context("cargo check named no library of wdm")?;
+
+    let mut harness = Command::new("cargo");
+    harness.current_dir(workspace.root()).args(["test", "--package", UI]);
+    harness
+        .env("WDM_UI_TARGET", DRIVER_TARGET)
+        .env("WDM_UI_RUSTC_ARGUMENTS", arguments.join("\n"));
+    process::read(&mut harness)?;
+    Ok(String::new())
+}

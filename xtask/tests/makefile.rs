@@ -1,0 +1,51 @@
+//! Whether `Makefile.toml` says what a build on Windows needs; only Windows can run it.
+
+use std::{fs, path::Path};
+
+use toml::{Table, Value};
+
+fn makefile() -> Table {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Makefile.toml");
+    let text = fs::read_to_string(path).expect("Makefile.toml is there");
+    text.parse().expect("Makefile.toml is TOML")
+}
+
+#[test]
+fn it_extends_the_flow_of_wdk_build_for_the_root_package_only() {
+    let makefile = makefile();
+    assert_eq!(makefile["extend"].as_str(), Some("target/rust-driver-makefile.toml"));
+    assert_eq!(makefile["config"]["default_to_workspace"].as_bool(), Some(false));
+    let script = makefile["config"]["load_script"]
+        .as_str()
+        .expect("there is a load script");
+    assert!(script.contains("load_rust_driver_makefile"));
+}
+
+#[test]
+fn it_builds_the_driver_not_the_default_members() {
+    let makefile = makefile();
+    let arguments = makefile["tasks"]["build"]["args"]
+        .as_array()
+        .expect("build has arguments");
+    let arguments: Vec<&str> = arguments.iter().filter_map(Value::as_str).collect();
+    assert!(arguments.windows(2).any(|pair| pair == ["--package", "customdpc"]));
+    assert!(
+        arguments
+            .iter()
+            .any(|argument| argument.contains("CARGO_MAKE_CARGO_BUILD_TEST_FLAGS"))
+    );
+}
+
+#[test]
+fn it_takes_the_inf_template_from_inf() {
+    let makefile = makefile();
+    let script = makefile["tasks"]["copy-inx-to-output"]["script"]
+        .as_str()
+        .expect("there is a script");
+    assert!(script.contains(".join(\"inf\")"));
+    assert!(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../inf/customdpc.inx")
+            .is_file()
+    );
+}
