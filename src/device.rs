@@ -52,7 +52,12 @@ impl DeviceExtension for EduDevice {
         let interrupt = resources.interrupt().ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
 
         let registers = Registers::map(&memory, irql)?;
-        if Identification::decode(registers.identification()).is_none() {
+        if registers
+            .identification()
+            .ok()
+            .and_then(Identification::decode)
+            .is_none()
+        {
             registers.unmap(irql);
             return Err(Status::DEVICE_HARDWARE_ERROR);
         }

@@ -1,11 +1,14 @@
 //! The device's registers. Any IRQL.
+//!
+//! A device that was taken out reads all ones. That can happen between any two reads, so each value that goes to a program is checked for
+//! it by itself.
 
 use edu::registers::{
-    FACTORIAL, IDENTIFICATION, INTERRUPT_ACKNOWLEDGE, INTERRUPT_STATUS, InterruptStatus, LIVENESS, STATUS,
+    ABSENT, FACTORIAL, IDENTIFICATION, INTERRUPT_ACKNOWLEDGE, INTERRUPT_STATUS, InterruptStatus, LIVENESS, STATUS,
     Status as EduStatus,
 };
 use wdm::{
-    Irql, MemoryResource, MmioRegion, Result,
+    Irql, MemoryResource, MmioRegion, Result, Status,
     irql::{AtMostDispatch, Passive},
 };
 
@@ -26,16 +29,18 @@ impl Registers {
         self.0.unmap(irql);
     }
 
-    /// What the identification register reads.
-    pub fn identification(&self) -> u32 {
-        self.0.read32::<IDENTIFICATION>()
+    /// What the identification register reads; `STATUS_DEVICE_REMOVED` if nobody answers.
+    pub fn identification(&self) -> Result<u32> {
+        present(self.0.read32::<IDENTIFICATION>())
     }
 
-    /// Writes `value` to the liveness register and reads it back: its bitwise inverse, if the device lives. Two callers at a time would
-    /// read each other's answer.
-    pub fn check_liveness(&self, value: u32) -> u32 {
+    /// Writes `value` to the liveness register and reads it back: its bitwise inverse, if the device lives; `STATUS_DEVICE_REMOVED` if nobody answers.
+    /// Two callers at a time would read each other's answer.
+    pub fn check_liveness(&self, value: u32) -> Result<u32> {
         self.0.write32::<LIVENESS>(value);
-        self.0.read32::<LIVENESS>()
+        let answer = self.0.read32::<LIVENESS>();
+        // All ones is the right answer to 0 only.
+        if value == 0 { Ok(answer) } else { present(answer) }
     }
 
     /// Whether a factorial is being computed. A device that is gone computes for ever.
@@ -58,9 +63,10 @@ impl Registers {
         self.0.write32::<FACTORIAL>(n);
     }
 
-    /// The result of the last computation, modulo 2³². While one runs this reads its n.
-    pub fn factorial(&self) -> u32 {
-        self.0.read32::<FACTORIAL>()
+    /// The result of the last computation, modulo 2³²; `STATUS_DEVICE_REMOVED` if nobody answers: no factorial is all ones, since from 2! on they are even.
+    /// While a computation runs this reads its n.
+    pub fn factorial(&self) -> Result<u32> {
+        present(self.0.read32::<FACTORIAL>())
     }
 
     /// The interrupt causes that are raised.
@@ -71,5 +77,14 @@ impl Registers {
     /// Clears interrupt causes; the device takes its interrupt back when none is left.
     pub fn acknowledge(&self, causes: InterruptStatus) {
         self.0.write32::<INTERRUPT_ACKNOWLEDGE>(causes.bits());
+    }
+}
+
+/// What a register reads, unless nobody answers.
+fn present(value: u32) -> Result<u32> {
+    if value == ABSENT {
+        Err(Status::DEVICE_REMOVED)
+    } else {
+        Ok(value)
     }
 }

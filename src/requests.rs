@@ -35,7 +35,7 @@ fn query_info(device: &EduDevice, irp: &mut Irp<'_>, parameters: DeviceControl) 
     let identification = device.registers.with(Registers::identification);
     irp.write_output(&DeviceInfo {
         abi_version: ABI_VERSION,
-        identification: identification.ok_or(Status::DEVICE_NOT_READY)?,
+        identification: identification.ok_or(Status::DEVICE_NOT_READY)??,
         driver_version: edu::VERSION,
     })
 }
@@ -49,11 +49,11 @@ fn liveness(
 ) -> Result<()> {
     check_lengths::<Liveness>(parameters)?;
     let LivenessInput { value } = irp.read_input()?;
-    let answer = device.liveness.with(irql, |_, ()| {
+    let inverse = device.liveness.with(irql, |_, ()| {
         device.registers.with(|registers| registers.check_liveness(value))
     });
     irp.write_output(&LivenessOutput {
-        answer: answer.ok_or(Status::DEVICE_NOT_READY)?,
+        answer: inverse.ok_or(Status::DEVICE_NOT_READY)??,
     })
 }
 

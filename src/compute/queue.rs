@@ -104,13 +104,20 @@ impl ComputeQueue {
     /// Completes the IRP in flight if the device is finished with it; whether the engine is free now.
     ///
     /// It is the device that is asked, not the interrupt cause, which anybody can raise. So an interrupt costs two reads: is it
-    /// computing, and what is the result.
+    /// computing, and what is the result. Without an answer the IRP stays in flight until surprise removal, which is
+    /// on its way, ends it.
     pub fn finish_current<L: NoLockHeld>(&self, registers: &Revocable<Registers>, irql: &mut Irql<L>) -> bool {
         let result = self.engine.with(irql, |_, engine| {
             if !engine.is_running() {
                 return None;
             }
-            let result = registers.with(|registers| (!registers.is_computing()).then(|| registers.factorial()))??;
+            let result = registers.with(|registers| {
+                if registers.is_computing() {
+                    None
+                } else {
+                    registers.factorial().ok()
+                }
+            })??;
             engine.finish();
             Some(result)
         });

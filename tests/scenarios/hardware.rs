@@ -1,8 +1,9 @@
 //! A device that does not behave.
 
+use edu::ioctl::{DeviceInfo, Liveness, QueryInfo, Request as _};
 use ntsim::{NtStatus, io::pnp, trace::Counter};
 use scenarios::{
-    boot::{Run, Setup},
+    boot::{Pc, Run, Setup},
     program::Program,
 };
 
@@ -64,6 +65,51 @@ fn stopping_does_not_wait_for_ever_for_a_stuck_device() {
         assert_eq!(held.request.result(), None, "the device computes the other one still");
         pc.with_device(|device| device.faults_mut().stuck = false);
         assert_eq!(held.wait().await?, NtStatus::SUCCESS);
+        program.close().await
+    });
+    let _ = run.clean();
+}
+
+/// Found by ntsim: the device went between the CustomDpc's look at the COMPUTING bit and its read of the result, and a request succeeded
+/// with all ones.
+#[test]
+fn a_device_pulled_out_between_two_reads_gives_no_result() {
+    const READS: [u64; 3] = [1, 2, 3];
+    for reads in READS {
+        for seed in 1..=100 {
+            let run = Run::started(Setup::seed(seed), async move |pc| {
+                let program = Program::open(&pc).await?;
+                let count = |pc: &Pc| pc.k.recorded().counters.get(Counter::RegisterReads);
+                let before = count(&pc);
+                let computation = program.factorial(5).await?;
+                while count(&pc) < before + reads {
+                    pc.k.delay(10).await?;
+                }
+                pnp::surprise_remove(&pc.k, pc.pdo).await?;
+                let status = computation.wait().await?;
+                assert!(
+                    [NtStatus::SUCCESS, NtStatus::DEVICE_REMOVED].contains(&status),
+                    "{status}"
+                );
+                program.close().await
+            });
+            let _ = run.clean();
+        }
+    }
+}
+
+/// The same for requests that are answered at once.
+#[test]
+fn a_device_that_does_not_answer_fails_immediate_requests() {
+    let run = Run::started(Setup::seed(1), async |pc| {
+        let program = Program::open(&pc).await?;
+        pc.with_device(|device| device.faults_mut().dead = true);
+        let done = program
+            .call(QueryInfo::CODE.raw(), &[], size_of::<DeviceInfo>())
+            .await?;
+        assert_eq!(done.status, NtStatus::DEVICE_REMOVED);
+        let done = program.call(Liveness::CODE.raw(), &7_u32.to_le_bytes(), 4).await?;
+        assert_eq!(done.status, NtStatus::DEVICE_REMOVED);
         program.close().await
     });
     let _ = run.clean();

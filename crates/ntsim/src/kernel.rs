@@ -19,7 +19,7 @@ use crate::{
     io::IoState,
     ke::KeState,
     mm,
-    report::Crash,
+    report::{Crash, StackEntry},
     sched::{Random, Scheduler, VirtualTime, flow::Request, random::Temperament},
     trace::{Counter, Event, Record, Trace},
 };
@@ -230,8 +230,14 @@ impl Kernel {
     /// Stops the machine. The first bug check counts; later ones are its consequences.
     #[must_use = "whoever raised it must stop as well"]
     pub fn bugcheck(&self, bugcheck: BugCheck) -> Halted {
+        self.bugcheck_at(bugcheck, None)
+    }
+
+    /// Stops the machine for what the driver did at `stack`, when that is not where it is now.
+    #[must_use = "whoever raised it must stop as well"]
+    pub(crate) fn bugcheck_at(&self, bugcheck: BugCheck, stack: Option<Vec<StackEntry>>) -> Halted {
         if self.0.crash.borrow().is_none() {
-            let crash = Crash::capture(self, bugcheck);
+            let crash = Crash::capture(self, bugcheck, stack);
             *self.0.crash.borrow_mut() = Some(Box::new(crash));
         }
         Halted

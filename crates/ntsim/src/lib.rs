@@ -29,7 +29,10 @@ pub mod report;
 pub mod rtl;
 pub mod sched;
 pub mod status;
+pub mod story;
+pub mod system;
 pub mod trace;
+pub mod transport;
 pub mod user;
 pub mod verifier;
 

@@ -56,7 +56,9 @@ const DEEPEST: usize = 64;
 
 impl Crash {
     /// Looks around in a machine that is about to stop.
-    pub(crate) fn capture(k: &Kernel, bugcheck: BugCheck) -> Self {
+    ///
+    /// `stack` says where the driver went wrong when that is not where it is now.
+    pub(crate) fn capture(k: &Kernel, bugcheck: BugCheck, stack: Option<Vec<StackEntry>>) -> Self {
         let activity = k.activity();
         let registers = k
             .with_activity(|activity| activity.guest().map(|guest| guest.registers.to_string()))
@@ -71,7 +73,7 @@ impl Crash {
             activity,
             thread,
             registers,
-            stack: call_stack(k),
+            stack: stack.unwrap_or_else(|| call_stack(k, true)),
         }
     }
 
@@ -171,7 +173,8 @@ impl fmt::Display for ResolvedStack {
     }
 }
 
-fn call_stack(k: &Kernel) -> Vec<StackEntry> {
+/// The call stack of the current activity. `stopped`: the innermost instruction is the one to blame, rather than the next one to run.
+pub(crate) fn call_stack(k: &Kernel, stopped: bool) -> Vec<StackEntry> {
     let frames = k
         .with_activity(|activity| {
             let frames = activity.frames.iter().rev();
@@ -187,7 +190,10 @@ fn call_stack(k: &Kernel) -> Vec<StackEntry> {
     for (index, frame) in frames.into_iter().enumerate() {
         match frame {
             FrameSummary::Host(name) => stack.push(StackEntry::Kernel(name)),
-            FrameSummary::Guest(registers) => walk(k, registers, index == 0, &mut stack),
+            FrameSummary::Guest(registers) => {
+                let innermost = index == 0;
+                walk(k, registers, innermost, innermost && stopped, &mut stack);
+            }
         }
     }
     stack.truncate(DEEPEST);
@@ -209,8 +215,7 @@ fn start_of_walk(guest: &GuestFrame) -> GeneralRegisters {
 /// The encoding number of rsp.
 const RSP: usize = 4;
 
-fn walk(k: &Kernel, mut registers: GeneralRegisters, innermost: bool, stack: &mut Vec<StackEntry>) {
-    let mut running = innermost;
+fn walk(k: &Kernel, mut registers: GeneralRegisters, innermost: bool, mut running: bool, stack: &mut Vec<StackEntry>) {
     if let Some(ddi) = k.registry().at(Va(registers.rip)) {
         // The host frame of a flow names the routine already.
         if innermost {

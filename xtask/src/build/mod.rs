@@ -90,6 +90,7 @@ pub struct Builder<'w> {
     profile: Profile,
     show: Show,
     cross: Cross<'w>,
+    output: PathBuf,
 }
 
 impl<'w> Builder<'w> {
@@ -104,7 +105,16 @@ impl<'w> Builder<'w> {
             profile,
             show,
             cross: Cross::prepare(workspace)?,
+            output: workspace.output(profile.directory()),
         })
+    }
+
+    /// Puts the results into `directory`, apart from those of a build.
+    pub fn into_directory(self, directory: PathBuf) -> Self {
+        Self {
+            output: directory,
+            ..self
+        }
     }
 
     /// Builds the driver of the package `name` and returns its image.
@@ -130,14 +140,19 @@ impl<'w> Builder<'w> {
         }
         self.show.run(&mut cargo)?;
 
-        let mut images = Vec::new();
-        for name in names {
-            let library = name.replace('-', "_");
-            let image = self.publish(DRIVER_TARGET, &format!("{library}.dll"), &format!("{name}.sys"))?;
-            self.publish(DRIVER_TARGET, &format!("{library}.pdb"), &format!("{library}.pdb"))?;
-            images.push(image);
-        }
-        Ok(images)
+        names.iter().map(|name| self.publish_driver(name)).collect()
+    }
+
+    /// Puts a driver's image and its PDB where the results of a build are found.
+    fn publish_driver(&self, name: &str) -> Result<PathBuf> {
+        let library = name.replace('-', "_");
+        let pdb_name = format!("{library}.pdb");
+        let from = self.cargo_output(DRIVER_TARGET);
+        let mut image = read(&from.join(format!("{library}.dll")))?;
+        let mut pdb = read(&from.join(&pdb_name))?;
+        image::settle(&mut image, &mut pdb).with_context(|| format!("cannot give {name}.sys its identity"))?;
+        self.publish(&pdb_name, &pdb)?;
+        self.publish(&format!("{name}.sys"), &image)
     }
 
     /// Builds eductl.exe.
@@ -145,26 +160,31 @@ impl<'w> Builder<'w> {
         let mut cargo = self.cross.cargo("build");
         cargo.args(["--profile", self.profile.cargo_name(), "--target", APP_TARGET]);
         cargo.args(["--package", "eductl", "--bin", "eductl"]);
-        self.show.run(&mut cargo)?;
-        self.publish(APP_TARGET, "eductl.exe", "eductl.exe").map(drop)
+        // Symbols would be most of it, and differ from machine to machine.
+        let stripped = format!("profile.{}.strip=\"symbols\"", self.profile.cargo_name());
+        self.show.run(cargo.arg("--config").arg(stripped))?;
+        self.publish("eductl.exe", &read(&self.cargo_output(APP_TARGET).join("eductl.exe"))?)
+            .map(drop)
     }
 
-    /// Copies a result of cargo's to where the results of a build are found, unless it is there already.
-    fn publish(&self, target: &str, from: &str, to: &str) -> Result<PathBuf> {
-        let source = self
-            .workspace
+    /// Where cargo puts what it builds for a target.
+    fn cargo_output(&self, target: &str) -> PathBuf {
+        self.workspace
             .cross_target()
             .join(target)
-            .join(self.profile.directory());
-        let source = source.join(from);
-        let directory = self.workspace.output(self.profile.directory());
-        fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        let destination = directory.join(to);
-        let contents = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
-        if fs::read(&destination).ok().as_ref() != Some(&contents) {
-            fs::write(&destination, contents).with_context(|| format!("cannot write {}", destination.display()))?;
+            .join(self.profile.directory())
+    }
+
+    /// Puts a result where the results of a build are found, unless it is there already: its time stamp then tells when it
+    /// last changed.
+    fn publish(&self, name: &str, contents: &[u8]) -> Result<PathBuf> {
+        fs::create_dir_all(&self.output).with_context(|| format!("cannot create {}", self.output.display()))?;
+        let path = self.output.join(name);
+        if fs::read(&path).is_ok_and(|published| published == contents) {
+            return Ok(path);
         }
-        Ok(destination)
+        fs::write(&path, contents).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
     }
 
     /// The exports of Windows that the images were linked against.
@@ -196,4 +216,8 @@ impl<'w> Builder<'w> {
     fn relative<'p>(&self, path: &'p Path) -> &'p Path {
         path.strip_prefix(self.workspace.root()).unwrap_or(path)
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }

@@ -7,6 +7,7 @@
 mod checksum;
 mod exports;
 mod header;
+mod identity;
 mod imports;
 mod panics;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use object::{
 };
 
 pub use exports::KnownExports;
+pub use identity::settle;
 use symbols::Symbols;
 
 /// A way in which an image is not what it must be.
@@ -139,6 +141,13 @@ impl<'d> Image<'d> {
         let directory = self.data_directory(IMAGE_DIRECTORY_ENTRY_DEBUG)?;
         let data = directory.data(self.data, &self.file.section_table()).ok()?;
         object::pod::slice_from_all_bytes(data).ok()
+    }
+
+    /// Where in the file the address `rva` is.
+    fn file_offset(&self, rva: u32) -> Option<usize> {
+        let section = self.section_at(rva)?;
+        let offset = rva - section.virtual_address.get(LE);
+        Some((section.pointer_to_raw_data.get(LE) + offset) as usize)
     }
 
     fn sections(&self) -> impl Iterator<Item = &'d ImageSectionHeader> {

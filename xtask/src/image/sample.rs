@@ -9,6 +9,7 @@ const OPTIONAL_HEADER: usize = FILE_HEADER + 20;
 const DATA_DIRECTORIES: usize = OPTIONAL_HEADER + 112;
 const SECTION_TABLE: usize = DATA_DIRECTORIES + 16 * 8;
 pub const MACHINE: usize = FILE_HEADER;
+pub const TIMESTAMP: usize = FILE_HEADER + 4;
 pub const CHARACTERISTICS: usize = FILE_HEADER + 18;
 pub const ENTRY_POINT: usize = OPTIONAL_HEADER + 16;
 pub const SECTION_ALIGNMENT: usize = OPTIONAL_HEADER + 32;

@@ -17,6 +17,7 @@ use crate::{
 /// When the build fails, the image is accepted, or it is refused for another reason.
 pub fn is_refused(workspace: &Workspace) -> Result<String> {
     let builder = Builder::new(workspace, Profile::Release, Show::OnFailure)?;
+    let builder = builder.into_directory(workspace.provisioned().join(PLANTED_PANIC));
     let image = builder.driver(PLANTED_PANIC)?;
     let findings = builder.check(&image, &builder.known_exports()?)?;
     if let Some(other) = findings.iter().find(|finding| finding.check != Check::Panic) {

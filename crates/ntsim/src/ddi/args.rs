@@ -5,6 +5,9 @@ use crate::{bugcheck::Outcome, ke::Irql, kernel::Kernel, mm::Va, status::NtStatu
 /// The most arguments a modelled routine takes.
 pub const MAX_ARGUMENTS: usize = 14;
 
+/// How many arguments are passed in registers: rcx, rdx, r8, r9.
+const IN_REGISTERS: usize = 4;
+
 /// The arguments of one call, read when the call was made.
 #[derive(Clone, Copy, Debug)]
 pub struct Args {
@@ -18,18 +21,16 @@ pub struct Args {
 
 impl Args {
     /// Gathers `count` arguments: four registers, then the stack behind the return address and the four home slots.
-    pub(crate) fn read(k: &Kernel, registers: [u64; 4], stack_pointer: Va, count: usize) -> Outcome<Self> {
+    pub(crate) fn read(k: &Kernel, registers: [u64; IN_REGISTERS], stack_pointer: Va, count: usize) -> Outcome<Self> {
         let mut args = Self {
             values: [0; MAX_ARGUMENTS],
             count,
             return_address: k.read(stack_pointer)?,
             stack_pointer,
         };
-        for index in 0..count {
-            args.values[index] = match registers.get(index) {
-                Some(&value) => value,
-                None => k.read(Self::slot(stack_pointer, index))?,
-            };
+        args.values[..registers.len()].copy_from_slice(&registers);
+        for index in registers.len()..count {
+            args.values[index] = k.read(Self::slot(stack_pointer, index))?;
         }
         Ok(args)
     }
@@ -68,10 +69,11 @@ impl Args {
     /// # Errors
     /// When the stack slot is not readable.
     pub fn variadic(&self, k: &Kernel, index: usize) -> Outcome<u64> {
-        match self.values().get(index) {
-            Some(&value) => Ok(value),
-            None => k.read(Self::slot(self.stack_pointer, index)),
+        // A variadic call passes its first four arguments in registers like any other.
+        if index < self.count.max(IN_REGISTERS) {
+            return Ok(self.values[index]);
         }
+        k.read(Self::slot(self.stack_pointer, index))
     }
 
     /// The argument as 64 bits.

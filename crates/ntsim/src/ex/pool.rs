@@ -56,21 +56,22 @@ fn allocate(k: &Kernel, kind: PoolKind, size: u64, tag: u32, zeroed: bool) -> Ou
             "zero bytes of pool were asked for".to_owned(),
         ));
     }
-    if tag == 0 {
-        const TAG_OF_ZERO: u64 = 0x9B;
-        return Err(k.bugcheck(BugCheck::new(
-            Code::BAD_POOL_CALLER,
-            [TAG_OF_ZERO, kind.pool_type(), size, k.caller().get()],
-            "pool-without-tag",
-            format!("{size} bytes of pool were asked for with a tag of 0"),
-        )));
-    }
     let start = k.allocate_pool(kind, size, tag, PoolOwner::Driver, "pool");
     if !zeroed {
         let length = usize::try_from(size).expect("the allocation fits the host");
         k.fill(start, UNINITIALIZED, length)?;
     }
     Ok(start)
+}
+
+fn without_tag(k: &Kernel, kind: PoolKind, size: u64) -> Halted {
+    const TAG_OF_ZERO: u64 = 0x9B;
+    k.bugcheck(BugCheck::new(
+        Code::BAD_POOL_CALLER,
+        [TAG_OF_ZERO, kind.pool_type(), size, k.caller().get()],
+        "pool-without-tag",
+        format!("{size} bytes of pool were asked for with a tag of 0"),
+    ))
 }
 
 fn free(k: &Kernel, start: Va, tag: Option<u32>) -> Outcome<()> {
@@ -174,9 +175,12 @@ pub(super) fn register(ddi: &mut Registry) {
         } else if flags & POOL_FLAG_PAGED != 0 {
             PoolKind::Paged
         } else {
-            // No pool is named: the documentation has the call fail with a null pointer.
             return Ok(Va::NULL);
         };
+        // As documented, a call that names no pool or has a tag of 0 fails; it does not stop the system.
+        if tag == 0 {
+            return Ok(Va::NULL);
+        }
         allocate(k, kind, size, tag, flags & POOL_FLAG_UNINITIALIZED == 0)
     });
     ddi.function("ExAllocatePoolWithTag", 3, Contract::ANY, |k, args| {
@@ -186,6 +190,9 @@ pub(super) fn register(ddi: &mut Registry) {
         } else {
             PoolKind::NonPagedNx
         };
+        if tag == 0 {
+            return Err(without_tag(k, kind, size));
+        }
         allocate(k, kind, size, tag, false)
     });
     ddi.function("ExFreePool", 1, Contract::ANY, |k, args| free(k, args.va(0), None));

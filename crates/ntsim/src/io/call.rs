@@ -5,7 +5,7 @@ use std::rc::Rc;
 use ntlayout::{device_object, driver_object, io_stack_location as stack, irp as layout};
 
 use super::{
-    irp::{self, IoStatus, Major, Record},
+    irp::{self, IoStatus, Major, Passed, Record},
     pnp::bus_driver,
     violation::{IoRule, violation},
 };
@@ -75,7 +75,7 @@ pub(crate) async fn call_driver(k: &Kernel, device: Va, irp: Va) -> Outcome<NtSt
             .await?;
         NtStatus((returned & 0xFFFF_FFFF) as u32)
     };
-    irp::check_dispatch(k, &record, number, device, status)?;
+    check_dispatch(k, &record, number, device, status)?;
     Ok(status)
 }
 
@@ -118,6 +118,62 @@ fn check_forwarding(k: &Kernel, record: &Record, device: Va, location: Va, major
         return Err(violation(k, IoRule::FORWARDED_AT_WRONG_IRQL, irp, device, message));
     }
     Ok(())
+}
+
+/// A driver returns from a dispatch routine: what it returned must fit what it did with the IRP.
+///
+/// The rules are those of "Handling IRPs": a dispatch routine completes the IRP and returns its status, passes it down and
+/// returns the lower driver's, or marks it pending and returns `STATUS_PENDING`.
+fn check_dispatch(k: &Kernel, record: &Record, location_number: u8, device: Va, returned: NtStatus) -> Outcome<()> {
+    let irp = record.irp();
+    let what = record.what();
+    let fail = |rule, message: String| Err(violation(k, rule, irp, device, message));
+    match (returned == NtStatus::PENDING, record.passed(location_number)) {
+        (true, Some(Passed { pending: true, .. })) | (false, Some(Passed { pending: false, .. })) => {}
+        (true, None) => {
+            let control: u8 = k.read(irp::location(irp, location_number) + stack::CONTROL)?;
+            if control & irp::SL_PENDING_RETURNED == 0 {
+                return fail(
+                    IoRule::RETURNED_PENDING_ONLY,
+                    format!(
+                        "the dispatch routine for {what} returned STATUS_PENDING for IRP {irp}, which is not marked pending"
+                    ),
+                );
+            }
+        }
+        (true, Some(Passed { pending: false, .. })) => {
+            return fail(
+                IoRule::RETURNED_PENDING_ONLY,
+                format!(
+                    "the dispatch routine for {what} returned STATUS_PENDING for IRP {irp}, which was completed without being marked pending"
+                ),
+            );
+        }
+        (false, Some(Passed { pending: true, .. })) => {
+            return fail(
+                IoRule::MARKED_PENDING_ONLY,
+                format!("the dispatch routine for {what} returned {returned} for IRP {irp}, which was marked pending"),
+            );
+        }
+        (false, None) => {
+            return fail(
+                IoRule::NEITHER_COMPLETED_NOR_PENDING,
+                format!(
+                    "the dispatch routine for {what} returned {returned} for IRP {irp}, which it has neither completed nor passed down"
+                ),
+            );
+        }
+    }
+    match record.passed(location_number) {
+        Some(passed) if returned != NtStatus::PENDING && passed.status != returned => fail(
+            IoRule::STATUS_INCONSISTENT,
+            format!(
+                "the dispatch routine for {what} returned {returned} for IRP {irp}, which was completed with {}",
+                passed.status
+            ),
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// What traces and reports call a dispatch routine.

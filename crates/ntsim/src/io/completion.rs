@@ -1,4 +1,8 @@
 //! `IofCompleteRequest`: an IRP on its way up.
+//!
+//! Windows ends a thread's request by an APC in that thread, some time after the last completion routine; until then the IRP's
+//! memory stays. Here the request ends, and the memory goes, before `IofCompleteRequest` returns: a driver must not look at an
+//! IRP that it has completed, and here it cannot do so unnoticed.
 
 use ntlayout::{io_stack_location as stack, irp as layout};
 

@@ -45,7 +45,7 @@ pub(super) fn register(ddi: &mut Registry) {
     );
 }
 
-fn initialize(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
+pub(super) fn initialize(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     let csq = a.va(0);
     k.write(csq + layout::TYPE, TYPE_CSQ)?;
     let callbacks = [
@@ -65,7 +65,7 @@ fn initialize(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
 
 /// A cancel-safe queue in guest memory, and the calls of its callbacks.
 #[derive(Clone, Copy)]
-struct Csq(Va);
+pub(super) struct Csq(pub(super) Va);
 
 impl Csq {
     fn callback(self, k: &Kernel, field: usize) -> Outcome<Va> {
@@ -151,7 +151,7 @@ async fn insert(k: &Kernel, csq: Csq, irp: Va, irp_context: Va) -> Outcome<()> {
 }
 
 /// `IoCsqRemoveNextIrp`.
-async fn remove_next(k: &Kernel, csq: Csq, peek_context: u64) -> Outcome<Va> {
+pub(super) async fn remove_next(k: &Kernel, csq: Csq, peek_context: u64) -> Outcome<Va> {
     let irql = csq.lock(k).await?;
     let mut irp = csq.peek_next(k, Va::NULL, peek_context).await?;
     while !irp.is_null() {

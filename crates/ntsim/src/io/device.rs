@@ -230,7 +230,7 @@ pub(crate) fn reference(k: &Kernel, device: Va) -> Outcome<()> {
     k.write(device + layout::REFERENCE_COUNT, references + 1)
 }
 
-/// Undoes [`reference`].
+/// Undoes [`reference()`].
 pub(crate) fn dereference(k: &Kernel, device: Va) -> Outcome<()> {
     let references: i32 = k.read(device + layout::REFERENCE_COUNT)?;
     k.write(device + layout::REFERENCE_COUNT, references - 1)?;

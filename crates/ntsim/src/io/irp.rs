@@ -13,7 +13,6 @@ use std::{
 
 use ntlayout::{io_stack_location as stack, irp};
 
-use super::violation::{IoRule, violation};
 use crate::{
     bugcheck::Outcome,
     kernel::Kernel,
@@ -144,6 +143,12 @@ impl Record {
         self.what
     }
 
+    /// How many stack locations it has.
+    #[must_use]
+    pub fn stack_count(&self) -> u8 {
+        self.stack_count
+    }
+
     /// The file object it was sent for.
     #[must_use]
     pub fn file(&self) -> Option<Va> {
@@ -192,6 +197,7 @@ impl Record {
         }
         k.trace(Event::IrpCompleted {
             irp: self.irp,
+            what: self.what,
             status: io_status.status,
             information: io_status.information,
         });
@@ -341,74 +347,4 @@ pub(crate) fn read_status(k: &Kernel, irp: Va) -> Outcome<IoStatus> {
 pub(crate) fn write_status(k: &Kernel, irp: Va, io_status: IoStatus) -> Outcome<()> {
     k.write(irp + irp::IO_STATUS, io_status.status)?;
     k.write(irp + irp::IO_STATUS_INFORMATION, io_status.information)
-}
-
-/// A driver returns from a dispatch routine: what it returned must fit what it did with the IRP.
-///
-/// The rules are those of "Handling IRPs": a dispatch routine completes the IRP and returns its status, passes it down and
-/// returns the lower driver's, or marks it pending and returns `STATUS_PENDING`.
-pub(crate) fn check_dispatch(
-    k: &Kernel,
-    record: &Record,
-    location_number: u8,
-    device: Va,
-    returned: NtStatus,
-) -> Outcome<()> {
-    let irp = record.irp();
-    let what = record.what();
-    let fail = |rule, message: String| Err(violation(k, rule, irp, device, message));
-    match (returned == NtStatus::PENDING, record.passed(location_number)) {
-        (true, Some(Passed { pending: true, .. })) | (false, Some(Passed { pending: false, .. })) => {}
-        (true, None) => {
-            let control: u8 = k.read(location(irp, location_number) + stack::CONTROL)?;
-            if control & SL_PENDING_RETURNED == 0 {
-                return fail(
-                    IoRule::RETURNED_PENDING_ONLY,
-                    format!(
-                        "the dispatch routine for {what} returned STATUS_PENDING for IRP {irp}, which is not marked pending"
-                    ),
-                );
-            }
-        }
-        (true, Some(Passed { pending: false, .. })) => {
-            return fail(
-                IoRule::RETURNED_PENDING_ONLY,
-                format!(
-                    "the dispatch routine for {what} returned STATUS_PENDING for IRP {irp}, which was completed without being marked pending"
-                ),
-            );
-        }
-        (false, Some(Passed { pending: true, .. })) => {
-            return fail(
-                IoRule::MARKED_PENDING_ONLY,
-                format!("the dispatch routine for {what} returned {returned} for IRP {irp}, which was marked pending"),
-            );
-        }
-        (false, None) => {
-            return fail(
-                IoRule::NEITHER_COMPLETED_NOR_PENDING,
-                format!(
-                    "the dispatch routine for {what} returned {returned} for IRP {irp}, which it has neither completed nor passed down"
-                ),
-            );
-        }
-    }
-    match record.passed(location_number) {
-        Some(passed) if returned != NtStatus::PENDING && passed.status != returned => fail(
-            IoRule::STATUS_INCONSISTENT,
-            format!(
-                "the dispatch routine for {what} returned {returned} for IRP {irp}, which was completed with {}",
-                passed.status
-            ),
-        ),
-        _ => Ok(()),
-    }
-}
-
-impl Record {
-    /// How many stack locations it has.
-    #[must_use]
-    pub fn stack_count(&self) -> u8 {
-        self.stack_count
-    }
 }

@@ -11,6 +11,7 @@ use crate::{
     ddi::Registry,
     kernel::Kernel,
     mm::Va,
+    report::{self, StackEntry},
     sched::{Activity, ActivityKind, Stack, WaitQueue},
     trace::{Counter, Event},
     verifier::SyncObject,
@@ -44,6 +45,8 @@ struct Line {
     in_service: Option<usize>,
     /// Deliveries since the line was last seen low after service.
     in_a_row: u32,
+    /// Where the driver last looked at its device in the delivery that makes it a storm.
+    last_look: Option<Vec<StackEntry>>,
 }
 
 /// All interrupt lines that somebody has connected to.
@@ -233,9 +236,48 @@ async fn service(k: Kernel, number: u32) -> Outcome<u64> {
         let answer = if claimed { "claimed" } else { "not claimed" };
         let what =
             format!("has interrupted {in_a_row} times in a row without going low, and was {answer} the last time");
-        return Err(k.bugcheck(storm(first, chain.len() > 1, "interrupt-storm", &what)));
+        let bugcheck = storm(first, chain.len() > 1, "interrupt-storm", &what);
+        let stack = last_look(&k, number).unwrap_or_else(|| vec![entry_of(&k, first)]);
+        return Err(k.bugcheck_at(bugcheck, Some(stack)));
     }
     Ok(0)
+}
+
+/// The driver has accessed a device: where it did, in case its interrupt turns out to be a storm.
+pub(crate) fn note_device_access(k: &Kernel) {
+    let Some(ActivityKind::Interrupt { line: number }) = k.activity() else {
+        return;
+    };
+    let about_to_storm = |line: &Line| line.in_a_row >= STORM;
+    if !k
+        .ke()
+        .borrow()
+        .interrupts
+        .lines
+        .get(&number)
+        .is_some_and(about_to_storm)
+    {
+        return;
+    }
+    let stack = report::call_stack(k, false);
+    if let Some(line) = k.ke().borrow_mut().interrupts.lines.get_mut(&number) {
+        line.last_look = Some(stack);
+    }
+}
+
+fn last_look(k: &Kernel, number: u32) -> Option<Vec<StackEntry>> {
+    let mut ke = k.ke().borrow_mut();
+    ke.interrupts.lines.get_mut(&number)?.last_look.take()
+}
+
+/// The service routine itself, for one that has not looked at its device at all.
+fn entry_of(k: &Kernel, interrupt: &Interrupt) -> StackEntry {
+    let code = k.watch().code.borrow();
+    StackEntry::Guest {
+        address: interrupt.routine,
+        rva: code.as_ref().and_then(|code| code.rva(interrupt.routine)),
+        innermost: true,
+    }
 }
 
 fn chain_of(k: &Kernel, number: u32) -> Vec<Interrupt> {

@@ -37,3 +37,6 @@ pub fn register(ddi: &mut Registry) {
     time::register(ddi);
     wait::register(ddi);
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use super::Kernel;
 use crate::{
     bugcheck::Outcome,
     ddi::{Flow, Registry, ReturnValue},
+    io::driver::LoadedImage,
     mm::{PAGE_SIZE, PoolKind, PoolOwner, Protection, Va, layout},
     sched::{
         Activity, ActivityKind, GuestCall, Stack, ThreadId, ThreadSpec, VirtualTime,
@@ -36,12 +37,19 @@ impl Kernel {
         Registry::address(index)
     }
 
-    /// Where the driver is loaded, and its entry point.
+    /// The loaded driver image.
+    ///
+    /// # Panics
+    /// When none was loaded into the machine.
     #[must_use]
-    pub fn driver_image(&self) -> Option<(Va, Va)> {
+    pub fn driver_image(&self) -> LoadedImage {
         let code = self.watch().code.borrow();
-        let code = code.as_ref()?;
-        Some((code.base, code.base + u64::from(code.image.entry())))
+        let code = code.as_ref().expect("a driver image was loaded");
+        LoadedImage {
+            base: code.base,
+            size: code.image.size(),
+            entry: code.base + u64::from(code.image.entry()),
+        }
     }
 
     /// Calls a guest routine with the x64 calling convention, on the current activity's stack.

@@ -539,6 +539,7 @@ fn an_interrupt_that_nobody_quiets_is_a_storm() {
     let crash = machine.kernel().crash().unwrap();
     assert_eq!(crash.bugcheck.code, Code::HARDWARE_INTERRUPT_STORM);
     assert_eq!(crash.bugcheck.parameters[0], Program::address(0).get());
+    assert_eq!(crash.site(), Some(0x1000), "the service routine is to blame");
 }
 
 #[test]

@@ -119,7 +119,11 @@ impl Pool {
         allocated_at: Va,
     ) -> Va {
         let alignment = if size >= PAGE_SIZE { PAGE_SIZE } else { SMALL_ALIGNMENT };
-        let offset = (self.next + RED_ZONE).next_multiple_of(alignment);
+        let mut offset = (self.next + RED_ZONE).next_multiple_of(alignment);
+        let room_in_page = PAGE_SIZE - offset % PAGE_SIZE;
+        if size <= PAGE_SIZE && size > room_in_page {
+            offset += room_in_page;
+        }
         self.next = offset + size;
         let end = usize::try_from(self.next + RED_ZONE).expect("pool fits the host");
         if self.shadow.len() < end {
@@ -265,6 +269,15 @@ mod tests {
         let block = allocate(&mut pool, PoolKind::Paged, 16);
         assert!(pool.check(block, 16, true).is_ok());
         assert!(matches!(pool.check(block, 1, false), Err(PoolFault::Paged(_))));
+    }
+
+    #[test]
+    fn small_blocks_do_not_cross_pages() {
+        let mut pool = Pool::default();
+        for _ in 0..50 {
+            let block = allocate(&mut pool, PoolKind::NonPagedNx, 300);
+            assert_eq!(block.page(), (block + 299_u64).page());
+        }
     }
 
     #[test]

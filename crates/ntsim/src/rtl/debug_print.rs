@@ -15,14 +15,61 @@ use crate::{
 const LONGEST: usize = 512;
 
 /// A conversion specification: what follows a percent sign.
-#[derive(Default)]
 struct Conversion {
+    /// The letter that says what to print.
+    letter: u8,
     width: usize,
+    precision: Option<usize>,
     zero_padded: bool,
     left: bool,
     alternate: bool,
-    bytes: u32,
-    precision: Option<usize>,
+    wide: bool,
+    /// The argument has 64 bits.
+    long: bool,
+}
+
+impl Conversion {
+    /// Reads a specification up to its letter; `None` when the template ends within it.
+    fn read(template: &mut impl Iterator<Item = u8>) -> Option<Self> {
+        let mut spec = Self {
+            letter: 0,
+            width: 0,
+            precision: None,
+            zero_padded: false,
+            left: false,
+            alternate: false,
+            wide: false,
+            long: false,
+        };
+        let mut earlier = 0;
+        loop {
+            let byte = template.next()?;
+            match byte {
+                // The digits of Windows' I64 prefix.
+                b'6' if earlier == b'I' => {}
+                b'4' if earlier == b'6' && spec.long => {}
+                b'0' if spec.width == 0 && spec.precision.is_none() => spec.zero_padded = true,
+                b'0'..=b'9' => spec.digit(usize::from(byte - b'0')),
+                b'-' => spec.left = true,
+                b'#' => spec.alternate = true,
+                b'.' => spec.precision = Some(0),
+                b'I' => spec.long = true,
+                b'l' => spec.long |= earlier == b'l',
+                b'w' => spec.wide = true,
+                b'h' | b'z' | b'+' | b' ' => {}
+                letter => {
+                    spec.letter = letter;
+                    return Some(spec);
+                }
+            }
+            earlier = byte;
+        }
+    }
+
+    fn digit(&mut self, digit: usize) {
+        let number = self.precision.as_mut().unwrap_or(&mut self.width);
+        *number = *number * 10 + digit;
+    }
 }
 
 /// Reads a zero-terminated string of at most `limit` characters.
@@ -41,58 +88,19 @@ fn read_c_string(k: &Kernel, text: Va, limit: usize) -> Outcome<Vec<u8>> {
 fn format(k: &Kernel, template: &[u8], args: &Args, first: usize) -> Outcome<String> {
     let mut text = String::new();
     let mut next = first;
-    let mut rest = template.iter().copied().peekable();
-    while let Some(byte) = rest.next() {
+    let mut template = template.iter().copied();
+    while let Some(byte) = template.next() {
         if byte != b'%' {
             text.push(char::from(byte));
             continue;
         }
-        let mut spec = Conversion {
-            bytes: 4,
-            ..Conversion::default()
-        };
-        let mut wide = false;
-        while let Some(byte) = rest.next() {
-            match byte {
-                b'%' => text.push('%'),
-                b'-' => spec.left = true,
-                b'#' => spec.alternate = true,
-                b'0' if spec.width == 0 && spec.precision.is_none() => spec.zero_padded = true,
-                b'0'..=b'9' => {
-                    let digit = usize::from(byte - b'0');
-                    match &mut spec.precision {
-                        Some(precision) => *precision = *precision * 10 + digit,
-                        None => spec.width = spec.width * 10 + digit,
-                    }
-                }
-                b'.' => spec.precision = Some(0),
-                b'l' => {
-                    if rest.peek() == Some(&b'l') {
-                        rest.next();
-                        spec.bytes = 8;
-                    }
-                }
-                b'I' => {
-                    if rest.peek() == Some(&b'6') {
-                        rest.next();
-                        rest.next();
-                    }
-                    spec.bytes = 8;
-                }
-                b'w' => wide = true,
-                b'h' | b'z' | b'+' | b' ' => {}
-                conversion => {
-                    let value = args.variadic(k, next)?;
-                    next += 1;
-                    let formatted = convert(k, conversion, wide, &spec, value)?;
-                    text.push_str(&pad(&formatted, &spec));
-                }
-            }
-            if !matches!(
-                byte,
-                b'-' | b'#' | b'0'..=b'9' | b'.' | b'l' | b'I' | b'w' | b'h' | b'z' | b'+' | b' '
-            ) {
-                break;
+        match Conversion::read(&mut template) {
+            None => break,
+            Some(Conversion { letter: b'%', .. }) => text.push('%'),
+            Some(spec) => {
+                let value = args.variadic(k, next)?;
+                next += 1;
+                text.push_str(&pad(&convert(k, &spec, value)?, &spec));
             }
         }
     }
@@ -110,14 +118,15 @@ fn pad(text: &str, spec: &Conversion) -> String {
     }
 }
 
-fn convert(k: &Kernel, conversion: u8, wide: bool, spec: &Conversion, value: u64) -> Outcome<String> {
-    let number = if spec.bytes == 8 { value } else { value & 0xFFFF_FFFF };
-    let signed = if spec.bytes == 8 {
-        value.cast_signed()
+fn convert(k: &Kernel, spec: &Conversion, value: u64) -> Outcome<String> {
+    let low = (value & 0xFFFF_FFFF) as u32;
+    let (number, signed) = if spec.long {
+        (value, value.cast_signed())
     } else {
-        i64::from(((value & 0xFFFF_FFFF) as u32).cast_signed())
+        (u64::from(low), i64::from(low.cast_signed()))
     };
-    Ok(match conversion {
+    let limit = spec.precision.unwrap_or(LONGEST);
+    Ok(match spec.letter {
         b'd' | b'i' => signed.to_string(),
         b'u' => number.to_string(),
         b'x' if spec.alternate => format!("{number:#x}"),
@@ -125,13 +134,24 @@ fn convert(k: &Kernel, conversion: u8, wide: bool, spec: &Conversion, value: u64
         b'X' => format!("{number:X}"),
         b'p' => format!("{value:016X}"),
         b'c' => char::from((value & 0xFF) as u8).to_string(),
-        b'Z' if wide => unicode_string::read(k, Va(value))?,
-        b's' if !wide => {
-            let limit = spec.precision.unwrap_or(LONGEST);
-            String::from_utf8_lossy(&read_c_string(k, Va(value), limit)?).into_owned()
-        }
+        b'Z' if spec.wide => unicode_string::read(k, Va(value))?,
+        b'S' => read_wide(k, Va(value), limit)?,
+        b's' if spec.wide => read_wide(k, Va(value), limit)?,
+        b's' => String::from_utf8_lossy(&read_c_string(k, Va(value), limit)?).into_owned(),
         other => format!("%{}?", char::from(other)),
     })
+}
+
+/// Reads a zero-terminated UTF-16 string of at most `limit` units.
+fn read_wide(k: &Kernel, text: Va, limit: usize) -> Outcome<String> {
+    let mut units = Vec::new();
+    while units.len() < limit {
+        match k.read::<u16>(text + units.len() * 2)? {
+            0 => break,
+            unit => units.push(unit),
+        }
+    }
+    Ok(String::from_utf16_lossy(&units))
 }
 
 fn print(k: &Kernel, template: Va, args: &Args, first: usize) -> Outcome<NtStatus> {

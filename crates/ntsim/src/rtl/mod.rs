@@ -8,3 +8,6 @@ pub fn register(ddi: &mut crate::ddi::Registry) {
     debug_print::register(ddi);
     unicode_string::register(ddi);
 }
+
+#[cfg(test)]
+mod tests;

@@ -158,6 +158,9 @@ fn run_slice(k: &Kernel, processor: usize) -> Outcome<()> {
 
 fn note_device_accesses(k: &Kernel) {
     let accesses = k.watch().device_accesses.take();
+    if !accesses.is_empty() {
+        ke::interrupt::note_device_access(k);
+    }
     for access in accesses {
         k.watch().clock.set(k.now() + DEVICE_ACCESS_TIME);
         let (address, width, value) = (access.address, access.width, access.value);

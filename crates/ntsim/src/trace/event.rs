@@ -180,6 +180,8 @@ pub enum Event {
     IrpCompleted {
         /// The IRP.
         irp: Va,
+        /// Its major function code's name.
+        what: &'static str,
         /// With which status.
         status: NtStatus,
         /// Bytes, as a rule.
@@ -201,11 +203,20 @@ impl Event {
             | Self::InterruptConnected { .. }
             | Self::InterruptDisconnected { .. }
             | Self::InterruptServiced { claimed: true, .. }
+            | Self::IrpQueued { .. }
+            | Self::IrpDequeued { .. }
+            | Self::IrpCancelRequested { .. }
             | Self::Printed(_)
             | Self::Note(_) => Level::Story,
+            Self::IrpCreated { what, .. } | Self::IrpCompleted { what, .. } if is_request(what) => Level::Story,
             _ => Level::Detail,
         }
     }
+}
+
+/// Whether an IRP is a program's request, rather than the system's own.
+fn is_request(major: &str) -> bool {
+    matches!(major, "IRP_MJ_DEVICE_CONTROL" | "IRP_MJ_READ" | "IRP_MJ_WRITE")
 }
 
 impl fmt::Display for Event {
@@ -268,9 +279,10 @@ impl fmt::Display for Event {
             }
             Self::IrpCompleted {
                 irp,
+                what,
                 status,
                 information,
-            } => write!(f, "IRP {irp} completed: {status}, information {information}"),
+            } => write!(f, "IRP {irp} completed: {what}, {status}, information {information}"),
             Self::Note(text) | Self::Detail(text) => f.write_str(text),
         }
     }

@@ -19,7 +19,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub use super::clock::MAX_PROCESSORS;
-use super::clock::VectorClock;
+use super::{
+    clock::VectorClock,
+    shadow::{Shadow, Write},
+};
 use crate::image::AccessKind;
 
 /// What processors synchronise by.
@@ -92,48 +95,6 @@ struct OpenUpdate {
 /// How many begun read-modify-writes a processor remembers. Code between a load and its store that begins more of them than
 /// this hides that one from the rule.
 const OPEN_UPDATES: usize = 16;
-
-/// The bytes that one shadow cell covers.
-const CELL: u64 = 8;
-/// The bytes of a page.
-const PAGE: u64 = 0x1000;
-/// The cells of a page.
-const CELLS: usize = 0x1000 / 8;
-
-#[derive(Debug, Default)]
-struct Shadow {
-    /// Where each page lies in `pages`, by page number.
-    index: BTreeMap<u64, usize>,
-    pages: Vec<Box<[Cell]>>,
-    /// The page of the last access.
-    recent: Option<(u64, usize)>,
-}
-
-/// What is known of [`CELL`] bytes. Masks have a bit per byte.
-#[derive(Debug, Default, Clone)]
-struct Cell {
-    /// The latest writes, and the latest unlocked read-modify-writes, of each processor.
-    writes: Vec<Write>,
-    /// Who stored each byte last, with what that processor knew.
-    stores: Vec<Store>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Write {
-    mask: u8,
-    site: AccessSite,
-    /// The step of its processor in which it was made.
-    step: u32,
-    /// Whether it was an unlocked read-modify-write.
-    update: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Store {
-    mask: u8,
-    processor: usize,
-    clock: VectorClock,
-}
 
 impl SharingRule {
     /// The rule for a machine of `processors` processors.
@@ -267,107 +228,6 @@ impl Processor {
             .rposition(|open| open.load == load && open.address == address)?;
         Some(self.open.remove(index).clock)
     }
-}
-
-impl Cell {
-    /// `clock` of `processor` learns what the processors knew whose stores it reads.
-    fn learn(&self, processor: usize, mask: u8, clock: &mut VectorClock) {
-        for store in &self.stores {
-            if store.processor != processor && store.mask & mask != 0 {
-                clock.join(&store.clock);
-            }
-        }
-    }
-
-    /// The write by another processor that `write` should have been ordered with, going by what was `known`.
-    fn conflict(&self, write: &Write, known: &VectorClock) -> Option<&Write> {
-        self.writes.iter().find(|earlier| {
-            earlier.mask & write.mask != 0
-                && earlier.site.processor != write.site.processor
-                && (earlier.update || write.update)
-                && earlier.step > known.of(earlier.site.processor)
-        })
-    }
-
-    fn record(&mut self, write: Write, clock: &VectorClock) {
-        let processor = write.site.processor;
-        // What is unordered with an earlier write of this processor is unordered with this one; but a plain write does not
-        // stand for an update, which conflicts with more.
-        self.writes.retain_mut(|earlier| {
-            if earlier.site.processor == processor && (write.update || !earlier.update) {
-                earlier.mask &= !write.mask;
-            }
-            earlier.mask != 0
-        });
-        self.writes.push(write);
-        self.stores.retain_mut(|store| {
-            store.mask &= !write.mask;
-            store.mask != 0
-        });
-        self.stores.push(Store {
-            mask: write.mask,
-            processor,
-            clock: if write.update { clock.before(processor) } else { *clock },
-        });
-    }
-
-    fn clear(&mut self, mask: u8) {
-        self.writes.retain_mut(|write| {
-            write.mask &= !mask;
-            write.mask != 0
-        });
-        self.stores.retain_mut(|store| {
-            store.mask &= !mask;
-            store.mask != 0
-        });
-    }
-}
-
-impl Shadow {
-    /// Calls `visit` with each cell that `bytes` touches: its address, itself, and the mask of its bytes among them.
-    fn for_each_cell(&mut self, bytes: &Range<u64>, mut visit: impl FnMut(u64, &mut Cell, u8)) {
-        let mut address = bytes.start;
-        while address < bytes.end {
-            let base = address - address % CELL;
-            let end = bytes.end.min(base + CELL);
-            let cell = (base % PAGE / CELL) as usize;
-            visit(base, &mut self.page(base / PAGE)[cell], mask(base, address, end));
-            address = end;
-        }
-    }
-
-    fn clear(&mut self, bytes: Range<u64>) {
-        let mut address = bytes.start;
-        while address < bytes.end {
-            let base = address - address % CELL;
-            let end = bytes.end.min(base + CELL);
-            if let Some(&page) = self.index.get(&(base / PAGE)) {
-                self.pages[page][(base % PAGE / CELL) as usize].clear(mask(base, address, end));
-            }
-            address = end;
-        }
-    }
-
-    fn page(&mut self, number: u64) -> &mut [Cell] {
-        let page = match self.recent {
-            Some((recent, page)) if recent == number => page,
-            _ => {
-                let fresh = self.pages.len();
-                let page = *self.index.entry(number).or_insert(fresh);
-                if page == fresh {
-                    self.pages.push(vec![Cell::default(); CELLS].into_boxed_slice());
-                }
-                self.recent = Some((number, page));
-                page
-            }
-        };
-        &mut self.pages[page]
-    }
-}
-
-/// The bits of the bytes `start..end` in the cell at `base`.
-fn mask(base: u64, start: u64, end: u64) -> u8 {
-    (start..end).fold(0, |mask, address| mask | 1 << (address - base))
 }
 
 #[cfg(test)]

@@ -15,8 +15,7 @@ pub struct Device {
 impl DeviceExtension for Device {
     const INTERFACE: Option<Guid> = None;
 
-    fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
-        let _ = device;
+    fn init(_device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
         try_init!(Self { runs: 0 }? Status)
     }
 
@@ -38,7 +37,6 @@ impl DpcRoutine for Deferred {
     type Device = Device;
 
     fn run(device: &Device, irql: &mut Irql<Dispatch>) {
-        let _ = device.runs;
         LAST.with(irql, |_, last| *last = Some(device)); //~ E0521
     }
 }

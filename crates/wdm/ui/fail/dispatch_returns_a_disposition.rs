@@ -6,6 +6,3 @@ use wdm::{Disposed, Irp, Irql, Status, irql::UpToDispatch};
 pub fn dispatch<'i>(irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
     drop((irp, irql)) //~ E0308
 }
-
-/// The twin's.
-pub const SUCCESS: Status = Status::SUCCESS;

@@ -3,7 +3,6 @@
 
 use wdm::{Disposed, Irp, Irql, Status, irql::UpToDispatch};
 
-pub fn dispatch<'i, 'o>(irp: Irp<'i>, other: Irp<'o>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-    let _ = (&irp, &other);
+pub fn dispatch<'i, 'o: 'i>(irp: Irp<'i>, other: Irp<'o>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
     other.complete(Status::SUCCESS, irql) //~ ERROR: lifetime may not live long enough
 }

@@ -7,6 +7,5 @@ use wdm::{
 };
 
 pub fn flush(dispatch: &mut Irql<Dispatch>, passive: &mut Irql<Passive>) {
-    let _ = (&dispatch, &passive);
     flush_queued_dpcs(dispatch); //~ E0308
 }

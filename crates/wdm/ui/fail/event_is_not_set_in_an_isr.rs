@@ -7,6 +7,5 @@ use wdm::{
 };
 
 pub fn set(event: &Event, dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) {
-    let _ = (&dirql, &dispatch);
     event.set(dirql); //~ E0277
 }

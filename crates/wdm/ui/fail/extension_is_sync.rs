@@ -14,8 +14,7 @@ pub struct Device<T> {
 impl DeviceExtension for Device<Cell<u32>> { //~ E0277
     const INTERFACE: Option<Guid> = None;
 
-    fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
-        let _ = device;
+    fn init(_device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
         try_init!(Self { runs: Default::default() }? Status)
     }
 
@@ -27,6 +26,3 @@ impl DeviceExtension for Device<Cell<u32>> { //~ E0277
 
     fn surprise_removal(&self, _irql: &mut Irql<Passive>) {}
 }
-
-/// So that both types are used.
-pub type Both = (Cell<u32>, AtomicU32);

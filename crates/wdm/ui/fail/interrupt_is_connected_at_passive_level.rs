@@ -12,6 +12,5 @@ pub fn connect<S: InterruptService<State = u32>>(
     dispatch: &mut Irql<Dispatch>,
     passive: &mut Irql<Passive>,
 ) -> Result<()> {
-    let _ = (&dispatch, &passive);
     interrupt.connect(resource, 0, dispatch) //~ E0308
 }

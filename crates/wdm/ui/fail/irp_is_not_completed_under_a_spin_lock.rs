@@ -7,6 +7,5 @@ use wdm::{
 };
 
 pub fn finish<'i>(irp: Irp<'i>, held: &mut Irql<SpinLockHeld>, dispatch: &mut Irql<Dispatch>) -> Disposed<'i> {
-    let _ = (&held, &dispatch);
     irp.complete(Status::SUCCESS, held) //~ E0277
 }

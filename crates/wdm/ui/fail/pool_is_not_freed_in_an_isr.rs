@@ -7,6 +7,5 @@ use wdm::{
 };
 
 pub fn free(memory: PoolBox<u64>, dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) -> u64 {
-    let _ = (&dirql, &dispatch);
     memory.free(dirql) //~ E0277
 }

@@ -4,7 +4,6 @@
 use wdm::{CancelSafeQueue, Event, Irql, SpinLock, Status, irql::Dispatch};
 
 pub fn deferred(queue: &CancelSafeQueue, event: &Event, lock: &SpinLock<u32>, irql: &mut Irql<Dispatch>) {
-    let _ = (&queue, &event, Status::CANCELLED);
     lock.with(irql, |held, _| {
         queue.drain(Status::CANCELLED, held); //~ E0277
     });

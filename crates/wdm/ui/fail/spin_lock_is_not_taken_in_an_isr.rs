@@ -7,6 +7,5 @@ use wdm::{
 };
 
 pub fn count(lock: &SpinLock<u32>, dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) {
-    let _ = (&dirql, &dispatch);
     lock.with(dirql, |_, count| *count += 1); //~ E0277
 }

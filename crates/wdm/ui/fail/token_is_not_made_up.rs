@@ -4,6 +4,5 @@
 use wdm::{Event, Irql, irql::Dispatch};
 
 pub fn set(event: &Event, lent: &mut Irql<Dispatch>) {
-    let _ = &lent;
     event.set(&mut Irql::<Dispatch>::assume()); //~ E0133
 }

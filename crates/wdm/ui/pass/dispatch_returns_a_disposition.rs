@@ -7,6 +7,3 @@ use wdm::{Disposed, Irp, Irql, Status, irql::UpToDispatch};
 pub fn dispatch<'i>(irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
     irp.complete(Status::SUCCESS, irql)
 }
-
-/// The twin's.
-pub const SUCCESS: Status = Status::SUCCESS;

@@ -4,7 +4,6 @@
 
 use wdm::{Disposed, Irp, Irql, Status, irql::UpToDispatch};
 
-pub fn dispatch<'i, 'o>(irp: Irp<'i>, other: Irp<'o>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-    let _ = (&irp, &other);
+pub fn dispatch<'i, 'o: 'i>(irp: Irp<'i>, other: Irp<'o>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
     irp.complete(Status::SUCCESS, irql)
 }

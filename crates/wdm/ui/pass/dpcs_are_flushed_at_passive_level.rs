@@ -8,6 +8,5 @@ use wdm::{
 };
 
 pub fn flush(dispatch: &mut Irql<Dispatch>, passive: &mut Irql<Passive>) {
-    let _ = (&dispatch, &passive);
     flush_queued_dpcs(passive);
 }

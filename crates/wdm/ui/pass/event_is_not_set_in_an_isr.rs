@@ -8,6 +8,5 @@ use wdm::{
 };
 
 pub fn set(event: &Event, dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) {
-    let _ = (&dirql, &dispatch);
     event.set(dispatch);
 }

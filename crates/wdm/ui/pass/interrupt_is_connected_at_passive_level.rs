@@ -13,6 +13,5 @@ pub fn connect<S: InterruptService<State = u32>>(
     dispatch: &mut Irql<Dispatch>,
     passive: &mut Irql<Passive>,
 ) -> Result<()> {
-    let _ = (&dispatch, &passive);
     interrupt.connect(resource, 0, passive)
 }

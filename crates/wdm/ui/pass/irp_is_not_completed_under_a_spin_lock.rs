@@ -8,6 +8,5 @@ use wdm::{
 };
 
 pub fn finish<'i>(irp: Irp<'i>, held: &mut Irql<SpinLockHeld>, dispatch: &mut Irql<Dispatch>) -> Disposed<'i> {
-    let _ = (&held, &dispatch);
     irp.complete(Status::SUCCESS, dispatch)
 }

@@ -4,10 +4,9 @@
 
 use wdm::{Disposed, Irp, Irql, SpinLock, Status, irql::Dispatch};
 
-pub fn park<'i>(lock: &SpinLock<u32>, irp: Irp<'i>, irql: &mut Irql<Dispatch>) -> Option<Disposed<'i>> {
-    let mut irp = Some(irp);
-    lock.with(irql, |_, value| {
-        *value += 1;
-    });
-    irp.map(|irp| irp.complete(Status::SUCCESS, irql))
+pub fn park<'i>(lock: &SpinLock<u32>, irp: Irp<'i>, irql: &mut Irql<Dispatch>) -> Disposed<'i> {
+    lock.with(irql, |_, value| *value += 1);
+    //
+    //
+    irp.complete(Status::SUCCESS, irql)
 }

@@ -17,8 +17,7 @@ pub struct Device {
 impl DeviceExtension for Device {
     const INTERFACE: Option<Guid> = None;
 
-    fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
-        let _ = device;
+    fn init(_device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
         try_init!(Self { runs: 0 }? Status)
     }
 
@@ -57,6 +56,5 @@ pub fn connect(
     resource: &InterruptResource<'_>,
     irql: &mut Irql<Passive>,
 ) -> Result<()> {
-    let _ = (&plain, &dropped);
     plain.connect(resource, Default::default(), irql)
 }

@@ -5,6 +5,5 @@
 use wdm::{Interrupt, InterruptService, Irql, irql::Dispatch};
 
 pub fn deferred<S: InterruptService<State = u32>>(interrupt: &Interrupt<S>, irql: &mut Irql<Dispatch>) {
-    let _ = &irql;
     let _ = interrupt.synchronize(irql, |state, _| *state);
 }

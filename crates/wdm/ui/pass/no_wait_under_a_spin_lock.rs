@@ -8,7 +8,6 @@ use wdm::{Event, Irql, SpinLock, irql::Passive};
 
 pub fn wait(event: &Event, lock: &SpinLock<Duration>, irql: &mut Irql<Passive>) {
     lock.with(irql, |held, time| {
-        let _ = *time;
         event.set(held);
     });
 }

@@ -5,8 +5,6 @@
 use wdm::{CancelSafeQueue, Irql, Status, irql::Dispatch};
 
 pub fn deferred(queue: &CancelSafeQueue, outer: &mut Irql<Dispatch>) {
-    queue.remove_next(outer, |irp, inner| {
-        let _ = &inner;
-        irp.complete(Status::SUCCESS, inner)
-    });
+    queue.remove_next(outer, |irp, inner| irp.complete(Status::SUCCESS, inner));
+    //
 }

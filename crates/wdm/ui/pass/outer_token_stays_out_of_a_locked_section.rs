@@ -5,8 +5,5 @@
 use wdm::{Irql, SpinLock, irql::Dispatch};
 
 pub fn nested(first: &SpinLock<u32>, second: &SpinLock<u32>, outer: &mut Irql<Dispatch>) {
-    first.with(outer, |held, _| {
-        let _ = &held;
-        second.with(held, |_, value| *value += 1);
-    });
+    first.with(outer, |held, _| second.with(held, |_, value| *value += 1));
 }

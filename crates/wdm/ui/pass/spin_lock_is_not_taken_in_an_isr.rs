@@ -8,6 +8,5 @@ use wdm::{
 };
 
 pub fn count(lock: &SpinLock<u32>, dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) {
-    let _ = (&dirql, &dispatch);
     lock.with(dispatch, |_, count| *count += 1);
 }

@@ -5,6 +5,5 @@
 use wdm::{Event, Irql, irql::Dispatch};
 
 pub fn set(event: &Event, lent: &mut Irql<Dispatch>) {
-    let _ = &lent;
     event.set(lent);
 }

@@ -9,8 +9,6 @@ use wdm::{
     irql::{Dispatch, Passive},
 };
 
-/// Has both tokens, so that the twin differs in the call only.
 pub fn wait(event: &Event, dispatch: &mut Irql<Dispatch>, passive: &mut Irql<Passive>) -> bool {
-    let _ = (&dispatch, &passive);
     event.wait(Duration::from_millis(1), passive)
 }

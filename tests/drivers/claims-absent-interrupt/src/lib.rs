@@ -1,9 +1,11 @@
 //! A driver whose ISR claims an interrupt when the device is gone.
 //!
-//! Trigger: take the device out (surprise removal) while it interrupts and the line stays asserted, as a line does that nobody drives any more,
-//! or that another device on it drives. Every register reads all ones then. The ISR sees interrupt causes, knows better than to acknowledge
-//! them, and still says that the interrupt was the device's own: the system believes it, and calls it again for ever. Windows: it hangs, or
-//! bug check 0xF2, `HARDWARE_INTERRUPT_STORM`, with the address of the ISR as first parameter. `IOCTL_EDU_FACTORIAL` makes the device interrupt.
+//! Trigger: take the device out (surprise removal) while it interrupts, and the line stays asserted, because nobody drives it any
+//! more or because another device does. Every register reads all ones then. The ISR sees interrupt causes, knows better than to
+//! acknowledge them, and still says that the interrupt was the device's own: the system believes it, and calls it again for ever.
+//! `IOCTL_EDU_FACTORIAL` makes the device interrupt.
+//!
+//! Windows hangs, or stops with bug check 0xF2, `HARDWARE_INTERRUPT_STORM`, with the address of the ISR as first parameter.
 #![no_std]
 
 use edu::registers::{ABSENT, INTERRUPT_STATUS};

@@ -1,6 +1,7 @@
 //! A driver that frees pool memory a second time.
 //!
-//! Trigger: `IOCTL_EDU_FACTORIAL`. Windows: bug check 0xC2, `BAD_POOL_CALLER`, with first parameter 7: the memory was freed already.
+//! Trigger: `IOCTL_EDU_FACTORIAL`. Windows: bug check 0xC2, `BAD_POOL_CALLER`, with first parameter 7: the memory was freed
+//! already. With Driver Verifier: 0xC4, `DRIVER_VERIFIER_DETECTED_VIOLATION`, with first parameter 0x13, which says the same.
 #![no_std]
 
 use test_driver_common::{Device, TestDriver, driver_entry, set_status};

@@ -1,8 +1,10 @@
 //! A driver whose ISR and DPC count in one variable without a lock.
 //!
-//! Trigger: `IOCTL_EDU_FACTORIAL` several times, on a machine with two processors. Each request makes the device interrupt; the ISR counts and
-//! queues the DPC, and the DPC counts as well, while the next interrupt may be served on the other processor. An addition is a read and a write:
-//! one of two that overlap is lost. Windows has no bug check for that: the count is wrong, sometimes.
+//! Trigger: `IOCTL_EDU_FACTORIAL` several times, on a machine with two processors. Each request makes the device interrupt; the ISR
+//! counts and queues the DPC, and the DPC counts as well, while the next interrupt may be served on the other processor. An addition
+//! is a read and a write: one of two that overlap is lost.
+//!
+//! Windows has no bug check for that: the count is wrong, sometimes.
 #![no_std]
 
 use test_driver_common::{Device, TestDriver, driver_entry, set_status};

@@ -1,0 +1,207 @@
+//! What the device does, register by register.
+
+use super::*;
+use crate::bus::BusMaster;
+use crate::bus::testing::{with_context, with_memory};
+
+/// The lowest latency of the default profile: what dice that always give 0 make of it.
+const LATENCY: u64 = 500;
+
+fn edu() -> Edu {
+    Edu::new(EduProfile::default())
+}
+
+fn read(edu: &mut Edu, offset: u64) -> u64 {
+    with_context(0, |cx| edu.read(cx, 0, offset, Width::Dword)).unwrap()
+}
+
+fn write(edu: &mut Edu, now: u64, offset: u64, value: u64) {
+    with_context(now, |cx| edu.write(cx, 0, offset, Width::Dword, value)).unwrap();
+}
+
+fn advance(edu: &mut Edu, now: u64) {
+    with_context(now, |cx| edu.advance(cx)).unwrap();
+}
+
+#[test]
+fn identification_and_liveness() {
+    let mut edu = edu();
+    assert_eq!(read(&mut edu, 0x00), 0x0100_00ED);
+    write(&mut edu, 0, 0x04, 0x1234_5678);
+    assert_eq!(read(&mut edu, 0x04), 0xEDCB_A987);
+}
+
+#[test]
+fn factorials_are_modulo_two_to_the_32() {
+    assert_eq!(factorial(0), 1);
+    assert_eq!(factorial(5), 120);
+    assert_eq!(factorial(13), 1_932_053_504);
+    let by_definition = |n: u32| (1..=u64::from(n)).fold(1, |a, b| a * b % (1 << 32));
+    for n in 0..50 {
+        assert_eq!(u64::from(factorial(n)), by_definition(n), "{n}!");
+    }
+}
+
+#[test]
+fn a_factorial_takes_its_time_and_ignores_writes_meanwhile() {
+    let mut edu = edu();
+    write(&mut edu, 0, 0x08, 5);
+    assert_eq!((read(&mut edu, 0x20), read(&mut edu, 0x08)), (1, 5));
+    write(&mut edu, 1, 0x08, 9);
+    assert_eq!(edu.next_event(), Some(LATENCY + 5));
+    advance(&mut edu, LATENCY + 4);
+    assert_eq!((read(&mut edu, 0x20), read(&mut edu, 0x08)), (1, 5));
+    advance(&mut edu, LATENCY + 5);
+    assert_eq!((read(&mut edu, 0x20), read(&mut edu, 0x08)), (0, 120));
+    assert!(!edu.line_asserted(), "no interrupt was asked for");
+    assert_eq!(edu.next_event(), None);
+}
+
+#[test]
+fn the_interrupt_is_raised_and_acknowledged() {
+    let mut edu = edu();
+    write(&mut edu, 0, 0x20, 0xFF);
+    assert_eq!(read(&mut edu, 0x20), 0x80, "only the enable bit can be written");
+    write(&mut edu, 0, 0x08, 3);
+    advance(&mut edu, 10_000);
+    assert_eq!((read(&mut edu, 0x24), edu.line_asserted()), (1, true));
+    write(&mut edu, 0, 0x64, 2);
+    assert!(edu.line_asserted());
+    write(&mut edu, 0, 0x64, 1);
+    assert_eq!((read(&mut edu, 0x24), edu.line_asserted()), (0, false));
+}
+
+#[test]
+fn a_factorial_started_before_the_last_ones_interrupt_waits_for_it() {
+    let mut edu = Edu::new(EduProfile {
+        step_latency: 100..=100,
+        ..EduProfile::default()
+    });
+    write(&mut edu, 0, 0x20, 0x80);
+    write(&mut edu, 0, 0x08, 3);
+    let stored = LATENCY + 3;
+    advance(&mut edu, stored);
+    assert_eq!((read(&mut edu, 0x20), read(&mut edu, 0x08)), (0x81, 6));
+    advance(&mut edu, stored + 100);
+    assert_eq!((read(&mut edu, 0x20), edu.line_asserted()), (0x80, false));
+    write(&mut edu, stored + 150, 0x08, 4);
+    advance(&mut edu, stored + 200);
+    assert_eq!((read(&mut edu, 0x20), edu.line_asserted()), (0x81, true));
+    assert_eq!(edu.next_event(), Some(stored + 200 + LATENCY + 4));
+}
+
+#[test]
+fn raising_works_for_any_bits_but_not_for_none() {
+    let mut edu = edu();
+    write(&mut edu, 0, 0x60, 0);
+    assert!(!edu.line_asserted());
+    write(&mut edu, 0, 0x60, 0x8000_0100);
+    assert_eq!(read(&mut edu, 0x24), 0x8000_0100);
+    assert!(edu.line_asserted());
+}
+
+#[test]
+fn messages_take_the_place_of_the_line() {
+    let mut edu = edu();
+    edu.set_message_signalled(true);
+    write(&mut edu, 0, 0x60, 1);
+    write(&mut edu, 0, 0x60, 1);
+    assert!(!edu.line_asserted());
+    assert_eq!((edu.take_messages(), edu.take_messages()), (2, 0));
+}
+
+#[test]
+fn a_wrong_width_is_a_fault() {
+    let mut edu = edu();
+    let mut attempt = |offset, width| with_context(0, |cx| edu.read(cx, 0, offset, width).is_ok());
+    assert!(attempt(0x00, Width::Dword));
+    assert!(!attempt(0x00, Width::Qword));
+    assert!(!attempt(0x08, Width::Byte));
+    assert!(!attempt(0x22, Width::Dword));
+    assert!(attempt(0x80, Width::Qword));
+    assert!(!attempt(0x84, Width::Qword));
+    assert!(!attempt(0x80, Width::Word));
+}
+
+#[test]
+fn registers_that_are_none_read_as_ones() {
+    assert_eq!(read(&mut edu(), 0x0C), 0xFFFF_FFFF);
+    assert_eq!(read(&mut edu(), 0x60), 0xFFFF_FFFF);
+    assert_eq!(read(&mut edu(), 0x84), 0xFFFF_FFFF);
+}
+
+/// 256 bytes of memory at address 0x100.
+struct Memory([u8; 256]);
+
+impl BusMaster for Memory {
+    fn read(&mut self, address: u64, buffer: &mut [u8]) -> Result<(), String> {
+        let from = usize::try_from(address - 0x100).unwrap();
+        buffer.copy_from_slice(&self.0[from..from + buffer.len()]);
+        Ok(())
+    }
+
+    fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), String> {
+        let from = usize::try_from(address - 0x100).unwrap();
+        self.0[from..from + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+fn transfer(edu: &mut Edu, now: u64, source: u64, destination: u64, count: u64, command: u64) {
+    for (offset, value) in [(0x80, source), (0x88, destination), (0x90, count), (0x98, command)] {
+        write(edu, now, offset, value);
+    }
+}
+
+#[test]
+fn dma_echoes_through_the_buffer_100_ms_each_way() {
+    let mut edu = edu();
+    let mut memory = Memory([0; 256]);
+    memory.0[..4].copy_from_slice(b"echo");
+    transfer(&mut edu, 0, 0x1000_0100, 0x4_0000, 4, 0x5);
+    assert_eq!(edu.next_event(), Some(100_000_000));
+    write(&mut edu, 5, 0x90, 77);
+    assert_eq!(read(&mut edu, 0x90), 4, "registers are closed during a transfer");
+    with_memory(99_999_999, &mut memory, |cx| edu.advance(cx)).unwrap();
+    assert_eq!(read(&mut edu, 0x98), 5);
+    with_memory(100_000_000, &mut memory, |cx| edu.advance(cx)).unwrap();
+    assert_eq!((read(&mut edu, 0x98), read(&mut edu, 0x24)), (4, 0x100));
+    transfer(&mut edu, 100_000_000, 0x4_0000, 0x180, 4, 0x3);
+    with_memory(200_000_000, &mut memory, |cx| edu.advance(cx)).unwrap();
+    assert_eq!(&memory.0[0x80..0x84], b"echo");
+}
+
+#[test]
+fn dma_beyond_the_buffer_is_a_fault() {
+    let range = |start, count| buffer_range(start, count).is_ok();
+    assert!(range(0x4_0000, 4095));
+    assert!(!range(0x4_0000, 4096));
+    assert!(!range(0x3_FFFF, 1));
+    assert!(!range(0x4_0000, u64::MAX));
+    let mut edu = edu();
+    transfer(&mut edu, 0, 0x100, 0x4_0FFF, 1, 1);
+    assert!(with_context(100_000_000, |cx| edu.advance(cx)).is_err());
+}
+
+#[test]
+fn faults_do_what_they_say() {
+    let mut edu = edu();
+    write(&mut edu, 0, 0x20, 0x80);
+    edu.faults_mut().lose_factorial_interrupts = 1;
+    edu.faults_mut().extra_latency = 1_000_000;
+    write(&mut edu, 0, 0x08, 3);
+    assert_eq!(edu.next_event(), Some(1_000_000 + LATENCY + 3));
+    advance(&mut edu, 2_000_000);
+    assert_eq!((read(&mut edu, 0x08), read(&mut edu, 0x24)), (6, 0));
+    edu.faults_mut().stuck = true;
+    write(&mut edu, 0, 0x08, 4);
+    advance(&mut edu, 9_000_000);
+    assert_eq!((edu.next_event(), read(&mut edu, 0x20)), (None, 0x81));
+    edu.faults_mut().stuck = false;
+    advance(&mut edu, 9_000_000);
+    assert_eq!((read(&mut edu, 0x08), read(&mut edu, 0x24)), (24, 1));
+    edu.raise(0x10);
+    assert_eq!(read(&mut edu, 0x24), 0x11);
+    edu.faults_mut().dead = true;
+    assert_eq!(read(&mut edu, 0x24), 0xFFFF_FFFF);
+}
