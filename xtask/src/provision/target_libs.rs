@@ -22,6 +22,14 @@ use crate::{
 /// Set to anything, this makes set-up build the target libraries from source though rustup could bring them.
 const FROM_SOURCE_VARIABLE: &str = "CUSTOMDPC_TARGET_LIBS_FROM_SOURCE";
 
+/// What the libraries that rustup brings are compiled with: bitcode, without which the driver's link-time optimisation would
+/// leave them out, and line tables.
+const LIKE_RUSTUPS: [&str; 3] = [
+    "-Cembed-bitcode=yes",
+    "-Cdebuginfo=line-tables-only",
+    "-Ccodegen-units=1",
+];
+
 /// Makes sure that both Windows targets have libraries. Returns the sysroot that has them, unless it is the toolchain's own.
 ///
 /// # Errors
@@ -71,6 +79,7 @@ fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
             .env_remove("CARGO_BUILD_TARGET");
         SysrootBuilder::new(&sysroot, target)
             .sysroot_config(config)
+            .rustflags(LIKE_RUSTUPS)
             .rustflag(remap(&source, toolchain))
             .cargo(cargo)
             .rustc_version(version.clone())

@@ -106,7 +106,7 @@ fn memory_with_a_queued_dpc_must_not_be_freed() {
     let machine = idle().machine(1);
     machine.spawn(ThreadSpec::system("test"), |k| async move {
         let object = new_dpc(&k)?;
-        k.raise_irql(Irql::DISPATCH);
+        let _ = k.raise_irql(Irql::DISPATCH);
         dpc::insert(&k, object, 0, 0)?;
         crate::ex::pool::check_idle(&k, object, kdpc::SIZE as u64)
     });

@@ -14,14 +14,23 @@ use crate::{
 /// `DbgPrint` passes on this much at a time.
 const LONGEST: usize = 512;
 
+/// What fills a field that is wider than its text.
+enum Padding {
+    /// Spaces in front.
+    Spaces,
+    /// Zeroes in front.
+    Zeroes,
+    /// Spaces behind.
+    Behind,
+}
+
 /// A conversion specification: what follows a percent sign.
 struct Conversion {
     /// The letter that says what to print.
     letter: u8,
     width: usize,
     precision: Option<usize>,
-    zero_padded: bool,
-    left: bool,
+    padding: Padding,
     alternate: bool,
     wide: bool,
     /// The argument has 64 bits.
@@ -35,8 +44,7 @@ impl Conversion {
             letter: 0,
             width: 0,
             precision: None,
-            zero_padded: false,
-            left: false,
+            padding: Padding::Spaces,
             alternate: false,
             wide: false,
             long: false,
@@ -48,9 +56,9 @@ impl Conversion {
                 // The digits of Windows' I64 prefix.
                 b'6' if earlier == b'I' => {}
                 b'4' if earlier == b'6' && spec.long => {}
-                b'0' if spec.width == 0 && spec.precision.is_none() => spec.zero_padded = true,
+                b'0' if spec.width == 0 && spec.precision.is_none() => spec.padding = Padding::Zeroes,
                 b'0'..=b'9' => spec.digit(usize::from(byte - b'0')),
-                b'-' => spec.left = true,
+                b'-' => spec.padding = Padding::Behind,
                 b'#' => spec.alternate = true,
                 b'.' => spec.precision = Some(0),
                 b'I' => spec.long = true,
@@ -109,12 +117,10 @@ fn format(k: &Kernel, template: &[u8], args: &Args, first: usize) -> Outcome<Str
 
 fn pad(text: &str, spec: &Conversion) -> String {
     let width = spec.width;
-    if spec.left {
-        format!("{text:<width$}")
-    } else if spec.zero_padded {
-        format!("{text:0>width$}")
-    } else {
-        format!("{text:>width$}")
+    match spec.padding {
+        Padding::Spaces => format!("{text:>width$}"),
+        Padding::Zeroes => format!("{text:0>width$}"),
+        Padding::Behind => format!("{text:<width$}"),
     }
 }
 
