@@ -21,7 +21,8 @@ fn rendered(seed: u64) -> String {
         program.close().await
     });
     let trace = run.clean();
-    trace.records().iter().map(|record| format!("{record}\n")).collect()
+    let lines: Vec<String> = trace.records().iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 #[test]

@@ -7,15 +7,11 @@ use ntsim::{
     Config, Kernel, Outcome,
     bus::Slot,
     devices::{Edu, EduProfile},
-    io::{
-        self,
-        device_interface::Guid,
-        driver::{self, LoadedImage},
-        pnp::{self, DeviceState, Removal},
-    },
+    io::{device_interface::Guid, pnp},
     machine::{DriverImage, Machine},
-    mm::{Va, layout},
+    mm::Va,
     sched::{RunEnd, ThreadSpec},
+    system,
     trace::{Counter, Trace},
     user,
 };
@@ -52,8 +48,6 @@ pub struct Pc {
     pub slot: Slot,
     /// The device's physical device object.
     pub pdo: Va,
-    /// The driver object.
-    pub driver: Va,
 }
 
 impl Pc {
@@ -112,19 +106,16 @@ impl Run {
             .expect("there is room on the bus");
         machine.load(image).unwrap_or_else(|error| panic!("{error}"));
         let name = image.image().name().trim_end_matches(".sys").to_owned();
-        let loaded = LoadedImage {
-            base: layout::DRIVER,
-            size: image.image().size(),
-            entry: layout::DRIVER + u64::from(image.image().entry()),
-        };
         machine.spawn(ThreadSpec::system("scenario"), move |k| async move {
-            let driver = driver::load(&k, &name, loaded).await?.expect("DriverEntry succeeds");
-            let pdo = pnp::enumerate(&k, slot)?;
-            let status = pnp::add_device(&k, pdo, driver).await?;
-            assert!(status.is_success(), "AddDevice failed: {status}");
-            let pc = Pc { k, slot, pdo, driver };
-            script(pc.clone()).await?;
-            take_down(&pc).await
+            let added = system::add(&k, &name, slot).await?;
+            let system = added.unwrap_or_else(|failure| panic!("the device cannot be added: {failure:?}"));
+            let pc = Pc {
+                k: k.clone(),
+                slot,
+                pdo: system.pdo,
+            };
+            script(pc).await?;
+            system.shut_down(&k, &name).await
         });
         let end = machine.run();
         Self { machine, end, seed }
@@ -150,9 +141,7 @@ impl Run {
     /// When it has not, with the report.
     #[must_use]
     pub fn clean(&self) -> std::cell::Ref<'_, Trace> {
-        if self.end != RunEnd::Idle {
-            panic!("seed {}: {}", self.seed, self.report());
-        }
+        assert!(self.end == RunEnd::Idle, "seed {}: {}", self.seed, self.report());
         self.machine.kernel().recorded()
     }
 
@@ -175,23 +164,4 @@ impl Run {
     pub fn count(&self, counter: Counter) -> u64 {
         self.machine.kernel().recorded().counters.get(counter)
     }
-}
-
-async fn take_down(pc: &Pc) -> Outcome<()> {
-    let Pc { k, pdo, driver, .. } = pc;
-    match pnp::state(k, *pdo) {
-        None | Some(DeviceState::Removed) => {}
-        Some(DeviceState::SurpriseRemoved) => pnp::wait_for_removal(k, *pdo).await?,
-        Some(_) => assert_eq!(
-            pnp::remove_device(k, *pdo).await?,
-            Removal::Done,
-            "the device can be removed"
-        ),
-    }
-    assert!(driver::unload(k, *driver).await?, "the driver can be unloaded");
-    let leftovers = io::leftovers(k, *driver);
-    assert!(leftovers.is_empty(), "left behind: {}", leftovers.join("; "));
-    let allocations = k.driver_allocations();
-    assert!(allocations.is_empty(), "pool left behind: {allocations:?}");
-    Ok(())
 }

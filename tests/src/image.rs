@@ -35,10 +35,8 @@ pub fn broken(name: &str) -> Rc<DriverImage> {
 
 /// The root of the repository.
 #[must_use]
-pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("tests/ lies in the repository")
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn built(file: &str) -> PathBuf {

@@ -33,11 +33,11 @@ pub enum StartFailure {
     StartDevice(NtStatus),
 }
 
-/// Loads the driver, and adds and starts the device in `slot`.
+/// Loads the driver and adds the device in `slot`.
 ///
 /// # Errors
 /// When the driver breaks a rule.
-pub async fn start(k: &Kernel, name: &str, slot: Slot) -> Outcome<Result<System, StartFailure>> {
+pub async fn add(k: &Kernel, name: &str, slot: Slot) -> Outcome<Result<System, StartFailure>> {
     let image = k.driver_image();
     let driver = match driver::load(k, name, image).await? {
         Ok(driver) => driver,
@@ -49,11 +49,23 @@ pub async fn start(k: &Kernel, name: &str, slot: Slot) -> Outcome<Result<System,
     if !added.is_success() {
         return Ok(Err(StartFailure::AddDevice(added)));
     }
-    let started = pnp::start_device(k, pdo).await?;
+    Ok(Ok(System { driver, pdo }))
+}
+
+/// Loads the driver, and adds and starts the device in `slot`.
+///
+/// # Errors
+/// When the driver breaks a rule.
+pub async fn start(k: &Kernel, name: &str, slot: Slot) -> Outcome<Result<System, StartFailure>> {
+    let system = match add(k, name, slot).await? {
+        Ok(system) => system,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let started = pnp::start_device(k, system.pdo).await?;
     if !started.is_success() {
         return Ok(Err(StartFailure::StartDevice(started)));
     }
-    Ok(Ok(System { driver, pdo }))
+    Ok(Ok(system))
 }
 
 impl System {

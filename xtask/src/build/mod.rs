@@ -160,9 +160,14 @@ impl<'w> Builder<'w> {
         let mut cargo = self.cross.cargo("build");
         cargo.args(["--profile", self.profile.cargo_name(), "--target", APP_TARGET]);
         cargo.args(["--package", "eductl", "--bin", "eductl"]);
-        // Symbols would be most of it, and differ from machine to machine.
-        let stripped = format!("profile.{}.strip=\"symbols\"", self.profile.cargo_name());
-        self.show.run(cargo.arg("--config").arg(stripped))?;
+        // Symbols would be most of it, and differ from machine to machine. `panic = "abort"` is for the driver: libraries
+        // that were built from source have no aborting panic runtime.
+        for setting in ["strip=\"symbols\"", "panic=\"unwind\""] {
+            cargo
+                .arg("--config")
+                .arg(format!("profile.{}.{setting}", self.profile.cargo_name()));
+        }
+        self.show.run(&mut cargo)?;
         self.publish("eductl.exe", &read(&self.cargo_output(APP_TARGET).join("eductl.exe"))?)
             .map(drop)
     }
