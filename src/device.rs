@@ -1,7 +1,8 @@
 //! The device extension, and what PnP asks of it. IRQL: PASSIVE, but for the dispatch routines at the end.
-#![expect(clippy::expl_impl_clone_on_copy, reason = "in what pin_data generates")]
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use edu::{
+    arrivals::Arrivals,
     interface::GUID_DEVINTERFACE_EDU,
     registers::{Identification, InterruptStatus},
 };
@@ -9,14 +10,17 @@ use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
     DeviceExtension, DeviceInit, Disposed, Guid, Interrupt, Irp, Irql, Resources, Result, Revocable, SpinLock, Status,
     StopReason, flush_queued_dpcs,
-    irql::{Passive, UpToDispatch},
+    irql::{AtMostDispatch, Passive, UpToDispatch},
 };
 
 use crate::{
     compute::ComputeQueue,
+    doorbell::DoorbellQueue,
     isr::{EduIsr, IsrState},
+    raise::RaiseQueue,
     registers::Registers,
     requests,
+    statistics::DeviceCounters,
 };
 
 /// What the driver keeps for one edu device.
@@ -28,6 +32,15 @@ pub struct EduDevice {
     interrupt: Interrupt<EduIsr>,
     #[pin]
     pub compute: ComputeQueue,
+    #[pin]
+    pub raise: RaiseQueue,
+    #[pin]
+    pub doorbell: DoorbellQueue,
+    /// The device was taken out.
+    gone: AtomicBool,
+    /// What the ISR had noted when it was disconnected.
+    arrivals: SpinLock<Arrivals>,
+    pub counters: DeviceCounters,
     /// Held over the two accesses of a liveness check.
     pub liveness: SpinLock<()>,
 }
@@ -43,6 +56,11 @@ impl DeviceExtension for EduDevice {
             registers: Revocable::new(),
             interrupt <- Interrupt::new(device),
             compute <- ComputeQueue::new(device),
+            raise <- RaiseQueue::new(device),
+            doorbell <- DoorbellQueue::new(device),
+            gone: AtomicBool::new(false),
+            arrivals: SpinLock::new(Arrivals::new()),
+            counters: DeviceCounters::default(),
             liveness: SpinLock::new(()),
         }? Status)
     }
@@ -68,18 +86,24 @@ impl DeviceExtension for EduDevice {
             second.unmap(irql);
             return Err(Status::INVALID_DEVICE_STATE);
         }
-        if let Err(status) = self.interrupt.connect(&interrupt, IsrState { enabled: true }, irql) {
+        let state = IsrState {
+            enabled: true,
+            arrivals: self.arrivals(irql),
+        };
+        if let Err(status) = self.interrupt.connect(&interrupt, state, irql) {
             self.release_registers(irql);
             return Err(status);
         }
         self.registers
             .with(|registers| registers.set_interrupt_on_factorial(true));
-        self.compute.resume(&self.registers, irql);
+        self.compute.resume(self, irql);
+        self.raise.resume(self, irql);
         Ok(())
     }
 
     fn stop(&self, _reason: StopReason, irql: &mut Irql<Passive>) {
-        self.compute.hold_and_drain(&self.registers, irql);
+        self.raise.hold(irql);
+        self.compute.hold_and_drain(self, irql);
         self.registers.with(|registers| {
             registers.set_interrupt_on_factorial(false);
             registers.acknowledge(InterruptStatus::all());
@@ -90,13 +114,19 @@ impl DeviceExtension for EduDevice {
 
     /// The registers go first, so that nothing can touch them any more: not even an ISR that runs now.
     fn surprise_removal(&self, irql: &mut Irql<Passive>) {
+        self.gone.store(true, Ordering::Release);
         self.release_registers(irql);
         self.release_interrupt(irql);
         self.compute.close(Status::DEVICE_REMOVED, irql);
+        self.raise.close(Status::DEVICE_REMOVED, irql);
+        self.doorbell.close(Status::DEVICE_REMOVED, irql);
     }
 
     fn cleanup<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-        self.compute.cancel_all_of(irp.file_object(), irql);
+        let file = irp.file_object();
+        self.compute.cancel_all_of(file, irql);
+        self.raise.cancel_all_of(file, irql);
+        self.doorbell.cancel_all_of(file, irql);
         irp.complete(Status::SUCCESS, irql)
     }
 
@@ -106,9 +136,30 @@ impl DeviceExtension for EduDevice {
 }
 
 impl EduDevice {
+    /// The status of a request that needs the registers, when there are none.
+    pub fn why_unavailable(&self) -> Status {
+        if self.gone.load(Ordering::Acquire) {
+            Status::DEVICE_REMOVED
+        } else {
+            Status::DEVICE_NOT_READY
+        }
+    }
+
+    /// What interrupts have come so far.
+    pub fn arrivals<L: AtMostDispatch>(&self, irql: &mut Irql<L>) -> Arrivals {
+        let noted = self.interrupt.synchronize(irql, |state, _| state.arrivals);
+        noted.unwrap_or_else(|| self.arrivals.with(irql, |_, arrivals| *arrivals))
+    }
+
     /// Gives back the interrupt, and waits for the DPCs that it has queued.
     fn release_interrupt(&self, irql: &mut Irql<Passive>) {
-        self.interrupt.synchronize(irql, |state, _| state.enabled = false);
+        let noted = self.interrupt.synchronize(irql, |state, _| {
+            state.enabled = false;
+            state.arrivals
+        });
+        if let Some(noted) = noted {
+            self.arrivals.with(irql, |_, arrivals| *arrivals = noted);
+        }
         self.interrupt.disconnect(irql);
         flush_queued_dpcs(irql);
     }

@@ -1,7 +1,10 @@
 //! The interrupt service routine. IRQL: the device's (DIRQL), under the interrupt spin lock.
 
-use edu::registers::{ABSENT, InterruptStatus};
-use wdm::{Claim, InterruptService, Irql, irql::Dirql};
+use edu::{
+    arrivals::Arrivals,
+    registers::{ABSENT, InterruptStatus},
+};
+use wdm::{Claim, InterruptService, Irql, interrupt_time, irql::Dirql};
 
 use crate::device::EduDevice;
 
@@ -12,15 +15,17 @@ pub enum EduIsr {}
 pub struct IsrState {
     /// The device is in D0 and its interrupts are wanted. The line is shared: when they are not, the registers are not even looked at.
     pub enabled: bool,
+    /// What has come, and when.
+    pub arrivals: Arrivals,
 }
 
 impl InterruptService for EduIsr {
     type Device = EduDevice;
     type State = IsrState;
 
-    /// One read; if the interrupt is the device's, one write, and the DPCs that have something to do. The DPCs read from the device what
-    /// happened, so nothing is lost when one is queued already.
-    fn service(device: &EduDevice, state: &mut IsrState, _irql: &mut Irql<Dirql>) -> Claim {
+    /// One read; if the interrupt is the device's, one write, a note of what came, and the DPCs that have something to do with it. They look
+    /// at the note, or at the device, so nothing is lost when one is queued already.
+    fn service(device: &EduDevice, state: &mut IsrState, irql: &mut Irql<Dirql>) -> Claim {
         if !state.enabled {
             return Claim::NotOurs;
         }
@@ -34,13 +39,21 @@ impl InterruptService for EduIsr {
             causes
         });
         match causes {
-            None => Claim::NotOurs,
-            Some(causes) if causes.is_empty() => Claim::NotOurs,
-            Some(causes) => {
+            Some(causes) if !causes.is_empty() => {
+                device.counters.interrupts_claimed.count();
+                state.arrivals.note(causes, interrupt_time());
                 if causes.contains(InterruptStatus::FACTORIAL) {
                     device.compute.queue_dpc();
                 }
+                if causes.intersects(InterruptStatus::RAISED_BY_SOFTWARE) {
+                    device.raise.request_dpc(irql);
+                }
+                device.doorbell.queue_dpc();
                 Claim::Claimed
+            }
+            _ => {
+                device.counters.interrupts_not_ours.count();
+                Claim::NotOurs
             }
         }
     }

@@ -7,18 +7,28 @@
 //! | `isr.rs` | the interrupt service routine | DIRQL |
 //! | `compute/queue.rs` | the queue of factorials: starts one on the device | at most DISPATCH |
 //! | `compute/custom_dpc.rs` | its CustomDpc: finishes one, starts the next | DISPATCH |
+//! | `raise/queue.rs` | the queue of requests to raise an interrupt, over the I/O manager's device queue | at most DISPATCH |
+//! | `raise/start_io.rs` | its StartIo routine | DISPATCH |
+//! | `raise/dpc_for_isr.rs` | the DpcForIsr, which finishes its current request | DISPATCH |
+//! | `doorbell/queue.rs` | the queue of requests that wait for an interrupt | at most DISPATCH |
+//! | `doorbell/custom_dpc.rs` | its CustomDpc: completes those whose interrupt has come | DISPATCH |
+//! | `statistics.rs` | what is counted | any |
 //! | `registers.rs` | the device's registers | any |
 //!
 //! The driver is policy only: everything that needs `unsafe` is in the safe layer, [`wdm`].
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![expect(clippy::expl_impl_clone_on_copy, reason = "in what pin_data generates")]
 
 mod compute;
 mod device;
+mod doorbell;
 mod isr;
+mod raise;
 mod registers;
 mod requests;
+mod statistics;
 
 // The panic handler. The release image has none: the build fails if a panic can be reached.
 extern crate wdk_panic as _;

@@ -4,8 +4,8 @@
 //! it by itself.
 
 use edu::registers::{
-    ABSENT, FACTORIAL, IDENTIFICATION, INTERRUPT_ACKNOWLEDGE, INTERRUPT_STATUS, InterruptStatus, LIVENESS, STATUS,
-    Status as EduStatus,
+    ABSENT, FACTORIAL, IDENTIFICATION, INTERRUPT_ACKNOWLEDGE, INTERRUPT_RAISE, INTERRUPT_STATUS, InterruptStatus,
+    LIVENESS, STATUS, Status as EduStatus,
 };
 use wdm::{
     Irql, MemoryResource, MmioRegion, Result, Status,
@@ -72,6 +72,11 @@ impl Registers {
     /// The interrupt causes that are raised.
     pub fn interrupt_status(&self) -> InterruptStatus {
         InterruptStatus::from_bits_retain(self.0.read32::<INTERRUPT_STATUS>())
+    }
+
+    /// Raises interrupt causes; the device interrupts at once.
+    pub fn raise(&self, causes: InterruptStatus) {
+        self.0.write32::<INTERRUPT_RAISE>(causes.bits());
     }
 
     /// Clears interrupt causes; the device takes its interrupt back when none is left.

@@ -2,11 +2,13 @@
 
 use edu::ioctl::{
     ABI_VERSION, BufferError, ControlCode, DeviceInfo, Factorial, IOCTL_EDU_FACTORIAL, IOCTL_EDU_LIVENESS,
-    IOCTL_EDU_QUERY_INFO, Liveness, LivenessInput, LivenessOutput, QueryInfo, Request,
+    IOCTL_EDU_QUERY_INFO, IOCTL_EDU_QUERY_STATISTICS, IOCTL_EDU_RAISE_INTERRUPT, IOCTL_EDU_RESET_STATISTICS,
+    IOCTL_EDU_WAIT_INTERRUPT, Liveness, LivenessInput, LivenessOutput, QueryInfo, QueryStatistics, RaiseInput,
+    RaiseInterrupt, Request, ResetStatistics, WaitInput, WaitInterrupt,
 };
 use wdm::{DeviceControl, Disposed, Irp, Irql, Result, Status, irql::UpToDispatch};
 
-use crate::{device::EduDevice, registers::Registers};
+use crate::{device::EduDevice, registers::Registers, statistics};
 
 /// Checks a request, and answers it at once or queues it.
 pub fn device_control<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
@@ -16,8 +18,18 @@ pub fn device_control<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<
     let answered = match ControlCode::from_raw(parameters.code) {
         IOCTL_EDU_QUERY_INFO => query_info(device, &mut irp, parameters),
         IOCTL_EDU_LIVENESS => liveness(device, &mut irp, parameters, irql),
+        IOCTL_EDU_QUERY_STATISTICS => query_statistics(device, &mut irp, parameters),
+        IOCTL_EDU_RESET_STATISTICS => check_lengths::<ResetStatistics>(parameters).map(|()| statistics::reset(device)),
+        IOCTL_EDU_RAISE_INTERRUPT => match check_input::<RaiseInterrupt>(&irp, parameters, RaiseInput::is_valid) {
+            Ok(()) => return device.raise.submit(irp, irql),
+            Err(status) => Err(status),
+        },
         IOCTL_EDU_FACTORIAL => match check_lengths::<Factorial>(parameters) {
-            Ok(()) => return device.compute.submit(irp, &device.registers, irql),
+            Ok(()) => return device.compute.submit(irp, device, irql),
+            Err(status) => Err(status),
+        },
+        IOCTL_EDU_WAIT_INTERRUPT => match check_input::<WaitInterrupt>(&irp, parameters, WaitInput::is_valid) {
+            Ok(()) => return device.doorbell.submit(irp, device, irql),
             Err(status) => Err(status),
         },
         _ => Err(Status::INVALID_DEVICE_REQUEST),
@@ -35,7 +47,7 @@ fn query_info(device: &EduDevice, irp: &mut Irp<'_>, parameters: DeviceControl) 
     let identification = device.registers.with(Registers::identification);
     irp.write_output(&DeviceInfo {
         abi_version: ABI_VERSION,
-        identification: identification.ok_or(Status::DEVICE_NOT_READY)??,
+        identification: identification.ok_or_else(|| device.why_unavailable())??,
         driver_version: edu::VERSION,
     })
 }
@@ -53,8 +65,14 @@ fn liveness(
         device.registers.with(|registers| registers.check_liveness(value))
     });
     irp.write_output(&LivenessOutput {
-        answer: inverse.ok_or(Status::DEVICE_NOT_READY)??,
+        answer: inverse.ok_or_else(|| device.why_unavailable())??,
     })
+}
+
+/// `IOCTL_EDU_QUERY_STATISTICS`.
+fn query_statistics(device: &EduDevice, irp: &mut Irp<'_>, parameters: DeviceControl) -> Result<()> {
+    check_lengths::<QueryStatistics>(parameters)?;
+    irp.write_output(&statistics::read(device))
 }
 
 fn check_lengths<R: Request>(parameters: DeviceControl) -> Result<()> {
@@ -62,4 +80,14 @@ fn check_lengths<R: Request>(parameters: DeviceControl) -> Result<()> {
         BufferError::InputLength => Status::INVALID_PARAMETER,
         BufferError::OutputTooShort => Status::BUFFER_TOO_SMALL,
     })
+}
+
+/// Checks the lengths, and the input itself.
+fn check_input<R: Request>(irp: &Irp<'_>, parameters: DeviceControl, is_valid: fn(R::Input) -> bool) -> Result<()> {
+    check_lengths::<R>(parameters)?;
+    if is_valid(irp.read_input()?) {
+        Ok(())
+    } else {
+        Err(Status::INVALID_PARAMETER)
+    }
 }

@@ -1,8 +1,10 @@
 //! The command line.
 
-use std::num::ParseIntError;
+use std::num::{NonZeroU32, ParseIntError};
 
 use clap::{Parser, Subcommand};
+use edu::ioctl::{RaiseInput, WaitInput};
+use thiserror::Error;
 
 /// Talks to QEMU's edu device through the customdpc driver.
 #[derive(Clone, Debug, Parser)]
@@ -40,6 +42,34 @@ pub enum Command {
         #[arg(value_name = "N", required = true, value_parser = parse_number)]
         numbers: Vec<u32>,
     },
+
+    /// Have the device raise an interrupt, and wait until the driver has seen it
+    Raise {
+        /// The interrupt causes, decimal or 0x…; all but 0x1 and 0x100, which are the device's own, and 0x80000000
+        #[arg(value_name = "BITS", value_parser = parse_causes)]
+        causes: RaiseInput,
+    },
+
+    /// Wait for interrupts, whoever raises them; Ctrl-C ends it
+    Wait {
+        /// The interrupt causes of which one is enough, decimal or 0x…
+        #[arg(default_value = "0xFFFFFFFF", value_parser = parse_mask)]
+        mask: WaitInput,
+
+        /// How many times to wait
+        #[arg(long, value_name = "N", default_value = "1")]
+        count: NonZeroU32,
+    },
+
+    /// Show what the driver has counted
+    Stats {
+        /// Have it count from 0 again afterwards
+        #[arg(long)]
+        reset: bool,
+    },
+
+    /// Try everything; nobody else should use the device meanwhile
+    Selftest,
 }
 
 /// Reads a 32-bit number, decimal or hexadecimal with `0x`.
@@ -47,6 +77,43 @@ fn parse_number(text: &str) -> Result<u32, ParseIntError> {
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => u32::from_str_radix(digits, 16),
         None => text.parse(),
+    }
+}
+
+/// Why a number is no set of interrupt causes for a request.
+#[derive(Debug, Error)]
+enum CausesError {
+    #[error(transparent)]
+    Number(#[from] ParseIntError),
+
+    #[error("there is no interrupt cause in it")]
+    None,
+
+    #[error("{:#x} cannot be raised: the device or the driver needs it for itself", .0 & !RaiseInput::RAISABLE.bits())]
+    NotRaisable(u32),
+}
+
+/// Reads what may be raised.
+fn parse_causes(text: &str) -> Result<RaiseInput, CausesError> {
+    let input = RaiseInput {
+        causes: parse_number(text)?,
+    };
+    match input.causes {
+        _ if input.is_valid() => Ok(input),
+        0 => Err(CausesError::None),
+        causes => Err(CausesError::NotRaisable(causes)),
+    }
+}
+
+/// Reads what can be waited for.
+fn parse_mask(text: &str) -> Result<WaitInput, CausesError> {
+    let input = WaitInput {
+        mask: parse_number(text)?,
+    };
+    if input.is_valid() {
+        Ok(input)
+    } else {
+        Err(CausesError::None)
     }
 }
 
@@ -83,6 +150,37 @@ mod tests {
     #[test]
     fn factorial_needs_a_number() {
         assert!(Cli::try_parse_from(["eductl", "factorial"]).is_err());
+    }
+
+    #[test]
+    fn only_what_may_be_raised_is_taken() {
+        let cli = Cli::parse_from(["eductl", "raise", "0x30"]);
+        assert!(matches!(cli.command, Command::Raise { causes } if causes.causes == 0x30));
+        for (causes, complaint) in [
+            ("0", "no interrupt cause"),
+            ("0x1", "0x1 cannot be raised"),
+            ("0x110", "0x100 cannot be raised"),
+            ("0x80000000", "0x80000000 cannot be raised"),
+            ("0xFFFFFFFF", "0x80000101 cannot be raised"),
+        ] {
+            let error = Cli::try_parse_from(["eductl", "raise", causes]).expect_err(causes);
+            assert!(error.to_string().contains(complaint), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_for_any_cause_and_once_unless_told_otherwise() {
+        let wait = |arguments: &[&str]| match Cli::try_parse_from(["eductl", "wait"].iter().chain(arguments)) {
+            Ok(Cli {
+                command: Command::Wait { mask, count },
+                ..
+            }) => Some((mask.mask, count.get())),
+            _ => None,
+        };
+        assert_eq!(wait(&[]), Some((u32::MAX, 1)));
+        assert_eq!(wait(&["0x101", "--count", "3"]), Some((0x101, 3)));
+        assert_eq!(wait(&["0"]), None);
+        assert_eq!(wait(&["--count", "0"]), None);
     }
 
     #[test]

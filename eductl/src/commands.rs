@@ -4,11 +4,19 @@ pub(crate) mod factorial;
 pub(crate) mod failure;
 pub(crate) mod info;
 pub(crate) mod liveness;
+pub(crate) mod raise;
+pub(crate) mod selftest;
+pub(crate) mod stats;
+pub(crate) mod wait;
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use edu::ioctl::Request;
 use serde::Serialize;
+
+use crate::request::Pending;
+use crate::transport::Transport;
 
 /// How a command went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,4 +61,15 @@ fn write_json<T: Serialize>(out: &mut dyn Write, command: &'static str, ok: bool
 fn write_line(out: &mut dyn Write, line: &dyn Display) -> io::Result<()> {
     writeln!(out, "{line}")?;
     out.flush()
+}
+
+/// Ends requests that nobody will see the answers of. Nothing is left to report a failure to.
+fn abandon<R: Request>(pending: impl IntoIterator<Item = Pending<R>>, transport: &mut dyn Transport) {
+    let pending: Vec<_> = pending.into_iter().collect();
+    for request in &pending {
+        request.cancel(transport);
+    }
+    for request in pending {
+        let _ = request.wait(transport);
+    }
 }

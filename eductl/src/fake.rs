@@ -1,15 +1,15 @@
-//! A transport for unit tests: answers from a closure, and remembers what was asked of it.
+//! A transport for unit tests: to a driver without faults, or with those that a test gives it. It remembers what was asked of it.
+
+mod driver;
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 
 use clap::Parser;
-use edu::ioctl::{
-    ABI_VERSION, ControlCode, DeviceInfo, FactorialInput, IOCTL_EDU_FACTORIAL, IOCTL_EDU_LIVENESS,
-    IOCTL_EDU_QUERY_INFO, LivenessInput,
-};
-use edu::registers::Identification;
-use zerocopy::{FromBytes, IntoBytes};
+use edu::ioctl::ControlCode;
+use zerocopy::FromBytes;
 
+use self::driver::SoundDriver;
 use crate::cli::Cli;
 use crate::commands::Outcome;
 use crate::status::DeviceError;
@@ -18,19 +18,21 @@ use crate::transport::{RequestId, Transport};
 /// What a request is completed with.
 pub(crate) type Answer = Result<Vec<u8>, DeviceError>;
 
-type Complete = dyn Fn(&Submitted<'_>) -> Answer;
+type Complete = dyn Fn(&Submitted<'_>) -> Option<Answer>;
+type Keep = dyn Fn(&Submitted<'_>) -> bool;
 type Refuse = dyn Fn(&Submitted<'_>) -> Option<DeviceError>;
 
 /// A request as the fake device gets it.
 pub(crate) struct Submitted<'a> {
     pub(crate) code: ControlCode,
     pub(crate) input: &'a [u8],
+    pub(crate) output_len: usize,
 }
 
 impl Submitted<'_> {
     /// The input, when it is one 32-bit number.
-    pub(crate) fn number(&self) -> u32 {
-        u32::read_from_bytes(self.input).expect("the input is 4 bytes long")
+    pub(crate) fn number(&self) -> Option<u32> {
+        u32::read_from_bytes(self.input).ok()
     }
 }
 
@@ -43,9 +45,12 @@ pub(crate) enum Call {
 }
 
 pub(crate) struct FakeDevice {
-    answer: Box<Complete>,
+    driver: SoundDriver,
+    answers: Box<Complete>,
+    keeps: Box<Keep>,
     refuses: Box<Refuse>,
-    under_way: BTreeMap<u64, Answer>,
+    /// Requests that nobody has waited for yet; those without an answer pend.
+    under_way: BTreeMap<u64, Option<Answer>>,
     submitted: u64,
     pub(crate) calls: Vec<Call>,
 }
@@ -54,7 +59,9 @@ impl FakeDevice {
     /// A device and a driver without faults.
     pub(crate) fn sound() -> Self {
         Self {
-            answer: Box::new(sound_answer),
+            driver: SoundDriver::default(),
+            answers: Box::new(|_| None),
+            keeps: Box::new(|_| false),
             refuses: Box::new(|_| None),
             under_way: BTreeMap::new(),
             submitted: 0,
@@ -62,10 +69,18 @@ impl FakeDevice {
         }
     }
 
-    /// Completes requests with `answer` instead.
-    pub(crate) fn answering(self, answer: impl Fn(&Submitted<'_>) -> Answer + 'static) -> Self {
+    /// Completes those requests with something else for which `answers` has it; the driver does not see them.
+    pub(crate) fn answering(self, answers: impl Fn(&Submitted<'_>) -> Option<Answer> + 'static) -> Self {
         Self {
-            answer: Box::new(answer),
+            answers: Box::new(answers),
+            ..self
+        }
+    }
+
+    /// Has the driver take those requests that `keeps` says and do nothing with them: they end by being cancelled only.
+    pub(crate) fn keeping(self, keeps: impl Fn(&Submitted<'_>) -> bool + 'static) -> Self {
+        Self {
+            keeps: Box::new(keeps),
             ..self
         }
     }
@@ -82,23 +97,40 @@ impl FakeDevice {
     pub(crate) fn is_idle(&self) -> bool {
         self.under_way.is_empty()
     }
+
+    fn complete(&mut self, number: u64, answer: Answer) {
+        if let Some(pending) = self.under_way.get_mut(&number) {
+            *pending = Some(answer);
+        }
+    }
 }
 
 impl Transport for FakeDevice {
     fn submit(&mut self, code: ControlCode, input: &[u8], output_len: usize) -> Result<RequestId, DeviceError> {
-        let request = Submitted { code, input };
+        let request = Submitted {
+            code,
+            input,
+            output_len,
+        };
         if let Some(error) = (self.refuses)(&request) {
             return Err(error);
         }
-        let answer = (self.answer)(&request);
-        assert!(
-            answer.as_ref().map_or(0, Vec::len) <= output_len,
-            "no driver can write past the output buffer"
-        );
         let number = self.submitted;
         self.submitted += 1;
-        self.under_way.insert(number, answer);
         self.calls.push(Call::Submit(number));
+        self.under_way.insert(number, None);
+        let completed = match (self.answers)(&request) {
+            Some(answer) => vec![(number, answer)],
+            None if (self.keeps)(&request) => self.driver.keep(number),
+            None => self.driver.submit(number, &request),
+        };
+        for (completed, answer) in completed {
+            assert!(
+                completed != number || answer.as_ref().map_or(0, Vec::len) <= output_len,
+                "no driver can write past the output buffer"
+            );
+            self.complete(completed, answer);
+        }
         Ok(RequestId::new(number))
     }
 
@@ -107,33 +139,36 @@ impl Transport for FakeDevice {
         self.under_way
             .remove(&request.number())
             .expect("the request is under way")
+            .expect("the request is completed: this would wait for ever")
     }
 
     fn cancel(&mut self, request: &RequestId) {
         self.calls.push(Call::Cancel(request.number()));
+        if let Some(answer) = self.driver.cancel(request.number()) {
+            self.complete(request.number(), answer);
+        }
     }
 }
 
-/// What a driver without faults answers for a device without faults.
-pub(crate) fn sound_answer(request: &Submitted<'_>) -> Answer {
-    let answer = match request.code {
-        IOCTL_EDU_QUERY_INFO => DeviceInfo {
-            abi_version: ABI_VERSION,
-            identification: Identification::new(1, 0).bits(),
-            driver_version: edu::VERSION,
+/// A pipe whose reader goes away after a number of lines.
+pub(crate) struct BrokenPipe {
+    pub(crate) lines_left: usize,
+}
+
+impl Write for BrokenPipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.lines_left == 0 {
+            return Err(io::ErrorKind::BrokenPipe.into());
         }
-        .as_bytes()
-        .to_vec(),
-        IOCTL_EDU_LIVENESS => LivenessInput {
-            value: request.number(),
+        if bytes.ends_with(b"\n") {
+            self.lines_left -= 1;
         }
-        .expected()
-        .as_bytes()
-        .to_vec(),
-        IOCTL_EDU_FACTORIAL => FactorialInput { n: request.number() }.expected().as_bytes().to_vec(),
-        _ => return Err(DeviceError::NtStatus(0xC000_0010)),
-    };
-    Ok(answer)
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The command line of `arguments`, without the program's name.

@@ -30,7 +30,7 @@ pub use status::DeviceError;
 pub use transport::{RequestId, Transport};
 
 use cli::{Cli, Command};
-use commands::{factorial, info, liveness};
+use commands::{factorial, info, liveness, raise, selftest, stats, wait};
 
 /// Carries out `cli` on the device behind `transport` and writes what came of it to `out`.
 ///
@@ -54,5 +54,9 @@ pub fn run(cli: &Cli, transport: &mut dyn Transport, out: &mut dyn Write) -> io:
         Command::Info => info::run(transport, cli.json, out),
         Command::Liveness { value } => liveness::run(*value, transport, cli.json, out),
         Command::Factorial { numbers } => factorial::run(numbers, transport, cli.json, out),
+        Command::Raise { causes } => raise::run(*causes, transport, cli.json, out),
+        Command::Wait { mask, count } => wait::run(*mask, *count, transport, cli.json, out),
+        Command::Stats { reset } => stats::run(*reset, transport, cli.json, out),
+        Command::Selftest => selftest::run(transport, cli.json, out),
     }
 }

@@ -35,6 +35,10 @@ pub enum RequestError {
         /// What it did answer.
         answer: Number,
     },
+
+    /// The answer contradicts the request, itself or an earlier one: no driver without faults gives it.
+    #[error("the driver gave an answer that cannot be: {0}")]
+    ImpossibleAnswer(String),
 }
 
 /// A register's value, shown in the base in which the command shows it.

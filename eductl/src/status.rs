@@ -35,6 +35,11 @@ impl DeviceError {
         self.known().map(|known| known.condition.advice())
     }
 
+    /// What happened, when the code is one that this driver or its stack returns.
+    pub(crate) fn condition(self) -> Option<Condition> {
+        self.known().map(|known| known.condition)
+    }
+
     fn known(self) -> Option<&'static Known> {
         let (table, code) = match self {
             Self::Win32(code) => (WIN32, code),
@@ -74,8 +79,8 @@ const fn known(code: u32, name: &'static str, condition: Condition) -> Known {
 }
 
 /// What happened, whichever of the two worlds the code comes from.
-#[derive(Clone, Copy)]
-enum Condition {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
     AccessDenied,
     BadRequest,
     BufferTooSmall,
@@ -93,7 +98,7 @@ impl Condition {
         match self {
             Self::AccessDenied => "access was denied; run as administrator",
             Self::BadRequest => {
-                "the driver found fault with the request's buffers; are eductl and driver of one version?"
+                "the driver found fault with the request's length or values; are eductl and driver of one version?"
             }
             Self::BufferTooSmall => "the answer does not fit the buffer; are eductl and driver of one version?",
             Self::Cancelled => "the request was cancelled",

@@ -12,8 +12,11 @@ impl DpcRoutine for ComputeDpc {
 
     /// Finishes the current IRP, then takes the next one off the queue and starts it.
     fn run(device: &EduDevice, irql: &mut Irql<Dispatch>) {
-        if device.compute.finish_current(&device.registers, irql) {
-            device.compute.start_next(&device.registers, irql);
+        device.compute.counters.dpcs_run.count();
+        if device.compute.finish_current(device, irql) {
+            device.compute.start_next(device, irql);
+        } else {
+            device.counters.factorial_interrupts_spurious.count();
         }
     }
 }

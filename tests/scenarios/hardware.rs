@@ -1,7 +1,7 @@
 //! A device that does not behave.
 
 use edu::ioctl::{DeviceInfo, Liveness, QueryInfo, Request as _};
-use ntsim::{NtStatus, io::pnp, trace::Counter};
+use ntsim::{NtStatus, io::pnp, sched::ThreadSpec, trace::Counter};
 use scenarios::{
     boot::{Pc, Run, Setup},
     program::Program,
@@ -113,6 +113,44 @@ fn a_device_that_does_not_answer_fails_immediate_requests() {
         program.close().await
     });
     let _ = run.clean();
+}
+
+/// Found in review: a device that finishes at once can be finished, and its request be cancelled, while its starter is still on the way out of
+/// the start. The starter must not take the engine for its own any more: requests got each other's results.
+///
+/// Found by this scenario: a CustomDpc that looked for requests as long as its queue was not empty ran for ever over one that was being
+/// cancelled by the thread that it had interrupted.
+#[test]
+fn a_device_that_finishes_at_once() {
+    for seed in 1..=300 {
+        let mut setup = Setup::seed(seed);
+        setup.profile.factorial_latency = 0..=100;
+        setup.profile.step_latency = 0..=50;
+        let run = Run::started(setup, async |pc| {
+            let programs = (0..3).map(|number| {
+                let pc = pc.clone();
+                pc.k.clone()
+                    .spawn(ThreadSpec::user(format!("program {number}")), async move |_| {
+                        let program = Program::open(&pc).await?;
+                        let mut under_way = Vec::new();
+                        for n in 0..4 {
+                            under_way.push(program.factorial(3 * n + number).await?);
+                        }
+                        program.cancel(&under_way[0]).await?;
+                        for computation in &under_way {
+                            let status = computation.wait().await?;
+                            assert!([NtStatus::SUCCESS, NtStatus::CANCELLED].contains(&status), "{status}");
+                        }
+                        program.close().await
+                    })
+            });
+            for program in programs.collect::<Vec<_>>() {
+                pc.k.join(program).await?;
+            }
+            Ok(())
+        });
+        let _ = run.clean();
+    }
 }
 
 /// The ISR of a device that is gone claims nothing and writes nothing.

@@ -1,6 +1,9 @@
 //! A program that has the device open.
 
-use edu::ioctl::{Factorial, FactorialInput, FactorialOutput, Request as _};
+use edu::ioctl::{
+    Factorial, FactorialInput, FactorialOutput, RaiseInput, RaiseInterrupt, Request as _, Statistics, WaitInput,
+    WaitInterrupt, WaitOutput,
+};
 use ntsim::{
     NtStatus, Outcome,
     user::{Completion, FILE_READ_DATA, FILE_WRITE_DATA, Handle, Request},
@@ -93,6 +96,47 @@ impl Program {
         })
     }
 
+    /// Starts a request to raise interrupt causes.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn raise(&self, causes: u32) -> Outcome<Request> {
+        self.send(RaiseInterrupt::CODE.raw(), RaiseInput { causes }.as_bytes(), 0)
+            .await
+    }
+
+    /// Starts a wait for one of the interrupt causes in `mask`.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn wait_interrupt(&self, mask: u32) -> Outcome<Request> {
+        self.send(
+            WaitInterrupt::CODE.raw(),
+            WaitInput { mask }.as_bytes(),
+            size_of::<WaitOutput>(),
+        )
+        .await
+    }
+
+    /// What the driver has counted.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    ///
+    /// # Panics
+    /// When it does not say.
+    pub async fn statistics(&self) -> Outcome<Statistics> {
+        self.request::<edu::ioctl::QueryStatistics>(()).await
+    }
+
+    /// `CancelIoEx` of any request.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn cancel_request(&self, request: &Request) -> Outcome<NtStatus> {
+        self.handle.cancel_io(&self.pc.k, Some(request)).await
+    }
+
     /// `CancelIoEx`.
     ///
     /// # Errors
@@ -137,4 +181,14 @@ impl Computation {
         }
         Ok(done.status)
     }
+}
+
+/// What a wait for an interrupt answered, which must have succeeded.
+///
+/// # Panics
+/// When it failed, or answered with another length than it must.
+#[must_use]
+pub fn arrival(done: &Completion) -> WaitOutput {
+    assert_eq!(done.status, NtStatus::SUCCESS, "the wait failed");
+    WaitOutput::read_from_bytes(&done.output).expect("the answer is as long as it must be")
 }

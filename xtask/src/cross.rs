@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::{
     lockfiles,
@@ -31,6 +31,18 @@ const SOURCE_NAME: &str = "/customdpc";
 
 /// The name of the directory of other crates' sources in debug information.
 const CRATES_NAME: &str = "/crates";
+
+/// Environment variables with compiler flags. They would take the place of this module's own flags, not come on top of them.
+const FLAG_VARIABLES: [&str; 8] = [
+    "RUSTFLAGS",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_BUILD_RUSTFLAGS",
+    "CARGO_TARGET_X86_64_PC_WINDOWS_MSVC_RUSTFLAGS",
+    "CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS",
+    "RUSTDOCFLAGS",
+    "CARGO_ENCODED_RUSTDOCFLAGS",
+    "CARGO_BUILD_RUSTDOCFLAGS",
+];
 
 /// A machine that is ready for cross builds.
 pub struct Cross<'w> {
@@ -60,6 +72,9 @@ impl<'w> Cross<'w> {
         let mut cargo = Command::new("cargo");
         let root = self.workspace.root();
         cargo.current_dir(root);
+        for variable in FLAG_VARIABLES {
+            cargo.env_remove(variable);
+        }
         cargo.env("CARGO_TARGET_DIR", self.workspace.cross_target());
         cargo.env("CARGO_BUILD_TARGET", DRIVER_TARGET);
         // Cargo must take `-Z lockfile-path`: the patch below changes the lockfile, and the tree's own must stay that of a
@@ -74,6 +89,38 @@ impl<'w> Cross<'w> {
             cargo.arg("--config").arg(setting);
         }
         cargo
+    }
+
+    /// `cargo <subcommand>` for eductl.exe's target, for more arguments to be added.
+    pub fn cargo_for_app(&self, subcommand: impl AsRef<OsStr>) -> Command {
+        let mut cargo = self.cargo(subcommand);
+        cargo.args(["--target", APP_TARGET]);
+        for profile in ["dev", "release"] {
+            // Symbols would be most of it, and differ from machine to machine. `panic = "abort"` is for the driver:
+            // libraries that were built from source have no aborting panic runtime.
+            for setting in ["strip=\"symbols\"", "panic=\"unwind\""] {
+                cargo.arg("--config").arg(format!("profile.{profile}.{setting}"));
+            }
+        }
+        cargo
+    }
+
+    /// Checks that eductl.exe can be linked where the tree lies.
+    ///
+    /// # Errors
+    ///
+    /// When the tree's path has a character that GNU's dlltool cannot take: it hands the names of its temporary files, which lie
+    /// beside what is built, to the assembler in one line, unquoted.
+    pub fn check_app_links(&self) -> Result<()> {
+        let target = self.workspace.cross_target();
+        if target.to_string_lossy().contains([' ', '\'', '"']) {
+            bail!(
+                "eductl.exe cannot be linked in {}: mingw-w64's dlltool takes no path with a space or a quotation mark; \
+                 move the tree to one without (`cargo xtask run` works in this one too)",
+                target.display()
+            );
+        }
+        Ok(())
     }
 
     /// Flags for rustdoc: it must find the targets' libraries as rustc does.

@@ -63,10 +63,10 @@ fn execute(command: Command) -> Result<()> {
     match command {
         Command::Build { debug } => {
             let profile = Profile::from_debug_flag(debug);
-            let built = build::build(&workspace, profile, Show::All)?;
+            let images = build::build(&workspace, profile, Show::All)?;
             println!(
                 "{} images checked: {}",
-                built.images.len(),
+                images.len(),
                 workspace.output(profile.directory()).display()
             );
             Ok(())

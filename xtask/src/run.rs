@@ -33,12 +33,12 @@ pub struct Options {
 ///
 /// When a build fails, or the run ends with a broken rule or a failed request.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let built = build::build(workspace, Profile::Release, Show::All)?;
+    let driver = build::shipped_driver(workspace, Profile::Release, Show::All)?;
     let mut ntsim = Command::new("cargo");
     ntsim.current_dir(workspace.root());
     ntsim
-        .args(["run", "--quiet", "--package", "ntsim", "--", "run", "--image"])
-        .arg(&built.driver);
+        .args(["run", "--package", "ntsim", "--", "run", "--image"])
+        .arg(&driver);
     if let Some(seed) = options.seed {
         ntsim.arg("--seed").arg(seed.to_string());
     }

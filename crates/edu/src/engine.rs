@@ -21,6 +21,8 @@ enum State {
 pub struct Engine {
     state: State,
     held: bool,
+    /// Somebody was refused a claim since the last one was given.
+    wanted: bool,
 }
 
 impl Engine {
@@ -30,23 +32,36 @@ impl Engine {
         Self {
             state: State::Idle,
             held: true,
+            wanted: false,
         }
     }
 
     /// Takes the engine, to start a request on it, if it is free and not held. Who took it must [start](Self::start) it or
-    /// [give it back](Self::release).
+    /// [give the claim back](Self::unclaim), one of the two.
     #[must_use]
     pub fn claim(&mut self) -> bool {
         let free = self.state == State::Idle && !self.held;
         if free {
             self.state = State::Claimed;
         }
+        self.wanted = !free;
         free
     }
 
-    /// The device has been told to compute. To be called in the same critical section as the write to the device: its interrupt may
-    /// come at once, and must find the engine running.
+    /// Gives a claim back that came to nothing. Not after [`start`](Self::start): by then the engine may be somebody else's.
+    ///
+    /// Says whether somebody wanted the engine meanwhile, who has queued a request and gone: it is for the caller to claim it again.
+    #[must_use]
+    pub fn unclaim(&mut self) -> bool {
+        debug_assert!(self.state == State::Claimed);
+        self.state = State::Idle;
+        self.wanted
+    }
+
+    /// The device has been told to compute, by who claimed the engine. To be called in the same critical section as the write to the
+    /// device: its interrupt may come at once, and must find the engine running.
     pub fn start(&mut self) {
+        debug_assert!(self.state == State::Claimed);
         self.state = State::Running;
     }
 
@@ -56,17 +71,17 @@ impl Engine {
         self.state == State::Running
     }
 
-    /// The device was seen to have finished: the caller completes the request, then [gives the engine back](Self::release). Nobody
-    /// starts another one meanwhile, so that the result cannot go to the wrong request.
+    /// The device was seen to have finished: the caller, and nobody else, completes the request, then says that it is
+    /// [delivered](Self::delivered). Nobody starts another one meanwhile, so that the result cannot go to the wrong request.
     pub fn finish(&mut self) {
+        debug_assert!(self.state == State::Running);
         self.state = State::Finishing;
     }
 
-    /// Gives the engine back after [`claim`](Self::claim) or [`finish`](Self::finish). Does nothing if it is running.
-    pub fn release(&mut self) {
-        if self.state != State::Running {
-            self.state = State::Idle;
-        }
+    /// The request of the finished computation is completed: the engine is free. By who called [`finish`](Self::finish), once.
+    pub fn delivered(&mut self) {
+        debug_assert!(self.state == State::Finishing);
+        self.state = State::Idle;
     }
 
     /// Lets nobody start it from now on.
@@ -112,7 +127,7 @@ mod tests {
         assert!(!engine.claim(), "while the device computes");
         engine.finish();
         assert!(!engine.claim(), "while the result is delivered");
-        engine.release();
+        engine.delivered();
         assert!(engine.claim());
     }
 
@@ -120,19 +135,19 @@ mod tests {
     fn a_claim_without_a_request_is_given_back() {
         let mut engine = resumed();
         assert!(engine.claim());
-        engine.release();
+        assert!(!engine.unclaim(), "nobody else wanted it");
         assert!(!engine.is_running());
         assert!(engine.claim());
     }
 
     #[test]
-    fn releasing_does_not_stop_the_device() {
+    fn who_comes_while_it_is_claimed_is_not_forgotten() {
         let mut engine = resumed();
         assert!(engine.claim());
-        engine.start();
-        engine.release();
-        assert!(engine.is_running());
-        assert!(!engine.claim());
+        assert!(!engine.claim(), "somebody else has it");
+        assert!(engine.unclaim(), "and looks again for him");
+        assert!(engine.claim());
+        assert!(!engine.unclaim(), "once");
     }
 
     #[test]
@@ -145,7 +160,7 @@ mod tests {
         assert!(!engine.is_drained(), "the device computes");
         engine.finish();
         assert!(!engine.is_drained(), "the result is being delivered");
-        engine.release();
+        engine.delivered();
         assert!(engine.is_drained());
         assert!(!engine.claim(), "held");
         engine.resume(false);
@@ -160,7 +175,7 @@ mod tests {
         assert!(engine.is_running());
         assert!(!engine.claim());
         engine.finish();
-        engine.release();
+        engine.delivered();
         assert!(engine.claim());
     }
 }

@@ -14,6 +14,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod arrivals;
 pub mod dma;
 pub mod engine;
 pub mod factorial;

@@ -156,6 +156,7 @@ verifier_rules! {
     BAD_UNMAP = 0x4E54_0003 "ntsim: I/O space not mapped";
     LEAKED_MAPPING = 0x4E54_0005 "ntsim: device memory left mapped";
     LEFT_BEHIND = 0x4E54_0006 "ntsim: left behind at unload";
+    DEVICE_QUEUE = 0x4E54_0007 "ntsim: device queue misused";
     OBJECT_IN_USE = 0x4E54_0004 "ntsim: freed memory in use";
 }
 

@@ -70,6 +70,8 @@ impl Story {
             Event::IrpCreated { irp, what } => format!("IRP {} submitted: {what}", self.irp(*irp)),
             Event::IrpQueued { irp, csq } => format!("IRP {} queued in {}", self.irp(*irp), self.queue(*csq)),
             Event::IrpDequeued { irp, csq } => format!("IRP {} taken off {}", self.irp(*irp), self.queue(*csq)),
+            Event::IrpHeld { irp, .. } => format!("IRP {} waits in the device queue", self.irp(*irp)),
+            Event::IrpStarted { irp, .. } => format!("StartIo called for IRP {}", self.irp(*irp)),
             Event::IrpCancelRequested { irp, cancellable } => {
                 let answer = if *cancellable {
                     "its cancel routine is called"

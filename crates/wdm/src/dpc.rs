@@ -13,7 +13,7 @@ use wdk_sys::{
 };
 
 use crate::{
-    device::{DeviceExtension, DeviceInit, Extension, Header, Object, ObjectNode},
+    device::{DeviceExtension, DeviceInit, Extension, Header},
     irql::{Dispatch, Irql, Passive},
     status::Status,
 };
@@ -37,7 +37,6 @@ pub trait DpcRoutine: 'static {
 pub struct CustomDpc<R> {
     raw: UnsafeCell<KDPC>,
     header: NonNull<Header>,
-    node: ObjectNode,
     routine: PhantomData<fn(R)>,
     _pinned: PhantomPinned,
 }
@@ -58,7 +57,6 @@ impl<R: DpcRoutine> CustomDpc<R> {
             let unqueued = Self {
                 raw: UnsafeCell::new(KDPC::default()),
                 header: device.header(),
-                node: ObjectNode::new(),
                 routine: PhantomData,
                 _pinned: PhantomPinned,
             };
@@ -70,12 +68,9 @@ impl<R: DpcRoutine> CustomDpc<R> {
             // SAFETY: the memory is nonpaged and stays in place: it lies in the extension. The context is the extension, which
             // outlives every run of the routine.
             unsafe { KeInitializeDpc(this.raw.get(), Some(trampoline::<R>), context) };
-            let dpc = NonNull::new(this.raw.get()).ok_or(Status::INVALID_PARAMETER)?;
-            // SAFETY: the node lies in the object, and the object in the extension.
-            unsafe { device.register(&this.node, Object::Dpc(dpc)) };
             Ok(())
         };
-        // SAFETY: on success every field is initialised; the failing paths come before the object is registered. It stays in place.
+        // SAFETY: on success every field is initialised; the failing path comes first. It stays in place.
         unsafe { pin_init_from_closure(init) }
     }
 

@@ -8,6 +8,7 @@ use wdk_sys::{
 use crate::{
     device::{DeviceExtension, add_device},
     dispatch,
+    queue::start_io,
     status::Status,
 };
 
@@ -48,6 +49,7 @@ pub unsafe fn load<T: DeviceExtension>(driver: *mut DRIVER_OBJECT) -> NTSTATUS {
     };
     extension.AddDevice = Some(add_device::<T>);
     driver.DriverUnload = Some(unload);
+    driver.DriverStartIo = Some(start_io);
     driver.MajorFunction[IRP_MJ_CREATE as usize] = Some(dispatch::create::<T>);
     driver.MajorFunction[IRP_MJ_CLEANUP as usize] = Some(dispatch::cleanup::<T>);
     driver.MajorFunction[IRP_MJ_CLOSE as usize] = Some(dispatch::close::<T>);

@@ -175,12 +175,14 @@ impl<S: InterruptService> Interrupt<S> {
             })
     }
 
-    /// Disconnects, if connected; no ISR runs when it returns. IRQL: `PASSIVE_LEVEL`. DDI: `IoDisconnectInterrupt`.
+    /// Disconnects, if connected; no ISR runs when it returns. If two disconnect at a time that is true of the one that does it; the other
+    /// returns at once. IRQL: `PASSIVE_LEVEL`. DDI: `IoDisconnectInterrupt`.
     pub fn disconnect(&self, irql: &mut Irql<Passive>) {
         self.connection.disconnect(irql);
     }
 
-    /// Calls `f` with the ISR's state, at the device's IRQL under the interrupt spin lock; `None` if the interrupt is not connected.
+    /// Calls `f` with the ISR's state, at the device's IRQL under the interrupt spin lock; `None` if the interrupt is not connected, or
+    /// while `connect` has not returned.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`. DDI: `KeSynchronizeExecution`.
     pub fn synchronize<L, F, R>(&self, _irql: &mut Irql<L>, f: F) -> Option<R>

@@ -115,3 +115,13 @@ fn current_irql() -> u64 {
     unsafe { core::arch::asm!("mov {}, cr8", out(reg) irql, options(nomem, nostack, preserves_flags)) };
     irql
 }
+
+/// What `KeLowerIrql` does. On x64 that, too, is an inline function of the WDK, which writes CR8.
+///
+/// # Safety
+/// `to` must be at most the current IRQL, and what it was before it was raised; no spin lock may be held.
+pub(crate) unsafe fn lower_irql(to: wdk_sys::KIRQL) {
+    let to = u64::from(to);
+    // SAFETY: promised by the caller. Memory is not said to be untouched: what waited for the level to fall runs now.
+    unsafe { core::arch::asm!("mov cr8, {}", in(reg) to, options(nostack, preserves_flags)) };
+}

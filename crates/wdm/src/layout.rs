@@ -20,6 +20,7 @@ macro_rules! assert_layout {
 assert_layout!(wdk_sys::IRP {
     AssociatedIrp => nt::irp::SYSTEM_BUFFER;
     IoStatus => nt::irp::IO_STATUS;
+    Tail.Overlay.__bindgen_anon_1.__bindgen_anon_1.DriverContext => nt::irp::DRIVER_CONTEXT;
     IoStatus.Information => nt::irp::IO_STATUS_INFORMATION;
     PendingReturned => nt::irp::PENDING_RETURNED;
     CurrentLocation => nt::irp::CURRENT_LOCATION;

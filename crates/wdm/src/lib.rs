@@ -19,6 +19,7 @@ mod device;
 mod device_interface;
 mod dispatch;
 mod dpc;
+mod dpc_for_isr;
 mod driver;
 mod event;
 mod guid;
@@ -34,9 +35,11 @@ mod revocable;
 mod spin_lock;
 mod status;
 mod thread;
+mod time;
 
 pub use device::{DeviceExtension, DeviceInit, FileObject, StopReason};
 pub use dpc::{CustomDpc, DpcRoutine, flush_queued_dpcs};
+pub use dpc_for_isr::{DpcForIsr, DpcForIsrRoutine};
 pub use event::Event;
 pub use guid::Guid;
 pub use interrupt::{Claim, Interrupt, InterruptService};
@@ -44,11 +47,12 @@ pub use irp::{DeviceControl, Disposed, Irp};
 pub use irql::Irql;
 pub use mmio::MmioRegion;
 pub use pool::PoolBox;
-pub use queue::CancelSafeQueue;
+pub use queue::{CancelSafeQueue, QueueCounts, QueuedIrp, Serial, StartIo, StartIoQueue};
 pub use resources::{InterruptResource, MemoryResource, Resources};
 pub use revocable::Revocable;
 pub use spin_lock::SpinLock;
 pub use status::{Result, Status};
+pub use time::interrupt_time;
 
 /// For [`driver_entry!`] only.
 #[doc(hidden)]

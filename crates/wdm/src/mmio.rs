@@ -15,13 +15,18 @@ use crate::{
     status::{Result, Status},
 };
 
+/// What a range of device memory must be aligned to, in bytes, so that a register in it is aligned to its width.
+const ALIGNMENT: i64 = 8;
+
 /// The first `SIZE` bytes of a range of device memory, mapped uncached.
 ///
 /// Register offsets are constants: that an access lies within the mapping and is aligned is checked when the driver is compiled,
 /// and costs nothing when it runs. Accesses are volatile, each exactly one load or store of its width. A write is ordered before
 /// everything that follows it, as `WRITE_REGISTER_ULONG` orders it.
 ///
-/// There is no `Drop`: a region is given back by [`unmap`](Self::unmap), where the IRQL is known.
+/// There is no `Drop`: a region is given back by [`unmap`](Self::unmap), where the IRQL is known. The driver must do so when it is stopped:
+/// a region that it keeps is memory it may access still, but the system may have given the addresses behind it to another device. Keep it
+/// in a [`Revocable`](crate::Revocable).
 pub struct MmioRegion<const SIZE: usize> {
     base: NonNull<u8>,
 }
@@ -37,10 +42,13 @@ impl<const SIZE: usize> MmioRegion<SIZE> {
     /// IRQL: at most `DISPATCH_LEVEL`. DDI: `MmMapIoSpaceEx`.
     ///
     /// # Errors
-    /// `STATUS_DEVICE_CONFIGURATION_ERROR` if the resource is shorter than `SIZE`; `STATUS_INSUFFICIENT_RESOURCES` if it cannot be
+    /// `STATUS_DEVICE_CONFIGURATION_ERROR` if the resource is shorter than `SIZE` or does not start at a multiple of 8; `STATUS_INSUFFICIENT_RESOURCES` if it cannot be
     /// mapped.
     pub fn map<L: AtMostDispatch>(resource: &MemoryResource<'_>, _irql: &mut Irql<L>) -> Result<Self> {
-        if resource.len() < SIZE as u64 {
+        const { assert!(SIZE != 0, "a mapping has a size") };
+        // SAFETY: every bit pattern of this member is a number.
+        let start = unsafe { resource.start.QuadPart };
+        if resource.len() < SIZE as u64 || start % ALIGNMENT != 0 {
             return Err(Status::DEVICE_CONFIGURATION_ERROR);
         }
         // SAFETY: the PnP manager assigned this range of device memory to the device.
@@ -73,8 +81,7 @@ impl<const SIZE: usize> MmioRegion<SIZE> {
     /// Reads the 32-bit register at `OFFSET` bytes. Any IRQL.
     #[must_use]
     pub fn read32<const OFFSET: usize>(&self) -> u32 {
-        // SAFETY: the register lies within the mapping, and is aligned because a mapping starts at a page or at the offset of a
-        // page-aligned base address register within it.
+        // SAFETY: the register lies within the mapping, and is aligned because its offset is, and the beginning of the range.
         unsafe { self.register::<u32, OFFSET>().read_volatile() }
     }
 

@@ -39,12 +39,13 @@ impl<T> SpinLock<T> {
     /// Calls `f` with the data while the lock is held, and gives back what it returns.
     ///
     /// `f` runs at `DISPATCH_LEVEL` under a lock: with the token it is lent it can take further locks, but neither wait, nor
-    /// complete an IRP, nor call another driver. It must be `Send` so that no IRP goes in with it: an IRP that is dropped is
-    /// completed, and that would happen under the lock.
+    /// complete an IRP, nor call another driver. It must be `Send`, as the data must, so that no IRP is there: an IRP that is dropped
+    /// is completed, and that would happen under the lock.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`. DDIs: `KeAcquireSpinLock`, or `KeAcquireSpinLockAtDpcLevel` where the level is known.
     pub fn with<L, F, R>(&self, _irql: &mut Irql<L>, f: F) -> R
     where
+        T: Send,
         L: AtMostDispatch,
         F: FnOnce(&mut Irql<SpinLockHeld>, &mut T) -> R + Send,
     {

@@ -1,11 +1,16 @@
 //! What can go wrong while a build is configured.
 
-use std::{io, path::PathBuf};
+use std::{
+    error::Error as _,
+    fmt::{self, Debug, Formatter},
+    io,
+    path::PathBuf,
+};
 
 use thiserror::Error;
 
 /// An I/O error together with the path it is about.
-#[derive(Debug, Error)]
+#[derive(Error)]
 #[error("cannot access {}", path.display())]
 pub struct IoError {
     path: PathBuf,
@@ -23,7 +28,7 @@ impl IoError {
 }
 
 /// An error that stops a build from being configured.
-#[derive(Debug, Error)]
+#[derive(Error)]
 pub enum ConfigError {
     /// A file could not be read or written.
     #[error(transparent)]
@@ -62,4 +67,41 @@ pub enum ConfigError {
     /// The C runtime is not linked statically.
     #[error("the C runtime must be linked statically: add `-C target-feature=+crt-static` to the target's rustflags")]
     StaticCrtNotEnabled,
+}
+
+/// Prints an error and its causes as a sentence. Build scripts return these errors from `main`, which prints them by `Debug`.
+macro_rules! debug_is_for_people {
+    ($error:ty) => {
+        impl Debug for $error {
+            fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+                write!(formatter, "{self}")?;
+                let mut cause = self.source();
+                while let Some(error) = cause {
+                    write!(formatter, ": {error}")?;
+                    cause = error.source();
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+debug_is_for_people!(IoError);
+debug_is_for_people!(ConfigError);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_build_script_prints_is_a_sentence() {
+        let error = ConfigError::NotStartedByXtask { variable: "WDK_CROSS_LIB" };
+        assert_eq!(format!("{error:?}"), error.to_string());
+    }
+
+    #[test]
+    fn causes_are_printed_once() {
+        let error = ConfigError::from(IoError::with_path("Cargo.toml", io::Error::other("no disk")));
+        assert_eq!(format!("{error:?}"), "cannot access Cargo.toml: no disk");
+    }
 }

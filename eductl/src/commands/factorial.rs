@@ -7,7 +7,7 @@ use edu::ioctl::{Factorial, FactorialInput};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::{Outcome, write_json, write_line};
+use super::{Outcome, abandon, write_json, write_line};
 use crate::request::{Number, Pending, RequestError, submit};
 use crate::transport::Transport;
 
@@ -30,7 +30,7 @@ pub(crate) fn run(
             result: pending.and_then(|pending| finish(n, pending, transport)),
         };
         if !json && let Err(error) = write_line(out, &entry) {
-            abandon(submitted.filter_map(|(_, pending)| pending.ok()).collect(), transport);
+            abandon(submitted.filter_map(|(_, pending)| pending.ok()), transport);
             return Err(error);
         }
         entries.push(entry);
@@ -44,7 +44,7 @@ pub(crate) fn run(
 }
 
 /// Waits for `n`! and checks it: the device computes in the hardware what this process can compute as well.
-fn finish(n: u32, pending: Pending<Factorial>, transport: &mut dyn Transport) -> Result<u32, RequestError> {
+pub(super) fn finish(n: u32, pending: Pending<Factorial>, transport: &mut dyn Transport) -> Result<u32, RequestError> {
     let answer = pending.wait(transport)?;
     let expected = FactorialInput { n }.expected();
     if answer == expected {
@@ -54,16 +54,6 @@ fn finish(n: u32, pending: Pending<Factorial>, transport: &mut dyn Transport) ->
             expected: Number::Decimal(expected.result),
             answer: Number::Decimal(answer.result),
         })
-    }
-}
-
-/// Ends what nobody will see the result of. Nothing is left to report a failure to.
-fn abandon(pending: Vec<Pending<Factorial>>, transport: &mut dyn Transport) {
-    for request in &pending {
-        request.cancel(transport);
-    }
-    for request in pending {
-        let _ = request.wait(transport);
     }
 }
 

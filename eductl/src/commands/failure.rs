@@ -1,11 +1,11 @@
-//! A failed request in JSON.
+//! A failure in JSON.
 
 use serde::Serialize;
 
 use crate::request::RequestError;
 use crate::status::DeviceError;
 
-/// What JSON says about a [`RequestError`].
+/// What JSON says about a [`RequestError`], or about what a check has found.
 #[derive(Serialize)]
 pub(crate) struct Failure {
     kind: &'static str,
@@ -16,17 +16,37 @@ pub(crate) struct Failure {
     message: String,
 }
 
+impl Failure {
+    /// Something that no request has failed with, but that should not be.
+    pub(crate) const fn unexpected(message: String) -> Self {
+        Self {
+            kind: "unexpected",
+            code: None,
+            name: None,
+            message,
+        }
+    }
+
+    /// The same failure with `message`, which says more.
+    pub(crate) fn with_message(self, message: String) -> Self {
+        Self { message, ..self }
+    }
+}
+
 impl From<&RequestError> for Failure {
     fn from(error: &RequestError) -> Self {
         let device = match error {
             RequestError::Device(device) => Some(*device),
-            RequestError::AnswerLength { .. } | RequestError::WrongAnswer { .. } => None,
+            RequestError::AnswerLength { .. }
+            | RequestError::WrongAnswer { .. }
+            | RequestError::ImpossibleAnswer(_) => None,
         };
         let kind = match error {
             RequestError::Device(DeviceError::Win32(_)) => "win32",
             RequestError::Device(DeviceError::NtStatus(_)) => "ntstatus",
             RequestError::AnswerLength { .. } => "answer_length",
             RequestError::WrongAnswer { .. } => "wrong_answer",
+            RequestError::ImpossibleAnswer(_) => "impossible_answer",
         };
         Self {
             kind,

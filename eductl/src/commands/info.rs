@@ -32,7 +32,7 @@ pub(crate) fn run(transport: &mut dyn Transport, json: bool, out: &mut dyn Write
 }
 
 /// What keeps the other commands from making sense.
-fn problems(info: &DeviceInfo) -> Vec<String> {
+pub(super) fn problems(info: &DeviceInfo) -> Vec<String> {
     let mut problems = Vec::new();
     if Identification::decode(info.identification).is_none() {
         problems.push(format!(
@@ -125,7 +125,7 @@ mod tests {
     };
 
     fn device_that_says(info: DeviceInfo) -> FakeDevice {
-        FakeDevice::sound().answering(move |_| Ok(info.as_bytes().to_vec()))
+        FakeDevice::sound().answering(move |_| Some(Ok(info.as_bytes().to_vec())))
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_short_answer_is_refused() {
-        let mut device = FakeDevice::sound().answering(|_| Ok(vec![0; 15]));
+        let mut device = FakeDevice::sound().answering(|_| Some(Ok(vec![0; 15])));
         let (outcome, text) = run_text(&mut device, &["info"]);
         assert_eq!(outcome, Outcome::Failed);
         assert!(
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_failure_in_json_has_code_and_name() {
-        let mut device = FakeDevice::sound().answering(|_| Err(DeviceError::Win32(1167)));
+        let mut device = FakeDevice::sound().answering(|_| Some(Err(DeviceError::Win32(1167))));
         let (outcome, document) = run_json(&mut device, &["info"]);
         assert_eq!(outcome, Outcome::Failed);
         assert_eq!(document["ok"], false);

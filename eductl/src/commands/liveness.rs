@@ -34,7 +34,8 @@ pub(crate) fn run(value: u32, transport: &mut dyn Transport, json: bool, out: &m
     Ok(Outcome::of(result.is_ok()))
 }
 
-fn check(input: LivenessInput, transport: &mut dyn Transport) -> Result<u32, RequestError> {
+/// Asks the device, and checks its answer.
+pub(super) fn check(input: LivenessInput, transport: &mut dyn Transport) -> Result<u32, RequestError> {
     let answer = call::<Liveness>(transport, &input)?;
     let expected = input.expected();
     if answer == expected {
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_a_failure() {
-        let mut device = FakeDevice::sound().answering(|_| Ok(0x1234_5678_u32.to_le_bytes().to_vec()));
+        let mut device = FakeDevice::sound().answering(|_| Some(Ok(0x1234_5678_u32.to_le_bytes().to_vec())));
         let (outcome, text) = run_text(&mut device, &["liveness", "0x12345678"]);
         assert_eq!(outcome, Outcome::Failed);
         assert_eq!(

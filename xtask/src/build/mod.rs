@@ -5,6 +5,7 @@ pub mod test_drivers;
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    slice,
 };
 
 use anyhow::{Context, Result, bail};
@@ -51,37 +52,31 @@ impl Profile {
 /// The shipped driver's package.
 const DRIVER: &str = "customdpc";
 
-/// The results of a build.
-pub struct Built {
-    /// customdpc.sys.
-    pub driver: PathBuf,
-    /// Every driver image, the test drivers' included.
-    pub images: Vec<PathBuf>,
-}
-
-/// Builds everything for Windows into `target/driver/<profile>` and checks the driver images.
+/// Builds everything for Windows into `target/driver/<profile>` and checks the driver images, whose paths it returns.
 ///
 /// # Errors
 ///
 /// When set-up or compilation fails, or an image is not what it must be.
-pub fn build(workspace: &Workspace, profile: Profile, show: Show) -> Result<Built> {
+pub fn build(workspace: &Workspace, profile: Profile, show: Show) -> Result<Vec<PathBuf>> {
     let builder = Builder::new(workspace, profile, show)?;
-    let driver = builder.driver(DRIVER)?;
-    let mut images = vec![driver.clone()];
+    builder.cross.check_app_links()?;
+    let mut images = vec![builder.driver(DRIVER)?];
     images.extend(builder.drivers(&test_drivers::names(workspace)?)?);
     builder.app()?;
+    builder.check_all(&images)?;
+    Ok(images)
+}
 
-    let known = builder.known_exports()?;
-    let mut refusals = Vec::new();
-    for image in &images {
-        for finding in builder.check(image, &known)? {
-            refusals.push(format!("{}: {finding}", builder.relative(image).display()));
-        }
-    }
-    if !refusals.is_empty() {
-        bail!("images failed their checks\n{}", refusals.join("\n"));
-    }
-    Ok(Built { driver, images })
+/// Builds the shipped driver alone, checks its image, and returns its path.
+///
+/// # Errors
+///
+/// As [`build`].
+pub fn shipped_driver(workspace: &Workspace, profile: Profile, show: Show) -> Result<PathBuf> {
+    let builder = Builder::new(workspace, profile, show)?;
+    let driver = builder.driver(DRIVER)?;
+    builder.check_all(slice::from_ref(&driver))?;
+    Ok(driver)
 }
 
 /// Builds for Windows with one profile.
@@ -157,16 +152,15 @@ impl<'w> Builder<'w> {
 
     /// Builds eductl.exe.
     fn app(&self) -> Result<()> {
-        let mut cargo = self.cross.cargo("build");
-        cargo.args(["--profile", self.profile.cargo_name(), "--target", APP_TARGET]);
-        cargo.args(["--package", "eductl", "--bin", "eductl"]);
-        // Symbols would be most of it, and differ from machine to machine. `panic = "abort"` is for the driver: libraries
-        // that were built from source have no aborting panic runtime.
-        for setting in ["strip=\"symbols\"", "panic=\"unwind\""] {
-            cargo
-                .arg("--config")
-                .arg(format!("profile.{}.{setting}", self.profile.cargo_name()));
-        }
+        let mut cargo = self.cross.cargo_for_app("build");
+        cargo.args([
+            "--profile",
+            self.profile.cargo_name(),
+            "--package",
+            "eductl",
+            "--bin",
+            "eductl",
+        ]);
         self.show.run(&mut cargo)?;
         self.publish("eductl.exe", &read(&self.cargo_output(APP_TARGET).join("eductl.exe"))?)
             .map(drop)
@@ -208,13 +202,29 @@ impl<'w> Builder<'w> {
     /// When it cannot be read.
     pub fn check(&self, image: &Path, known: &KnownExports) -> Result<Vec<Finding>> {
         let mut build_directories = vec![self.workspace.root().to_owned()];
-        build_directories.extend(env::home_dir());
+        // A home that is the root directory is in every path.
+        build_directories.extend(env::home_dir().filter(|home| home.parent().is_some()));
         let expectation = Expectation {
             known,
             optimised: self.profile == Profile::Release,
             build_directories: &build_directories,
         };
         image::check(image, &expectation)
+    }
+
+    /// Checks images and fails for what is found.
+    fn check_all(&self, images: &[PathBuf]) -> Result<()> {
+        let known = self.known_exports()?;
+        let mut refusals = Vec::new();
+        for image in images {
+            for finding in self.check(image, &known)? {
+                refusals.push(format!("{}: {finding}", self.relative(image).display()));
+            }
+        }
+        if !refusals.is_empty() {
+            bail!("images failed their checks\n{}", refusals.join("\n"));
+        }
+        Ok(())
     }
 
     /// `path` as seen from the workspace's root.

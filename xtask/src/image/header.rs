@@ -1,6 +1,6 @@
 //! What the headers say: for which machine the image is, what runs it, and which of the loader's defences it asks for.
 
-use std::{os::unix::ffi::OsStrExt, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use object::{
@@ -99,8 +99,8 @@ pub fn check_reproducible(image: &Image<'_>, build_directories: &[PathBuf]) -> V
         });
     };
     for directory in build_directories {
-        let name = directory.as_os_str().as_bytes();
-        if image.data.windows(name.len()).any(|window| window == name) {
+        let name = directory.to_string_lossy();
+        if image.data.windows(name.len()).any(|window| window == name.as_bytes()) {
             find(format!("the image names {}", directory.display()));
         }
     }

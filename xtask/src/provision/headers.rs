@@ -9,7 +9,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::clang::{self, Clang};
+use super::{
+    case_overlay,
+    clang::{self, Clang},
+};
+use crate::workspace::Workspace;
 
 /// Where Debian's mingw-w64-common puts its headers.
 pub const MINGW_INCLUDE: &str = "/usr/share/mingw-w64/include";
@@ -18,6 +22,7 @@ pub const MINGW_INCLUDE: &str = "/usr/share/mingw-w64/include";
 pub struct Headers {
     flavour: &'static str,
     include: Vec<PathBuf>,
+    overlay: Option<PathBuf>,
     clang: Clang,
 }
 
@@ -29,7 +34,7 @@ impl Headers {
 
     /// The environment that tells the stand-in for wdk-build about these headers.
     pub fn environment(&self) -> Vec<(&'static str, OsString)> {
-        vec![
+        let mut environment = vec![
             ("WDK_CROSS_HEADERS", self.flavour.into()),
             (
                 "WDK_CROSS_INCLUDE",
@@ -37,7 +42,13 @@ impl Headers {
             ),
             ("WDK_CROSS_CLANG_RESOURCES", self.clang.resources.clone().into()),
             ("LIBCLANG_PATH", self.clang.library.clone().into()),
-        ]
+        ];
+        environment.extend(
+            self.overlay
+                .clone()
+                .map(|overlay| ("WDK_CROSS_VFS_OVERLAY", overlay.into())),
+        );
+        environment
     }
 }
 
@@ -51,19 +62,20 @@ pub fn wdk_is_chosen() -> bool {
 /// # Errors
 ///
 /// When `WDKContentRoot` is set and there is no kit with kernel headers, or no libclang is found to read headers with.
-pub fn locate() -> Result<Headers> {
+pub fn locate(workspace: &Workspace) -> Result<Headers> {
     let clang = clang::locate().context("no libclang with its headers was found")?;
     match env::var_os("WDKContentRoot") {
-        Some(root) => wdk(Path::new(&root), clang),
+        Some(root) => wdk(workspace, Path::new(&root), clang),
         None => Ok(Headers {
             flavour: "mingw-w64",
             include: vec![Path::new(MINGW_INCLUDE).join("ddk"), MINGW_INCLUDE.into()],
+            overlay: None,
             clang,
         }),
     }
 }
 
-fn wdk(root: &Path, clang: Clang) -> Result<Headers> {
+fn wdk(workspace: &Workspace, root: &Path, clang: Clang) -> Result<Headers> {
     let include = root.join("Include");
     let version = newest_version(&include)
         .with_context(|| format!("WDKContentRoot is set to {}, which is no WDK", root.display()))?;
@@ -73,6 +85,7 @@ fn wdk(root: &Path, clang: Clang) -> Result<Headers> {
     }
     Ok(Headers {
         flavour: "wdk",
+        overlay: Some(case_overlay::write(workspace, &version, &include)?),
         include,
         clang,
     })
@@ -96,5 +109,27 @@ fn newest_version(include: &Path) -> Result<PathBuf> {
     match newest {
         Some((_, path)) => Ok(path),
         None => bail!("{} has no versions in it", include.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        let include = tempfile::tempdir().unwrap();
+        for version in ["10.0.9200.0", "10.0.26100.0", "10.0.22621.0", "wdf"] {
+            fs::create_dir(include.path().join(version)).unwrap();
+        }
+        let newest = newest_version(include.path()).unwrap();
+        assert_eq!(newest, include.path().join("10.0.26100.0"));
+    }
+
+    #[test]
+    fn a_directory_without_versions_is_no_kit() {
+        let include = tempfile::tempdir().unwrap();
+        fs::create_dir(include.path().join("wdf")).unwrap();
+        assert!(newest_version(include.path()).is_err());
     }
 }

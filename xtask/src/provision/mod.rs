@@ -2,6 +2,7 @@
 //!
 //! Everything lands under `target/cross` and is made once; when nothing is missing, this costs a few file-system look-ups.
 
+mod case_overlay;
 mod clang;
 mod headers;
 mod import_libs;
@@ -52,7 +53,7 @@ pub fn ensure(workspace: &Workspace) -> Result<Provisioned> {
     let toolchain = Toolchain::query(workspace)?;
     Ok(Provisioned {
         import_libraries: import_libs::ensure(workspace)?,
-        headers: headers::locate()?,
+        headers: headers::locate(workspace)?,
         sysroot: target_libs::ensure(workspace, &toolchain)?,
         library_source: (
             toolchain.sysroot.join("lib/rustlib/src/rust"),

@@ -37,10 +37,19 @@ const LIKE_RUSTUPS: [&str; 3] = [
 /// When neither rustup nor a copy of the library's source can be had, or the source does not compile.
 pub fn ensure(workspace: &Workspace, toolchain: &Toolchain) -> Result<Option<PathBuf>> {
     let from_source = env::var_os(FROM_SOURCE_VARIABLE).is_some();
-    if !from_source && (has_both_targets(&toolchain.sysroot) || rustup_adds_both(workspace)) {
+    if !from_source && has_both_targets(&toolchain.sysroot) {
         return Ok(None);
     }
-    build(workspace, toolchain).map(Some)
+    let built = Built::new(workspace, toolchain);
+    // Asking rustup takes its time where there is no network: not when there is something to work with.
+    if built.is_complete() {
+        return Ok(Some(built.sysroot));
+    }
+    if !from_source && rustup_adds_both(workspace) {
+        return Ok(None);
+    }
+    built.build(workspace)?;
+    Ok(Some(built.sysroot))
 }
 
 fn has_both_targets(sysroot: &Path) -> bool {
@@ -57,37 +66,54 @@ fn rustup_adds_both(workspace: &Workspace) -> bool {
     process::read(&mut rustup).is_ok()
 }
 
-/// Builds both targets' libraries, unless that was done before with the same compiler.
-fn build(workspace: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
-    let version = &toolchain.version;
-    let sysroot = workspace.provisioned().join("sysroot").join(version.semver.to_string());
-    let stamp = sysroot.join("complete");
-    if fs::read_to_string(&stamp).is_ok_and(|built_by| built_by == version.short_version_string) {
-        return Ok(sysroot);
+/// A sysroot of ours.
+struct Built<'t> {
+    toolchain: &'t Toolchain,
+    sysroot: PathBuf,
+    /// Says by which compiler everything in it was built; absent as long as something is not.
+    stamp: PathBuf,
+}
+
+impl<'t> Built<'t> {
+    fn new(workspace: &Workspace, toolchain: &'t Toolchain) -> Self {
+        let sysroots = workspace.provisioned().join("sysroot");
+        let sysroot = sysroots.join(toolchain.version.semver.to_string());
+        Self {
+            toolchain,
+            stamp: sysroot.join("complete"),
+            sysroot,
+        }
     }
-    let source = library_source::ensure(workspace, toolchain)?;
-    let targets = [
-        (DRIVER_TARGET, SysrootConfig::NoStd),
-        (APP_TARGET, SysrootConfig::WithStd { std_features: vec![] }),
-    ];
-    for (target, config) in targets {
-        eprintln!("building the libraries of {target} from source");
-        let mut cargo = Command::new("cargo");
-        cargo
-            .current_dir(workspace.root())
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env_remove("CARGO_BUILD_TARGET");
-        SysrootBuilder::new(&sysroot, target)
-            .sysroot_config(config)
-            .rustflags(LIKE_RUSTUPS)
-            .rustflag(remap(&source, toolchain))
-            .cargo(cargo)
-            .rustc_version(version.clone())
-            .build_from_source(&source)
-            .with_context(|| format!("cannot build the libraries of {target}"))?;
+
+    fn is_complete(&self) -> bool {
+        fs::read_to_string(&self.stamp).is_ok_and(|built_by| built_by == self.toolchain.version.short_version_string)
     }
-    fs::write(&stamp, &version.short_version_string)?;
-    Ok(sysroot)
+
+    fn build(&self, workspace: &Workspace) -> Result<()> {
+        let source = library_source::ensure(workspace, self.toolchain)?;
+        let targets = [
+            (DRIVER_TARGET, SysrootConfig::NoStd),
+            (APP_TARGET, SysrootConfig::WithStd { std_features: vec![] }),
+        ];
+        for (target, config) in targets {
+            eprintln!("building the libraries of {target} from source");
+            let mut cargo = Command::new("cargo");
+            cargo
+                .current_dir(workspace.root())
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env_remove("CARGO_BUILD_TARGET");
+            SysrootBuilder::new(&self.sysroot, target)
+                .sysroot_config(config)
+                .rustflags(LIKE_RUSTUPS)
+                .rustflag(remap(&source, self.toolchain))
+                .cargo(cargo)
+                .rustc_version(self.toolchain.version.clone())
+                .build_from_source(&source)
+                .with_context(|| format!("cannot build the libraries of {target}"))?;
+        }
+        fs::write(&self.stamp, &self.toolchain.version.short_version_string)
+            .with_context(|| format!("cannot write {}", self.stamp.display()))
+    }
 }
 
 /// The flag that makes the libraries name their source as those that rustup brings do.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     build::{self, Profile},
-    cross::{APP_TARGET, Cross, toml_string},
+    cross::{Cross, toml_string},
     lockfiles, process,
     process::Show,
     provision,
@@ -75,6 +75,10 @@ pub const ALL: &[Step] = &[
     Step {
         name: "unit and doc tests",
         run: unit_tests,
+    },
+    Step {
+        name: "interleavings of the lock-free parts",
+        run: interleavings,
     },
     Step {
         name: "scenarios on the shipped driver",
@@ -141,8 +145,8 @@ fn clippy_drivers(workspace: &Workspace) -> Result<String> {
 }
 
 fn clippy_app(workspace: &Workspace) -> Result<String> {
-    let mut clippy = Cross::prepare(workspace)?.cargo("clippy");
-    clippy.args(["--target", APP_TARGET, "--package", "eductl"]);
+    let mut clippy = Cross::prepare(workspace)?.cargo_for_app("clippy");
+    clippy.args(["--package", "eductl"]);
     process::read(clippy.args(DENY_WARNINGS))?;
     Ok(String::new())
 }
@@ -167,8 +171,8 @@ fn stand_in(workspace: &Workspace) -> Result<String> {
 }
 
 fn build_and_check(workspace: &Workspace, profile: Profile) -> Result<String> {
-    let built = build::build(workspace, profile, Show::OnFailure)?;
-    Ok(format!("{} images", built.images.len()))
+    let images = build::build(workspace, profile, Show::OnFailure)?;
+    Ok(format!("{} images", images.len()))
 }
 
 fn unit_tests(workspace: &Workspace) -> Result<String> {
@@ -181,6 +185,13 @@ fn unit_tests(workspace: &Workspace) -> Result<String> {
             .map(|name| name.as_str())
             .filter(|name| *name != SCENARIOS),
     );
+    test_count(&process::read(&mut test)?)
+}
+
+/// What loom checks: its atomics are behind a feature, which the other steps leave off.
+fn interleavings(workspace: &Workspace) -> Result<String> {
+    let mut test = cargo(workspace, "test");
+    test.args(["--package", "rundown", "--features", "loom", "--test", "interleavings"]);
     test_count(&process::read(&mut test)?)
 }
 

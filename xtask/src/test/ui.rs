@@ -25,9 +25,14 @@ const ALSO_NAMEABLE: [&str; 3] = ["edu", "pinned_init", "zerocopy"];
 /// When `wdm` does not compile or the harness fails.
 pub fn run(workspace: &Workspace) -> Result<String> {
     let cross = Cross::prepare(workspace)?;
-    let mut build = cross.cargo("build");
-    build.args(["--package", "wdm", "--package", "edu", "--message-format", "json"]);
-    let messages = process::read(&mut build)?;
+    let build = || {
+        let mut build = cross.cargo("build");
+        build.args(["--package", "wdm", "--package", "edu"]);
+        build
+    };
+    // First for errors that can be read, then for the paths of what was built.
+    process::read(&mut build())?;
+    let messages = process::read(build().args(["--message-format", "json"]))?;
 
     let mut arguments = cross.rustdocflags();
     let target = workspace.cross_target();

@@ -66,15 +66,22 @@ impl core::error::Error for BufferError {}
 #[cfg(test)]
 mod tests {
     use super::{BufferError, Request};
-    use crate::ioctl::{Factorial, Liveness, QueryInfo};
+    use crate::ioctl::{
+        Factorial, Liveness, QueryInfo, QueryStatistics, RaiseInterrupt, ResetStatistics, WaitInterrupt,
+    };
 
     fn check_all<R: Request>() {
         let (input, output) = (size_of::<R::Input>(), size_of::<R::Output>());
         assert_eq!(R::check_lengths(input, output), Ok(()));
         assert_eq!(R::check_lengths(input, usize::MAX), Ok(()));
         assert_eq!(R::check_lengths(input + 1, output), Err(BufferError::InputLength));
-        assert_eq!(R::check_lengths(input, output - 1), Err(BufferError::OutputTooShort));
-        assert_eq!(R::check_lengths(input, 0), Err(BufferError::OutputTooShort));
+        if let Some(shorter) = output.checked_sub(1) {
+            assert_eq!(R::check_lengths(input, shorter), Err(BufferError::OutputTooShort));
+            assert_eq!(R::check_lengths(input, 0), Err(BufferError::OutputTooShort));
+        }
+        if let Some(shorter) = input.checked_sub(1) {
+            assert_eq!(R::check_lengths(shorter, output), Err(BufferError::InputLength));
+        }
         assert_eq!(
             R::check_lengths(input + 1, 0),
             Err(BufferError::InputLength),
@@ -87,5 +94,9 @@ mod tests {
         check_all::<QueryInfo>();
         check_all::<Liveness>();
         check_all::<Factorial>();
+        check_all::<RaiseInterrupt>();
+        check_all::<WaitInterrupt>();
+        check_all::<QueryStatistics>();
+        check_all::<ResetStatistics>();
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Halted, Outcome},
     ddi::{Contract, Registry},
-    ke::{Irql, dpc, wait},
+    ke::{Irql, device_queue, dpc, wait},
     kernel::Kernel,
     mm::{PoolKind, PoolOwner, Va, pool::FreeError},
 };
@@ -113,7 +113,7 @@ fn free(k: &Kernel, start: Va, tag: Option<u32>) -> Outcome<()> {
 /// Memory that is being freed must hold nothing that the system still uses.
 ///
 /// # Errors
-/// When a queued DPC or an object that a thread waits for lies in it.
+/// When a queued DPC, an entry of a device queue, or an object that a thread waits for lies in it.
 pub fn check_idle(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
     const DPC_OBJECT: u64 = 1;
     let end = (start + length).get();
@@ -124,6 +124,15 @@ pub fn check_idle(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
             "queued-dpc-freed",
             format!("memory at {start} is freed, but the DPC at {dpc} in it is queued"),
         )));
+    }
+    if let Some((entry, queue)) = device_queue::queued_within(k, start, length) {
+        let subcode = crate::bugcheck::VerifierRule::OBJECT_IN_USE.subcode;
+        return Err(verifier(
+            k,
+            [subcode, entry.get(), start.get(), end],
+            "queued-entry-freed",
+            format!("memory at {start} is freed, but the entry at {entry} in it is in the device queue {queue}"),
+        ));
     }
     if let Some(object) = wait::waited_within(k, start, length) {
         return Err(verifier(

@@ -43,7 +43,7 @@ fn lock(k: &Kernel) -> Outcome<Va> {
     Ok(lock)
 }
 
-async fn acquire(k: &Kernel) -> Outcome<Irql> {
+pub(super) async fn acquire(k: &Kernel) -> Outcome<Irql> {
     let lock = lock(k)?;
     ke::spin_lock::acquire(k, lock).await
 }
@@ -78,12 +78,17 @@ pub(crate) async fn cancel(k: &Kernel, irp: Va) -> Outcome<bool> {
     k.write(irp + layout::CANCEL_IRQL, irql.0)?;
     let current = irp::current_location(k, irp)?;
     let device: Va = k.read(current + stack::DEVICE_OBJECT)?;
+    call_routine(k, device, irp, routine, irql).await?;
+    Ok(true)
+}
+
+/// Calls a cancel routine, with the cancel spin lock held; it releases the lock to `irql`.
+pub(super) async fn call_routine(k: &Kernel, device: Va, irp: Va, routine: Va, irql: Irql) -> Outcome<()> {
     k.call(routine, &[device.get(), irp.get()])
         .label("cancel routine")
         .may_change_irql()
         .await?;
-    check_released(k, irp, routine, irql)?;
-    Ok(true)
+    check_released(k, irp, routine, irql)
 }
 
 fn check_released(k: &Kernel, irp: Va, routine: Va, irql: Irql) -> Outcome<()> {

@@ -10,7 +10,7 @@ use crate::{
     bugcheck::Outcome,
     ddi::{Args, Contract, Registry},
     ex,
-    ke::Irql,
+    ke::{Irql, device_queue},
     kernel::Kernel,
     mm::Va,
     rtl::unicode_string,
@@ -147,6 +147,7 @@ pub(crate) fn create(k: &Kernel, spec: Spec) -> Outcome<Option<Va>> {
     k.write(device + layout::DEVICE_EXTENSION, extension)?;
     k.write(device + layout::DEVICE_TYPE, spec.device_type)?;
     k.write(device + layout::STACK_SIZE, 1_u8)?;
+    device_queue::initialize(k, device + layout::DEVICE_QUEUE)?;
     k.write(spec.driver + driver_object::DEVICE_OBJECT, device)?;
     let books = Device {
         extension,
@@ -221,6 +222,7 @@ fn free_unreferenced(k: &Kernel, device: Va) -> Outcome<()> {
         ex::pool::check_idle(k, extension, extension_size)?;
         k.free_system(extension)?;
     }
+    ex::pool::check_idle(k, device, layout::SIZE as u64)?;
     k.free_system(device)
 }
 

@@ -202,6 +202,8 @@ impl Record {
             information: io_status.information,
         });
         k.io().borrow_mut().irps.retire(self.irp, k.caller());
+        let length = irp::SIZE + usize::from(self.stack_count) * stack::SIZE;
+        crate::ex::pool::check_idle(k, self.irp, length as u64)?;
         k.free_system(self.irp)?;
         self.result.set(Some(io_status));
         self.waiters.wake_all(k);

@@ -17,11 +17,12 @@ pub mod irp;
 pub mod pnp;
 mod remove_lock;
 mod scratch;
+mod start_io;
 #[cfg(test)]
 mod tests;
 mod violation;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use call::call_driver;
 pub use violation::IoRule;
@@ -39,6 +40,8 @@ pub struct IoState {
     pub(crate) pnp: pnp::Pnp,
     remove_locks: remove_lock::RemoveLocks,
     interrupts: BTreeSet<Va>,
+    /// By device object.
+    start_io: BTreeMap<Va, start_io::StartIo>,
     cancel_lock: Option<Va>,
     scratch: Vec<Va>,
 }
@@ -54,6 +57,7 @@ pub fn register(ddi: &mut Registry) {
     interrupt::register(ddi);
     pnp::register(ddi);
     remove_lock::register(ddi);
+    start_io::register(ddi);
 }
 
 /// What a driver that is unloaded has left behind in the I/O manager, in words. Empty when it cleaned up.

@@ -1,6 +1,7 @@
 //! The kernel's part of the model: IRQL, spin locks, DPCs, dispatcher objects, interrupts, time.
 
 pub mod bug_check;
+pub mod device_queue;
 pub mod dpc;
 pub mod event;
 pub mod interrupt;
@@ -23,11 +24,14 @@ pub struct KeState {
     pub(crate) locks: spin_lock::Locks,
     pub(crate) waits: wait::Waits,
     pub(crate) dpc: dpc::Dpcs,
+    pub(crate) device_queues: device_queue::DeviceQueues,
+    pub(crate) shared_data: Option<time::SharedData>,
 }
 
 /// Adds this component's exports.
 pub fn register(ddi: &mut Registry) {
     bug_check::register(ddi);
+    device_queue::register(ddi);
     dpc::register(ddi);
     event::register(ddi);
     interrupt::register(ddi);

@@ -2,6 +2,8 @@
 
 use crate::{
     ddi::{Contract, Registry},
+    kernel::Kernel,
+    mm::{Pa, Protection, Va},
     sched::VirtualTime,
 };
 
@@ -10,6 +12,55 @@ const BOOT_TIME: u64 = 133_801_632_000_000_000;
 
 /// Nanoseconds in a unit of system time.
 const UNIT: u64 = 100;
+
+/// Where every x64 kernel has `KUSER_SHARED_DATA`, which drivers read the time from.
+const SHARED_DATA: Va = Va(0xFFFF_F780_0000_0000);
+/// Its size, bytes: a page.
+const SHARED_DATA_SIZE: u64 = 0x1000;
+/// `KUSER_SHARED_DATA::InterruptTime`: low part, high part, and the high part again.
+const INTERRUPT_TIME: usize = 0x08;
+/// `KUSER_SHARED_DATA::SystemTime`, in the same form.
+const SYSTEM_TIME: usize = 0x14;
+/// How often the clock interrupt brings the shared times up to date, nanoseconds.
+const TICK: VirtualTime = 1_000_000;
+
+/// The page of `KUSER_SHARED_DATA`, and up to when its times are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SharedData {
+    page: Pa,
+    ticks: u64,
+}
+
+/// Maps `KUSER_SHARED_DATA`, for drivers to read.
+pub(crate) fn map_shared_data(k: &Kernel) {
+    let page = k.map_ram(SHARED_DATA, SHARED_DATA_SIZE, Protection::READ, "KUSER_SHARED_DATA");
+    let shared = SharedData { page, ticks: 0 };
+    write_times(k, shared);
+    k.ke().borrow_mut().shared_data = Some(shared);
+}
+
+/// Brings the times in `KUSER_SHARED_DATA` up to the last tick of the clock.
+pub(crate) fn tick(k: &Kernel) {
+    let ticks = k.now() / TICK;
+    let shared = k.ke().borrow().shared_data;
+    if let Some(shared) = shared.filter(|shared| shared.ticks != ticks) {
+        let shared = SharedData { ticks, ..shared };
+        write_times(k, shared);
+        k.ke().borrow_mut().shared_data = Some(shared);
+    }
+}
+
+fn write_times(k: &Kernel, shared: SharedData) {
+    let interrupt_time = shared.ticks * (TICK / UNIT);
+    let mut engine = k.engine().borrow_mut();
+    for (field, time) in [
+        (INTERRUPT_TIME, interrupt_time),
+        (SYSTEM_TIME, BOOT_TIME + interrupt_time),
+    ] {
+        let [low, high] = [time.to_le_bytes()[..4].to_vec(), time.to_le_bytes()[4..].to_vec()];
+        engine.write(Pa(shared.page.0 + field as u64), &[low, high.clone(), high].concat());
+    }
+}
 
 /// The longest stall that is taken as one step, in microseconds: the documentation asks for 50 at most.
 const LONGEST_STALL: u64 = 1_000_000;
@@ -27,7 +78,6 @@ pub(super) fn register(ddi: &mut Registry) {
         k.watch().clock.set(k.now() + microseconds * 1000);
         Ok(())
     });
-    ddi.function("KeQueryInterruptTime", 0, Contract::ANY, |k, _| Ok(k.now() / UNIT));
     ddi.function("KeQuerySystemTimePrecise", 1, Contract::ANY, |k, args| {
         k.write(args.va(0), BOOT_TIME + k.now() / UNIT)
     });

@@ -3,7 +3,7 @@
 use super::{ActivityKind, dispatch, thread::ThreadState};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
-    ke::Irql,
+    ke::{self, Irql},
     kernel::Kernel,
     trace::Counter,
 };
@@ -54,6 +54,7 @@ impl Kernel {
     /// Lets devices and timeouts act whose time has come.
     fn catch_up(&self) -> Outcome<()> {
         let now = self.now();
+        ke::time::tick(self);
         let due = self
             .watch()
             .hardware

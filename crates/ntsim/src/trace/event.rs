@@ -169,6 +169,20 @@ pub enum Event {
         /// The queue.
         csq: Va,
     },
+    /// An IRP was put into its device's queue, because the device is busy.
+    IrpHeld {
+        /// The IRP.
+        irp: Va,
+        /// The device object.
+        device: Va,
+    },
+    /// An IRP became the current one of its device: StartIo is called for it.
+    IrpStarted {
+        /// The IRP.
+        irp: Va,
+        /// The device object.
+        device: Va,
+    },
     /// Somebody asked for an IRP to be cancelled.
     IrpCancelRequested {
         /// The IRP.
@@ -205,6 +219,8 @@ impl Event {
             | Self::InterruptServiced { claimed: true, .. }
             | Self::IrpQueued { .. }
             | Self::IrpDequeued { .. }
+            | Self::IrpHeld { .. }
+            | Self::IrpStarted { .. }
             | Self::IrpCancelRequested { .. }
             | Self::Printed(_)
             | Self::Note(_) => Level::Story,
@@ -269,6 +285,8 @@ impl fmt::Display for Event {
             Self::IrpCreated { irp, what } => write!(f, "IRP {irp} created: {what}"),
             Self::IrpQueued { irp, csq } => write!(f, "IRP {irp} queued in {csq}"),
             Self::IrpDequeued { irp, csq } => write!(f, "IRP {irp} taken off {csq}"),
+            Self::IrpHeld { irp, device } => write!(f, "IRP {irp} waits in the queue of device {device}"),
+            Self::IrpStarted { irp, device } => write!(f, "StartIo of device {device} called for IRP {irp}"),
             Self::IrpCancelRequested { irp, cancellable } => {
                 let answer = if *cancellable {
                     "cancel routine called"

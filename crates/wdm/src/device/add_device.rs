@@ -11,7 +11,7 @@ use wdk_sys::{
     ntddk::{IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice},
 };
 
-use super::{DeviceExtension, DeviceInit, Extension, Header};
+use super::{DeviceExtension, DeviceInit, Extension, Header, ObjectNode};
 use crate::{
     device_interface::DeviceInterface,
     irql::{Irql, Passive},
@@ -104,6 +104,11 @@ unsafe fn initialize<T: DeviceExtension>(
     let initializer = T::init(&init);
     // SAFETY: the slot is valid, unused, and stays where it is until teardown drops the value in it.
     unsafe { initializer.__pinned_init(slot) }?;
+    // SAFETY: the nodes were in the extension, which is there.
+    if !unsafe { ObjectNode::is_intact(header.objects.get(), header.object_count.get()) } {
+        // Without dropping the value: it is not what it was initialised as. None of its objects has been used yet.
+        return Err(Status::DRIVER_INTERNAL_ERROR);
+    }
 
     let attached = attach::<T>(header, device, pdo, irql);
     let lower = attached.inspect_err(|_| {

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use wdk_sys::{DEVICE_OBJECT, PDEVICE_OBJECT};
 
 use super::{Object, ObjectNode, remove_lock::RemoveLock};
-use crate::device_interface::DeviceInterface;
+use crate::{device_interface::DeviceInterface, queue::StartIoCore};
 
 /// The documented states of a PnP device, as its function driver sees them.
 ///
@@ -52,8 +52,14 @@ pub(crate) struct Header {
     open: AtomicBool,
     pub(crate) remove_lock: RemoveLock,
     pub(crate) interface: UnsafeCell<DeviceInterface>,
+    /// The device object's own DPC is in use.
+    pub(crate) has_dpc_for_isr: Cell<bool>,
+    /// The queue over the device object's device queue, or null.
+    pub(crate) start_io: Cell<*const StartIoCore>,
     /// The kernel objects inside the extension, most recently initialised first.
     pub(super) objects: Cell<*const ObjectNode>,
+    /// How many there are.
+    pub(super) object_count: Cell<usize>,
 }
 
 impl Header {
@@ -67,7 +73,10 @@ impl Header {
             open: AtomicBool::new(false),
             remove_lock: RemoveLock::new(),
             interface: UnsafeCell::new(DeviceInterface::none()),
+            has_dpc_for_isr: Cell::new(false),
+            start_io: Cell::new(core::ptr::null()),
             objects: Cell::new(core::ptr::null()),
+            object_count: Cell::new(0),
         }
     }
 
@@ -95,8 +104,16 @@ impl Header {
 
     /// Enters a pending state and remembers what to go back to. Called by PnP dispatch only, which the PnP manager serialises.
     pub(crate) fn enter_query(&self, pending: PnpState) {
-        self.state_before_query.set(self.state());
+        self.state_before_query.set(self.state_behind_query());
         self.set_state(pending);
+    }
+
+    /// The state that a pending query, if there is one, was asked in. Called by PnP dispatch only.
+    pub(crate) fn state_behind_query(&self) -> PnpState {
+        match self.state() {
+            PnpState::StopPending | PnpState::RemovePending => self.state_before_query.get(),
+            state => state,
+        }
     }
 
     /// Goes back from `pending` to the state before it. A cancel may come without its query: then nothing changes.

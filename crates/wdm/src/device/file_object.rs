@@ -12,9 +12,4 @@ impl FileObject {
     pub(crate) fn new(raw: PFILE_OBJECT) -> Self {
         Self(raw.addr())
     }
-
-    /// As the peek context of `IoCsqRemoveNextIrp`, which compares it and never follows it.
-    pub(crate) fn as_context(self) -> *mut core::ffi::c_void {
-        core::ptr::without_provenance_mut(self.0)
-    }
 }

@@ -44,7 +44,7 @@ impl<T: 'static> DeviceInit<'_, T> {
         if inside { Ok(()) } else { Err(Status::INVALID_PARAMETER) }
     }
 
-    /// Makes `object` known to teardown.
+    /// Makes `object` known to the safe layer, which closes it when the device goes.
     ///
     /// # Safety
     /// `node` must lie inside that very object, and the object in this extension, for good.
@@ -53,6 +53,7 @@ impl<T: 'static> DeviceInit<'_, T> {
         let header = unsafe { self.header().as_ref() };
         node.link(object, header.objects.get());
         header.objects.set(node);
+        header.object_count.set(header.object_count.get() + 1);
     }
 }
 

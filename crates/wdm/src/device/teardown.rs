@@ -2,8 +2,6 @@
 
 use core::ptr::NonNull;
 
-use wdk_sys::ntddk::KeRemoveQueueDpc;
-
 use super::{DeviceExtension, Extension, Header, Object, add_device::delete};
 use crate::{
     dpc::flush_queued_dpcs,
@@ -14,17 +12,30 @@ use crate::{
 /// Completes every IRP in the device's queues, and every one that still gets there, with `status`: the remove lock is not free before.
 pub(crate) fn close_queues(header: &Header, status: Status, irql: &mut Irql<Passive>) {
     for object in header.objects() {
-        if let Object::Queue(queue) = object {
+        match object {
             // SAFETY: the queue lies in the extension, as the header does.
-            unsafe { queue.as_ref() }.close(status, irql);
+            Object::Queue(queue) => unsafe { queue.as_ref() }.close(status, irql),
+            // SAFETY: as above.
+            Object::StartIo(queue) => unsafe { queue.as_ref() }.close(status, irql),
+            Object::Interrupt(_) => {}
+        }
+    }
+}
+
+/// Disconnects what the driver has left connected: the hardware goes, or is taken away.
+pub(crate) fn disconnect_interrupts(header: &Header, irql: &mut Irql<Passive>) {
+    for object in header.objects() {
+        if let Object::Interrupt(connection) = object {
+            // SAFETY: the interrupt lies in the extension, as the header does.
+            unsafe { connection.as_ref() }.disconnect(irql);
         }
     }
 }
 
 /// Makes the system let go of everything in the extension, drops the driver's value and deletes the device object.
 ///
-/// Order: no new DPC can be queued; the interrupts are disconnected, so that no ISR runs; the DPCs are taken off their queues,
-/// and those that run have returned; only then the value is dropped.
+/// Order: the interrupts are disconnected, so that no ISR runs; no new DPC can be queued; every DPC that is queued runs, and those that run
+/// return; only then the value is dropped.
 ///
 /// # Safety
 /// `IRP_MN_REMOVE_DEVICE` must have been passed down, and `IoReleaseRemoveLockAndWait` have returned: no request of the device is
@@ -32,17 +43,11 @@ pub(crate) fn close_queues(header: &Header, status: Status, irql: &mut Irql<Pass
 pub(crate) unsafe fn tear_down<T: DeviceExtension>(extension: NonNull<Extension<T>>, irql: &mut Irql<Passive>) {
     // SAFETY: the extension exists until `delete` below.
     let header = unsafe { Extension::header(extension) };
+    disconnect_interrupts(header, irql);
     header.set_open(false);
-    for object in header.objects() {
-        if let Object::Interrupt(connection) = object {
-            // SAFETY: the interrupt lies in the extension.
-            unsafe { connection.as_ref() }.disconnect(irql);
-        }
-    }
-    while remove_queued_dpcs(header) {
-        flush_queued_dpcs(irql);
-    }
-    // DPCs that had begun to run when the queues were looked at have returned after this.
+    // KeFlushQueuedDpcs speaks of the DPCs that are queued when it is called. The first call waits for all that may have seen the device open,
+    // the second for those which they queued: these see it closed.
+    flush_queued_dpcs(irql);
     flush_queued_dpcs(irql);
 
     // SAFETY: no reference is made.
@@ -54,16 +59,4 @@ pub(crate) unsafe fn tear_down<T: DeviceExtension>(extension: NonNull<Extension<
     interface.free(irql);
     // SAFETY: the extension is not used below.
     unsafe { delete(header.device(), header.lower(), irql) };
-}
-
-/// Takes the device's DPCs off their queues; whether there was any.
-fn remove_queued_dpcs(header: &Header) -> bool {
-    let mut any = false;
-    for object in header.objects() {
-        if let Object::Dpc(dpc) = object {
-            // SAFETY: the DPC is initialised and lies in the extension.
-            any |= unsafe { KeRemoveQueueDpc(dpc.as_ptr()) } != 0;
-        }
-    }
-    any
 }

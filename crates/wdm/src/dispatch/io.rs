@@ -34,7 +34,7 @@ macro_rules! dispatch_routines {
 
 dispatch_routines! {
     /// `IRP_MJ_CREATE`.
-    create: while_present;
+    create: while_not_leaving;
     /// `IRP_MJ_CLEANUP`. A handle can be closed in every state.
     cleanup: always;
     /// `IRP_MJ_CLOSE`. A handle can be closed in every state.
@@ -50,6 +50,14 @@ fn while_present(state: PnpState) -> Result<()> {
         PnpState::SurpriseRemoved => Err(Status::DEVICE_REMOVED),
         PnpState::Removed => Err(Status::DELETE_PENDING),
         PnpState::Started | PnpState::StopPending | PnpState::Stopped | PnpState::RemovePending => Ok(()),
+    }
+}
+
+/// Whoever has agreed to its removal opens the device for nobody.
+fn while_not_leaving(state: PnpState) -> Result<()> {
+    match state {
+        PnpState::RemovePending => Err(Status::DELETE_PENDING),
+        state => while_present(state),
     }
 }
 

@@ -12,7 +12,7 @@ use wdk_sys::{
 
 use super::{enter, reject, remove::remove};
 use crate::{
-    device::{DeviceExtension, Extension, Header, PnpState, StopReason},
+    device::{DeviceExtension, Extension, Header, PnpState, StopReason, disconnect_interrupts},
     irp::{complete, current_stack_location, forward_and_wait, pass_down, set_status},
     irql::{Irql, Passive},
     resources::Resources,
@@ -89,7 +89,10 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
                     self.header.set_state(PnpState::Started);
                     self.enable_interface(true)
                 }
-                Err(status) => status,
+                Err(status) => {
+                    disconnect_interrupts(self.header, self.irql);
+                    status
+                }
             };
         }
         self.complete(status)
@@ -103,13 +106,16 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
 
     /// The lower drivers go back first.
     fn cancel_query(&mut self, pending: PnpState) -> Status {
-        let status = self.forward_and_wait();
+        self.set_success();
+        // The documentation lets nobody fail this request.
+        let _ = self.forward_and_wait();
         self.header.leave_query(pending);
-        self.complete(status)
+        self.complete(Status::SUCCESS)
     }
 
     fn stop(&mut self) -> Status {
         self.device.stop(StopReason::Rebalance, self.irql);
+        disconnect_interrupts(self.header, self.irql);
         self.header.set_state(PnpState::Stopped);
         self.set_success();
         self.pass_down()
@@ -120,6 +126,7 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
         // That the interface cannot be disabled changes nothing about the device being gone.
         let _ = self.enable_interface(false);
         self.device.surprise_removal(self.irql);
+        disconnect_interrupts(self.header, self.irql);
         self.set_success();
         self.pass_down()
     }

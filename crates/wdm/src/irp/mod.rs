@@ -14,10 +14,12 @@ use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
+pub(crate) use buffer::read_input;
 use disposed::Brand;
 pub use disposed::Disposed;
 pub(crate) use lower::{forward_and_wait, pass_down};
-pub(crate) use raw::{complete, current_stack_location, set_status};
+use raw::note_slot;
+pub(crate) use raw::{complete, current_stack_location, mark_pending, note, set_status, status};
 use wdk_sys::{IRP, IRP_MJ_DEVICE_CONTROL};
 
 use crate::{
@@ -77,18 +79,8 @@ impl<'i> Irp<'i> {
     /// The parameters of a device control request; `None` for another request.
     #[must_use]
     pub fn device_control(&self) -> Option<DeviceControl> {
-        // SAFETY: the IRP is owned, so it has a current stack location, which nobody else uses.
-        let stack = unsafe { current_stack_location(self.raw) };
-        if u32::from(stack.MajorFunction) != IRP_MJ_DEVICE_CONTROL {
-            return None;
-        }
-        // SAFETY: the major function says which member of the union is in use.
-        let parameters = unsafe { stack.Parameters.DeviceIoControl };
-        Some(DeviceControl {
-            code: parameters.IoControlCode,
-            input_length: parameters.InputBufferLength,
-            output_length: parameters.OutputBufferLength,
-        })
+        // SAFETY: the IRP is owned.
+        unsafe { device_control(self.raw) }
     }
 
     /// The file object that the request was made through.
@@ -97,6 +89,25 @@ impl<'i> Irp<'i> {
         // SAFETY: as in `device_control`.
         let stack = unsafe { current_stack_location(self.raw) };
         FileObject::new(stack.FileObject)
+    }
+
+    /// Leaves a note with the IRP, for as long as it is at this driver: what [`CancelSafeQueue::remove_next_if`] is to choose by.
+    ///
+    /// DDI: `Irp->Tail.Overlay.DriverContext`, whose last word the cancel-safe queue uses.
+    ///
+    /// [`CancelSafeQueue::remove_next_if`]: crate::CancelSafeQueue::remove_next_if
+    pub fn set_note(&mut self, note: [u64; 2]) {
+        // SAFETY: the IRP is owned.
+        let slot = unsafe { note_slot(self.raw) };
+        // SAFETY: the slot lies in the IRP and is this driver's.
+        unsafe { slot.write(note) };
+    }
+
+    /// What [`set_note`](Self::set_note) left with it, if it has been in no other queue since than a cancel-safe one.
+    #[must_use]
+    pub fn note(&self) -> [u64; 2] {
+        // SAFETY: the IRP is owned.
+        unsafe { note(self.raw) }
     }
 
     /// Completes the request. The output written so far is returned if `status` is a success or a warning, as the I/O manager
@@ -115,6 +126,25 @@ impl<'i> Irp<'i> {
         unsafe { complete(this.raw, this.header, status, this.information) };
         Disposed::new(status)
     }
+}
+
+/// The parameters of a device control request; `None` for another request.
+///
+/// # Safety
+/// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
+unsafe fn device_control(irp: NonNull<IRP>) -> Option<DeviceControl> {
+    // SAFETY: promised by the caller.
+    let stack = unsafe { current_stack_location(irp) };
+    if u32::from(stack.MajorFunction) != IRP_MJ_DEVICE_CONTROL {
+        return None;
+    }
+    // SAFETY: the major function says which member of the union is in use.
+    let parameters = unsafe { stack.Parameters.DeviceIoControl };
+    Some(DeviceControl {
+        code: parameters.IoControlCode,
+        input_length: parameters.InputBufferLength,
+        output_length: parameters.OutputBufferLength,
+    })
 }
 
 impl Drop for Irp<'_> {

@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use wdk_sys::{IO_STACK_LOCATION, IRP, NT_ERROR, ntddk::IofCompleteRequest};
+use wdk_sys::{IO_STACK_LOCATION, IRP, NT_ERROR, SL_PENDING_RETURNED, ntddk::IofCompleteRequest};
 
 use crate::{device::Header, status::Status};
 
@@ -59,6 +59,45 @@ pub(crate) unsafe fn set_status(irp: NonNull<IRP>, status: Status, information: 
     } else {
         information as u64
     };
+}
+
+/// `IoMarkIrpPending`.
+///
+/// # Safety
+/// The IRP must be at this driver, and owned.
+pub(crate) unsafe fn mark_pending(irp: NonNull<IRP>) {
+    // SAFETY: promised by the caller.
+    let slot = unsafe { current_stack_location_slot(irp) };
+    // SAFETY: the slot lies in the IRP.
+    let location = unsafe { slot.read() };
+    // SAFETY: the current stack location belongs to this driver.
+    let control = unsafe { &mut (*location).Control };
+    *control |= PENDING_RETURNED;
+}
+
+/// `SL_PENDING_RETURNED`, as `IO_STACK_LOCATION::Control` has it.
+#[expect(clippy::cast_possible_truncation, reason = "the control flags have 8 bits")]
+const PENDING_RETURNED: u8 = SL_PENDING_RETURNED as u8;
+
+/// The first two words of `Irp->Tail.Overlay.DriverContext`, which are the driver's while it has the IRP, in a cancel-safe queue too. A device
+/// queue overwrites them.
+///
+/// # Safety
+/// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
+pub(crate) const unsafe fn note(irp: NonNull<IRP>) -> [u64; 2] {
+    // SAFETY: promised by the caller.
+    let slot = unsafe { note_slot(irp) };
+    // SAFETY: the slot lies in the IRP; every bit pattern is a number.
+    unsafe { slot.read() }
+}
+
+/// Where [`note`] lies.
+///
+/// # Safety
+/// The IRP must be valid.
+pub(super) const unsafe fn note_slot(irp: NonNull<IRP>) -> *mut [u64; 2] {
+    // SAFETY: the words lie within the IRP.
+    unsafe { irp.as_ptr().byte_add(ntlayout::irp::DRIVER_CONTEXT).cast() }
 }
 
 /// Completes the IRP with `status` and gives its remove lock back.

@@ -1,9 +1,9 @@
-use std::io::{self, Write};
+use std::io;
 
 use serde_json::json;
 
 use crate::commands::Outcome;
-use crate::fake::{Call, FakeDevice, parse, run_json, run_text, sound_answer};
+use crate::fake::{BrokenPipe, Call, FakeDevice, parse, run_json, run_text};
 use crate::status::DeviceError;
 
 const STATUS_CANCELLED: DeviceError = DeviceError::NtStatus(0xC000_0120);
@@ -42,13 +42,8 @@ fn all_are_submitted_before_the_first_is_waited_for() {
 
 #[test]
 fn one_that_fails_does_not_hide_the_others() {
-    let mut device = FakeDevice::sound().answering(|request| {
-        if request.number() == 10 {
-            Err(STATUS_CANCELLED)
-        } else {
-            sound_answer(request)
-        }
-    });
+    let mut device =
+        FakeDevice::sound().answering(|request| (request.number() == Some(10)).then_some(Err(STATUS_CANCELLED)));
     let (outcome, text) = run_text(&mut device, &["factorial", "5", "10", "3"]);
     assert_eq!(outcome, Outcome::Failed);
     assert_eq!(
@@ -62,7 +57,7 @@ fn one_that_fails_does_not_hide_the_others() {
 #[test]
 fn one_that_is_refused_at_once_does_not_hide_the_others() {
     let mut device =
-        FakeDevice::sound().refusing(|request| (request.number() == 5).then_some(STATUS_INSUFFICIENT_RESOURCES));
+        FakeDevice::sound().refusing(|request| (request.number() == Some(5)).then_some(STATUS_INSUFFICIENT_RESOURCES));
     let (outcome, text) = run_text(&mut device, &["factorial", "5", "3"]);
     assert_eq!(outcome, Outcome::Failed);
     assert_eq!(text.lines().count(), 2);
@@ -77,7 +72,7 @@ fn one_that_is_refused_at_once_does_not_hide_the_others() {
 #[test]
 fn an_answer_of_another_length_is_refused() {
     for length in [0, 3] {
-        let mut device = FakeDevice::sound().answering(move |_| Ok(vec![0; length]));
+        let mut device = FakeDevice::sound().answering(move |_| Some(Ok(vec![0; length])));
         let (outcome, text) = run_text(&mut device, &["factorial", "5"]);
         assert_eq!(outcome, Outcome::Failed);
         assert!(
@@ -89,7 +84,7 @@ fn an_answer_of_another_length_is_refused() {
 
 #[test]
 fn a_wrong_product_is_noticed() {
-    let mut device = FakeDevice::sound().answering(|_| Ok(119_u32.to_le_bytes().to_vec()));
+    let mut device = FakeDevice::sound().answering(|_| Some(Ok(119_u32.to_le_bytes().to_vec())));
     let (outcome, text) = run_text(&mut device, &["factorial", "5"]);
     assert_eq!(outcome, Outcome::Failed);
     assert_eq!(text, "5! failed: the device answered 119 instead of 120\n");
@@ -97,13 +92,8 @@ fn a_wrong_product_is_noticed() {
 
 #[test]
 fn json_is_one_document_with_an_entry_for_each() {
-    let mut device = FakeDevice::sound().answering(|request| {
-        if request.number() == 10 {
-            Err(STATUS_CANCELLED)
-        } else {
-            sound_answer(request)
-        }
-    });
+    let mut device =
+        FakeDevice::sound().answering(|request| (request.number() == Some(10)).then_some(Err(STATUS_CANCELLED)));
     let (outcome, document) = run_json(&mut device, &["factorial", "5", "10"]);
     assert_eq!(outcome, Outcome::Failed);
     assert_eq!(
@@ -122,27 +112,6 @@ fn json_is_one_document_with_an_entry_for_each() {
             ],
         })
     );
-}
-
-/// A pipe whose reader goes away after a number of lines.
-struct BrokenPipe {
-    lines_left: usize,
-}
-
-impl Write for BrokenPipe {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.lines_left == 0 {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        if bytes.ends_with(b"\n") {
-            self.lines_left -= 1;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[test]

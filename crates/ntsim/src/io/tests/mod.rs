@@ -5,6 +5,7 @@ mod completion;
 mod devices;
 mod remove_lock;
 mod requests;
+mod start_io;
 
 use std::{cell::RefCell, future::Future, rc::Rc};
 

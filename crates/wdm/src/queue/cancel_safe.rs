@@ -14,12 +14,16 @@ use wdk_sys::{
     ntddk::{IoCsqInitialize, IoCsqInsertIrp, IoCsqRemoveNextIrp, KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock},
 };
 
+use super::{QueueCounts, QueuedIrp, counts::Counters, irp_list};
 use crate::{
     device::{DeviceInit, FileObject, Header, Object, ObjectNode},
-    irp::{Disposed, Irp, complete, current_stack_location},
+    irp::{Disposed, Irp, complete},
     irql::{Irql, NoLockHeld},
     status::Status,
 };
+
+/// What `peek_next_irp` asks of an IRP.
+struct Filter<'a>(&'a mut dyn FnMut(&QueuedIrp<'_>) -> bool);
 
 /// [`CancelSafeQueue`] is open.
 const OPEN: i32 = 0;
@@ -37,6 +41,7 @@ pub struct CancelSafeQueue {
     list: UnsafeCell<LIST_ENTRY>,
     /// `OPEN`, or the status that the queue was closed with.
     closed: AtomicI32,
+    counters: Counters,
     header: NonNull<Header>,
     node: ObjectNode,
     _pinned: PhantomPinned,
@@ -60,6 +65,7 @@ impl CancelSafeQueue {
                 lock: UnsafeCell::new(0),
                 list: UnsafeCell::new(LIST_ENTRY::default()),
                 closed: AtomicI32::new(OPEN),
+                counters: Counters::new(),
                 header: device.header(),
                 node: ObjectNode::new(),
                 _pinned: PhantomPinned,
@@ -68,13 +74,8 @@ impl CancelSafeQueue {
             unsafe { slot.write(empty) };
             // SAFETY: just written; only shared from here on.
             let this = unsafe { &*slot };
-            let head = this.list.get();
-            let empty = LIST_ENTRY {
-                Flink: head,
-                Blink: head,
-            };
-            // SAFETY: nobody else uses the queue yet.
-            unsafe { head.write(empty) };
+            // SAFETY: nobody else uses the queue yet, and it stays in place.
+            unsafe { irp_list::initialize(this.list.get()) };
             // SAFETY: the callbacks find the queue by the address of its first field, which stays where it is.
             let status = unsafe {
                 IoCsqInitialize(
@@ -125,27 +126,30 @@ impl CancelSafeQueue {
         L: NoLockHeld,
         F: for<'i> FnOnce(Irp<'i>, &mut Irql<L>) -> Disposed<'i>,
     {
-        self.remove(core::ptr::null_mut(), irql, f)
+        self.remove(&mut Filter(&mut |_| true), irql, f)
     }
 
-    /// Takes the first IRP out that was made through `file` and calls `f` with it. `false` if there is none.
+    /// Takes the first IRP out that `wanted` says yes to and calls `f` with it. `false` if there is none.
+    ///
+    /// `wanted` is called under the queue's spin lock.
     ///
     /// IRQL and DDI: as [`remove_next`](Self::remove_next).
-    pub fn remove_next_of<L, F>(&self, file: FileObject, irql: &mut Irql<L>, f: F) -> bool
+    pub fn remove_next_if<L, P, F>(&self, irql: &mut Irql<L>, mut wanted: P, f: F) -> bool
     where
         L: NoLockHeld,
+        P: FnMut(&QueuedIrp<'_>) -> bool + Send,
         F: for<'i> FnOnce(Irp<'i>, &mut Irql<L>) -> Disposed<'i>,
     {
-        self.remove(file.as_context(), irql, f)
+        self.remove(&mut Filter(&mut wanted), irql, f)
     }
 
-    fn remove<L, F>(&self, context: *mut c_void, irql: &mut Irql<L>, f: F) -> bool
+    fn remove<L, F>(&self, filter: &mut Filter<'_>, irql: &mut Irql<L>, f: F) -> bool
     where
         L: NoLockHeld,
         F: for<'i> FnOnce(Irp<'i>, &mut Irql<L>) -> Disposed<'i>,
     {
-        // SAFETY: the queue is initialised.
-        let irp = unsafe { IoCsqRemoveNextIrp(self.csq.get(), context) };
+        // SAFETY: the queue is initialised; `peek_next_irp` gets the filter, which outlives the call.
+        let irp = unsafe { IoCsqRemoveNextIrp(self.csq.get(), core::ptr::from_mut(filter).cast()) };
         let Some(irp) = NonNull::new(irp) else {
             return false;
         };
@@ -155,19 +159,23 @@ impl CancelSafeQueue {
         true
     }
 
-    /// Whether no IRP waits. Another processor may change that at once.
-    #[must_use]
-    pub fn is_empty<L: NoLockHeld>(&self, _irql: &mut Irql<L>) -> bool {
-        self.locked(|| {
-            let head = self.list.get();
-            // SAFETY: the lock is held.
-            unsafe { (*head).Flink == head }
-        })
-    }
-
     /// Completes every IRP in the queue with `status`. IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
     pub fn drain<L: NoLockHeld>(&self, status: Status, irql: &mut Irql<L>) {
-        while self.remove_next(irql, |irp, irql| irp.complete(status, irql)) {}
+        while self.remove_next(irql, |irp, irql| {
+            self.counters.count(status);
+            irp.complete(status, irql)
+        }) {}
+    }
+
+    /// Completes every IRP in the queue that was made through `file` with `STATUS_CANCELLED`: what `IRP_MJ_CLEANUP` is for.
+    ///
+    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
+    pub fn cancel_all_of<L: NoLockHeld>(&self, file: FileObject, irql: &mut Irql<L>) {
+        let of_file = |irp: &QueuedIrp<'_>| irp.file_object() == file;
+        while self.remove_next_if(irql, of_file, |irp, irql| {
+            self.counters.count(Status::CANCELLED);
+            irp.complete(Status::CANCELLED, irql)
+        }) {}
     }
 
     /// Completes every IRP that is in the queue, or is put into it from now on, with `status`, which is an error.
@@ -183,19 +191,21 @@ impl CancelSafeQueue {
         self.drain(status, irql);
     }
 
+    /// How the IRPs ended that the queue has completed by itself. Any IRQL.
+    #[must_use]
+    pub fn counts(&self) -> QueueCounts {
+        self.counters.read()
+    }
+
+    /// Counts from 0 again. Any IRQL.
+    pub fn reset_counts(&self) {
+        self.counters.reset();
+    }
+
     fn closed_with(&self) -> Option<Status> {
         core::sync::atomic::fence(Ordering::SeqCst);
         let closed = self.closed.load(Ordering::SeqCst);
         (closed != OPEN).then(|| Status::from_raw(closed))
-    }
-
-    fn locked<R>(&self, f: impl FnOnce() -> R) -> R {
-        // SAFETY: the lock is initialised; every caller is at DISPATCH_LEVEL or below.
-        let irql = unsafe { KeAcquireSpinLockRaiseToDpc(self.lock.get()) };
-        let result = f();
-        // SAFETY: acquired above, with this IRQL before.
-        unsafe { KeReleaseSpinLock(self.lock.get(), irql) };
-        result
     }
 
     /// The queue that `csq` is the first field of.
@@ -209,90 +219,41 @@ impl CancelSafeQueue {
     }
 }
 
-/// `Irp->Tail.Overlay.ListEntry`, which belongs to the driver that has the IRP.
-///
-/// # Safety
-/// The IRP must be valid.
-const unsafe fn list_entry(irp: *mut IRP) -> *mut LIST_ENTRY {
-    // SAFETY: only an address is computed, within the IRP.
-    unsafe { &raw mut (*irp).Tail.Overlay.__bindgen_anon_2.ListEntry }
-}
-
-/// The IRP with this list entry.
-///
-/// # Safety
-/// The entry must be one of an IRP.
-const unsafe fn irp_of(entry: *mut LIST_ENTRY) -> *mut IRP {
-    // SAFETY: the entry lies at this offset in an IRP.
-    unsafe { entry.byte_sub(ntlayout::irp::LIST_ENTRY).cast() }
-}
-
 /// `CsqInsertIrp`: appends. Called under the lock.
 unsafe extern "C" fn insert_irp(csq: PIO_CSQ, irp: *mut IRP) {
     // SAFETY: called by the I/O manager for a queue.
     let head = unsafe { CancelSafeQueue::of(csq) }.list.get();
-    // SAFETY: the IRP is the queue's.
-    let entry = unsafe { list_entry(irp) };
-    // SAFETY: the lock is held, so the list is ours.
-    let last = unsafe { (*head).Blink };
-    let links = LIST_ENTRY {
-        Flink: head,
-        Blink: last,
-    };
-    // SAFETY: the entry is free to be written.
-    unsafe { entry.write(links) };
-    // SAFETY: as for `last`.
-    unsafe { (*last).Flink = entry };
-    // SAFETY: as for `last`.
-    unsafe { (*head).Blink = entry };
+    // SAFETY: the lock is held, and the IRP is the queue's.
+    unsafe { irp_list::append(head, irp) };
 }
 
 /// `CsqRemoveIrp`: unlinks. Called under the lock.
 unsafe extern "C" fn remove_irp(_csq: PIO_CSQ, irp: *mut IRP) {
-    // SAFETY: the IRP is in the queue.
-    let entry = unsafe { list_entry(irp) };
-    // SAFETY: the lock is held, so the list is ours, and the entry is in it.
-    let LIST_ENTRY {
-        Flink: next,
-        Blink: previous,
-    } = unsafe { entry.read() };
-    // SAFETY: as above.
-    unsafe { (*previous).Flink = next };
-    // SAFETY: as above.
-    unsafe { (*next).Blink = previous };
+    // SAFETY: the lock is held, and the IRP is in the queue.
+    unsafe { irp_list::unlink(irp) };
 }
 
-/// `CsqPeekNextIrp`: the first IRP behind `irp`, or from the start, that was made through the file object in `context`, or through
-/// any if that is null. Called under the lock.
+/// `CsqPeekNextIrp`: the first IRP behind `irp`, or from the start, that the filter in `context` wants; any where there is none.
+/// Called under the lock.
 unsafe extern "C" fn peek_next_irp(csq: PIO_CSQ, irp: *mut IRP, context: *mut c_void) -> *mut IRP {
     // SAFETY: called by the I/O manager for a queue.
     let head = unsafe { CancelSafeQueue::of(csq) }.list.get();
-    let before = if irp.is_null() {
-        head
-    } else {
-        // SAFETY: the IRP is in the queue.
-        unsafe { list_entry(irp) }
-    };
-    // SAFETY: the lock is held, so the list is ours.
-    let mut entry = unsafe { (*before).Flink };
-    while entry != head {
-        // SAFETY: every entry of the list but its head is one of an IRP.
-        let candidate = unsafe { irp_of(entry) };
-        if context.is_null() || is_of_file(candidate, context) {
+    let mut previous = irp;
+    loop {
+        // SAFETY: the lock is held, and `previous` is null or in the queue.
+        let candidate = unsafe { irp_list::next(head, previous) };
+        let Some(irp) = NonNull::new(candidate) else {
+            return candidate;
+        };
+        // SAFETY: the context is a filter of `remove`, which waits; only one peek at a time gets it.
+        let filter = unsafe { context.cast::<Filter<'_>>().as_mut() };
+        // SAFETY: the IRP is in the queue, whose lock is held.
+        let queued = unsafe { QueuedIrp::new(irp) };
+        if filter.is_none_or(|filter| (filter.0)(&queued)) {
             return candidate;
         }
-        // SAFETY: as above.
-        entry = unsafe { (*entry).Flink };
+        previous = candidate;
     }
-    core::ptr::null_mut()
-}
-
-fn is_of_file(irp: *mut IRP, context: *mut c_void) -> bool {
-    NonNull::new(irp).is_some_and(|irp| {
-        // SAFETY: an IRP in the queue is at this driver.
-        let stack = unsafe { current_stack_location(irp) };
-        stack.FileObject.cast() == context
-    })
 }
 
 /// `CsqAcquireLock`.
@@ -316,10 +277,11 @@ unsafe extern "C" fn release_lock(csq: PIO_CSQ, irql: KIRQL) {
 /// `CsqCompleteCanceledIrp`. Called without the lock, when the IRP is out of the queue.
 unsafe extern "C" fn complete_canceled_irp(csq: PIO_CSQ, irp: *mut IRP) {
     // SAFETY: called by the I/O manager for a queue.
-    let header = unsafe { CancelSafeQueue::of(csq) }.header;
+    let queue = unsafe { CancelSafeQueue::of(csq) };
     if let Some(irp) = NonNull::new(irp) {
+        queue.counters.count(Status::CANCELLED);
         // SAFETY: the queue owned the IRP, and gives it up; the remove lock is acquired for it.
-        unsafe { complete(irp, header, Status::CANCELLED, 0) };
+        unsafe { complete(irp, queue.header, Status::CANCELLED, 0) };
     }
 }
 

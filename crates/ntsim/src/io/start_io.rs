@@ -1,0 +1,208 @@
+//! The queue of a device object and StartIo: `IoStartPacket`, `IoStartNextPacket`, `IoStartNextPacketByKey`,
+//! `IoSetStartIoAttributes`.
+//!
+//! A packet that finds the device idle becomes its current IRP, and StartIo is called for it at `DISPATCH_LEVEL`; one that
+//! finds it busy waits in the device queue, linked by its `Tail.Overlay.DeviceQueueEntry`. When packets can be cancelled, the
+//! cancel spin lock guards `CurrentIrp` and the step from the queue to it. It is released before StartIo is called: an IRP can
+//! be cancelled when StartIo is already on its way for it.
+//!
+//! Of deferral the documentation says that a call of StartIo waits while the driver is inside the routine. So here: whoever is
+//! inside makes the call when the routine has returned, and takes the next packet only then.
+
+use ntlayout::{device_object, driver_object, irp as irp_layout};
+
+use super::{cancel, irp};
+use crate::{
+    bugcheck::{Outcome, VerifierRule},
+    ddi::{Contract, Registry},
+    ke::{Irql, device_queue},
+    kernel::Kernel,
+    mm::Va,
+    trace::Event,
+    verifier::SyncObject,
+};
+
+/// What the I/O manager knows about a device's StartIo beside guest memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct StartIo {
+    deferred: bool,
+    non_cancelable: bool,
+    /// How many calls of the routine are under way.
+    running: u32,
+    /// A packet became current meanwhile, and waits for the routine to return.
+    owed: bool,
+    /// The next packet was asked for meanwhile.
+    asked_for: Option<Next>,
+}
+
+impl StartIo {
+    /// Whether the driver is inside the routine and wants no second call.
+    fn must_wait(self) -> bool {
+        self.deferred && self.running > 0
+    }
+}
+
+/// Which packet is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Next {
+    cancelable: bool,
+    key: Option<u32>,
+}
+
+pub(super) fn register(ddi: &mut Registry) {
+    let at_most = Contract::at_most(Irql::DISPATCH);
+    let exactly = Contract::exactly(Irql::DISPATCH).by_rule(VerifierRule::IRQL_DISPATCH);
+    ddi.function("IoSetStartIoAttributes", 3, Contract::ANY, |k, a| {
+        set_attributes(k, a.va(0), a.bool(1), a.bool(2));
+        Ok(())
+    });
+    ddi.flow("IoStartPacket", 4, at_most, |k, a| async move {
+        let key = match a.va(2) {
+            Va::NULL => None,
+            pointer => Some(k.read(pointer)?),
+        };
+        start_packet(&k, a.va(0), a.va(1), key, a.va(3)).await
+    });
+    ddi.flow("IoStartNextPacket", 2, exactly, |k, a| async move {
+        let (cancelable, key) = (a.bool(1), None);
+        start_next_packet(&k, a.va(0), Next { cancelable, key }).await
+    });
+    ddi.flow("IoStartNextPacketByKey", 3, at_most, |k, a| async move {
+        let (cancelable, key) = (a.bool(1), Some(a.u32(2)));
+        let old = k.raise_irql(Irql::DISPATCH);
+        start_next_packet(&k, a.va(0), Next { cancelable, key }).await?;
+        k.lower_irql(old);
+        Ok(())
+    });
+}
+
+fn with<T>(k: &Kernel, device: Va, work: impl FnOnce(&mut StartIo) -> T) -> T {
+    work(k.io().borrow_mut().start_io.entry(device).or_default())
+}
+
+/// `IoSetStartIoAttributes`.
+pub(super) fn set_attributes(k: &Kernel, device: Va, deferred: bool, non_cancelable: bool) {
+    with(k, device, |start_io| {
+        start_io.deferred = deferred;
+        start_io.non_cancelable = non_cancelable;
+    });
+}
+
+/// `IoStartPacket`. A cancel routine, when there is one, is set before the IRP can be seen by anyone who might start it.
+async fn start_packet(k: &Kernel, device: Va, irp: Va, key: Option<u32>, cancel_routine: Va) -> Outcome<()> {
+    let old = k.raise_irql(Irql::DISPATCH);
+    let cancelable = !cancel_routine.is_null();
+    if cancelable {
+        cancel::acquire(k).await?;
+        irp::exchange_cancel_routine(k, irp, cancel_routine)?;
+    }
+    let queue = device + device_object::DEVICE_QUEUE;
+    if device_queue::insert(k, queue, irp + irp_layout::DEVICE_QUEUE_ENTRY, key).await? {
+        k.trace(Event::IrpHeld { irp, device });
+        if cancelable {
+            release_or_cancel(k, device, irp).await?;
+        }
+    } else {
+        k.write(device + device_object::CURRENT_IRP, irp)?;
+        if cancelable {
+            release_started(k, device, irp)?;
+        }
+        let must_wait = with(k, device, |start_io| {
+            start_io.owed |= start_io.must_wait();
+            start_io.must_wait()
+        });
+        if !must_wait {
+            call_start_io(k, device, irp).await?;
+        }
+    }
+    k.lower_irql(old);
+    Ok(())
+}
+
+/// A packet was queued under the cancel spin lock. One that was cancelled before it had a cancel routine is cancelled now:
+/// nobody else will.
+async fn release_or_cancel(k: &Kernel, device: Va, irp: Va) -> Outcome<()> {
+    let cancelled: u8 = k.read(irp + irp_layout::CANCEL)?;
+    if cancelled == 0 {
+        return cancel::release(k, Irql::DISPATCH);
+    }
+    let routine = irp::exchange_cancel_routine(k, irp, Va::NULL)?;
+    k.write(irp + irp_layout::CANCEL_IRQL, Irql::DISPATCH.0)?;
+    cancel::call_routine(k, device, irp, routine, Irql::DISPATCH).await
+}
+
+/// A packet became the current one under the cancel spin lock.
+fn release_started(k: &Kernel, device: Va, irp: Va) -> Outcome<()> {
+    if with(k, device, |start_io| start_io.non_cancelable) {
+        irp::exchange_cancel_routine(k, irp, Va::NULL)?;
+    }
+    cancel::release(k, Irql::DISPATCH)
+}
+
+async fn start_next_packet(k: &Kernel, device: Va, next: Next) -> Outcome<()> {
+    let must_wait = with(k, device, |start_io| {
+        if start_io.must_wait() {
+            start_io.asked_for = Some(next);
+        }
+        start_io.must_wait()
+    });
+    if must_wait {
+        return Ok(());
+    }
+    if let Some(irp) = next_packet(k, device, next).await? {
+        call_start_io(k, device, irp).await?;
+    }
+    Ok(())
+}
+
+/// Makes a queued packet the current one, if there is any.
+async fn next_packet(k: &Kernel, device: Va, next: Next) -> Outcome<Option<Va>> {
+    if next.cancelable {
+        cancel::acquire(k).await?;
+    }
+    k.write(device + device_object::CURRENT_IRP, Va::NULL)?;
+    let entry = device_queue::remove(k, device + device_object::DEVICE_QUEUE, next.key).await?;
+    let irp = (!entry.is_null()).then(|| Va(entry.get() - irp_layout::DEVICE_QUEUE_ENTRY as u64));
+    if let Some(irp) = irp {
+        k.write(device + device_object::CURRENT_IRP, irp)?;
+    }
+    match irp {
+        Some(irp) if next.cancelable => release_started(k, device, irp)?,
+        None if next.cancelable => cancel::release(k, Irql::DISPATCH)?,
+        _ => {}
+    }
+    Ok(irp)
+}
+
+/// Calls the driver's StartIo routine, and again for what had to wait meanwhile.
+async fn call_start_io(k: &Kernel, device: Va, irp: Va) -> Outcome<()> {
+    let driver: Va = k.read(device + device_object::DRIVER_OBJECT)?;
+    let routine: Va = k.read(driver + driver_object::DRIVER_START_IO)?;
+    let mut current = Some(irp);
+    // Calls that never overlap are ordered: each sees what the one before it did. Without deferral nothing orders them.
+    let order = SyncObject::WorkItem(device.get());
+    while let Some(irp) = current {
+        let deferred = with(k, device, |start_io| {
+            start_io.running += 1;
+            start_io.deferred
+        });
+        if deferred {
+            k.sync_acquire(order);
+        }
+        k.trace(Event::IrpStarted { irp, device });
+        k.call(routine, &[device.get(), irp.get()]).label("StartIo").await?;
+        if deferred {
+            k.sync_release(order);
+        }
+        let (asked_for, owed) = with(k, device, |start_io| {
+            start_io.running -= 1;
+            (start_io.asked_for.take(), std::mem::take(&mut start_io.owed))
+        });
+        current = match asked_for {
+            Some(next) => next_packet(k, device, next).await?,
+            None if owed => Some(k.read(device + device_object::CURRENT_IRP)?),
+            None => None,
+        };
+    }
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! Lists of IRPs, linked by the entry in each that belongs to the driver which has it.
+
+use wdk_sys::{IRP, LIST_ENTRY};
+
+/// Makes `head` that of an empty list.
+///
+/// # Safety
+/// `head` must be valid for writes, and stay in place while the list is used.
+pub(super) unsafe fn initialize(head: *mut LIST_ENTRY) {
+    let empty = LIST_ENTRY {
+        Flink: head,
+        Blink: head,
+    };
+    // SAFETY: promised by the caller.
+    unsafe { head.write(empty) };
+}
+
+/// Appends the IRP.
+///
+/// # Safety
+/// The list must be initialised and the caller's alone; the IRP must be this driver's and in no list.
+pub(super) unsafe fn append(head: *mut LIST_ENTRY, irp: *mut IRP) {
+    // SAFETY: the IRP is this driver's.
+    let entry = unsafe { list_entry(irp) };
+    // SAFETY: the list is the caller's.
+    let last = unsafe { (*head).Blink };
+    let links = LIST_ENTRY {
+        Flink: head,
+        Blink: last,
+    };
+    // SAFETY: the entry is free to be written.
+    unsafe { entry.write(links) };
+    // SAFETY: as for `last`.
+    unsafe { (*last).Flink = entry };
+    // SAFETY: as for `last`.
+    unsafe { (*head).Blink = entry };
+}
+
+/// Takes the IRP out of its list.
+///
+/// # Safety
+/// The IRP must be in a list, which must be the caller's alone.
+pub(super) unsafe fn unlink(irp: *mut IRP) {
+    // SAFETY: the IRP is this driver's.
+    let entry = unsafe { list_entry(irp) };
+    // SAFETY: the entry is in the list.
+    let LIST_ENTRY {
+        Flink: next,
+        Blink: previous,
+    } = unsafe { entry.read() };
+    // SAFETY: the list is the caller's.
+    unsafe { (*previous).Flink = next };
+    // SAFETY: as above.
+    unsafe { (*next).Blink = previous };
+}
+
+/// The IRP behind `irp`, or the first if that is null; null at the end.
+///
+/// # Safety
+/// The list must be initialised and the caller's alone; `irp` must be null or in it.
+pub(super) unsafe fn next(head: *mut LIST_ENTRY, irp: *mut IRP) -> *mut IRP {
+    let before = if irp.is_null() {
+        head
+    } else {
+        // SAFETY: the IRP is in the list.
+        unsafe { list_entry(irp) }
+    };
+    // SAFETY: the list is the caller's.
+    let entry = unsafe { (*before).Flink };
+    if entry == head {
+        return core::ptr::null_mut();
+    }
+    // SAFETY: every entry of the list but its head lies at this offset in an IRP.
+    unsafe { entry.byte_sub(ntlayout::irp::LIST_ENTRY).cast() }
+}
+
+/// `Irp->Tail.Overlay.ListEntry`.
+///
+/// # Safety
+/// The IRP must be valid.
+const unsafe fn list_entry(irp: *mut IRP) -> *mut LIST_ENTRY {
+    // SAFETY: only an address is computed, within the IRP.
+    unsafe { &raw mut (*irp).Tail.Overlay.__bindgen_anon_2.ListEntry }
+}

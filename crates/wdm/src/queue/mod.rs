@@ -1,0 +1,13 @@
+//! Queues of pending IRPs.
+
+mod cancel_safe;
+mod counts;
+mod irp_list;
+mod queued_irp;
+mod start_io;
+
+pub use cancel_safe::CancelSafeQueue;
+pub use counts::QueueCounts;
+pub use queued_irp::QueuedIrp;
+pub use start_io::{Serial, StartIo, StartIoQueue};
+pub(crate) use start_io::{StartIoCore, start_io};

@@ -1,0 +1,503 @@
+//! The device queue of the I/O manager, with a StartIo routine.
+
+use core::cell::{Cell, UnsafeCell};
+use core::fmt;
+use core::marker::{PhantomData, PhantomPinned};
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering, fence};
+
+use pinned_init::{PinInit, pin_init_from_closure};
+use wdk_sys::{
+    DEVICE_OBJECT, DISPATCH_LEVEL, IRP, KIRQL, LIST_ENTRY,
+    ntddk::{
+        IoAcquireCancelSpinLock, IoReleaseCancelSpinLock, IoSetStartIoAttributes, IoStartNextPacket, IoStartPacket,
+        KeRemoveEntryDeviceQueue,
+    },
+};
+
+use super::{QueueCounts, QueuedIrp, counts::Counters, irp_list};
+use crate::{
+    device::{DeviceExtension, DeviceInit, Extension, FileObject, Header, Object, ObjectNode},
+    irp::{Disposed, Irp, complete, mark_pending, set_status, status as irp_status},
+    irql::{Dispatch, Irql, NoLockHeld, SpinLockHeld, lower_irql},
+    status::Status,
+};
+
+/// [`StartIoQueue`] is open.
+const OPEN: i32 = 0;
+
+/// `DISPATCH_LEVEL`, as a `KIRQL`.
+#[expect(clippy::cast_possible_truncation, reason = "IRQLs are small")]
+const DISPATCH: KIRQL = DISPATCH_LEVEL as KIRQL;
+
+/// What a driver does when a request becomes the current one: a `DRIVER_STARTIO` routine.
+pub trait StartIo: 'static {
+    /// The device whose queue it is.
+    type Device: DeviceExtension;
+
+    /// Runs at `DISPATCH_LEVEL` when the next IRP has become the current one. The IRP stays the queue's, and can be cancelled at any time:
+    /// [`StartIoQueue::with_current`] says what is current, if anything still is.
+    fn start_io(device: &Self::Device, irql: &mut Irql<Dispatch>);
+}
+
+/// The device object's queue of IRPs, of which one at a time is the device's *current* one: `IoStartPacket`, StartIo, and
+/// `IoStartNextPacket`. A device has one.
+///
+/// The current IRP can be cancelled like those that wait. StartIo is deferred (`IoSetStartIoAttributes`), so that one request after the other
+/// does not use up the stack. Who ends an IRP is decided under the system's cancel spin lock: whoever clears its cancel routine owns it. An IRP
+/// that has become current is completed only after StartIo was called for it, because until then the I/O manager has its address.
+///
+/// See [Using the System Queue](https://learn.microsoft.com/windows-hardware/drivers/kernel/startio-routines-in-lowest-level-drivers) and
+/// [Canceling IRPs](https://learn.microsoft.com/windows-hardware/drivers/kernel/canceling-irps).
+pub struct StartIoQueue<S> {
+    core: StartIoCore,
+    node: ObjectNode,
+    start_io: PhantomData<fn(S)>,
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: the list is touched under the cancel spin lock only; the IRPs in it belong to no thread.
+unsafe impl<S> Sync for StartIoQueue<S> {}
+// SAFETY: it belongs to no thread, and neither do the IRPs in it.
+unsafe impl<S> Send for StartIoQueue<S> {}
+
+/// The queue without its types.
+pub(crate) struct StartIoCore {
+    header: NonNull<Header>,
+    routine: unsafe fn(NonNull<Header>),
+    /// Every IRP that is the queue's, in the order of arrival, the current one included. Under the cancel spin lock.
+    list: UnsafeCell<LIST_ENTRY>,
+    /// `OPEN`, or the status that the queue was closed with.
+    closed: AtomicI32,
+    counters: Counters,
+    /// The number that the next IRP is given.
+    next_serial: AtomicU64,
+    /// The IRP for which StartIo was called, until it is taken; or null. Under the cancel spin lock.
+    ///
+    /// `DeviceObject->CurrentIrp` is of no use for that: while StartIo is deferred it points to an IRP that is gone, at whose address there
+    /// may be another.
+    current: Cell<*mut IRP>,
+}
+
+/// The number of an IRP that ended when it had become current and StartIo was about to be called for it: the I/O manager has its address, so
+/// it is completed by that call.
+const DOOMED: u64 = u64::MAX;
+
+/// Tells one current IRP from another: addresses are used again, numbers are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Serial(u64);
+
+impl<S: StartIo> StartIoQueue<S> {
+    /// An empty, open queue. DDI: `IoSetStartIoAttributes`.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INVALID_DEVICE_STATE` for a second one.
+    pub fn new(device: &DeviceInit<'_, S::Device>) -> impl PinInit<Self, Status> {
+        let init = move |slot: *mut Self| {
+            device.check_inside(slot)?;
+            // SAFETY: the header is initialised before the initialiser of the driver's value runs.
+            let header = unsafe { device.header().as_ref() };
+            if !header.start_io.get().is_null() {
+                return Err(Status::INVALID_DEVICE_STATE);
+            }
+            let empty = Self {
+                core: StartIoCore {
+                    header: device.header(),
+                    routine: run_start_io::<S>,
+                    list: UnsafeCell::new(LIST_ENTRY::default()),
+                    closed: AtomicI32::new(OPEN),
+                    counters: Counters::new(),
+                    next_serial: AtomicU64::new(0),
+                    current: Cell::new(core::ptr::null_mut()),
+                },
+                node: ObjectNode::new(),
+                start_io: PhantomData,
+                _pinned: PhantomPinned,
+            };
+            // SAFETY: the slot is valid for writes.
+            unsafe { slot.write(empty) };
+            // SAFETY: just written; only shared from here on.
+            let this = unsafe { &*slot };
+            // SAFETY: nobody else uses the queue yet, and it stays in place.
+            unsafe { irp_list::initialize(this.core.list.get()) };
+            header.start_io.set(&raw const this.core);
+            // SAFETY: the device object is ours. TRUE: deferred. FALSE: the packets can be cancelled.
+            unsafe { IoSetStartIoAttributes(header.device().as_ptr(), 1, 0) };
+            // SAFETY: the node lies in the object, and the object in the extension.
+            unsafe { device.register(&this.node, Object::StartIo(NonNull::from(&this.core))) };
+            Ok(())
+        };
+        // SAFETY: on success every field is initialised; the failing paths come before the object is registered. It stays in place.
+        unsafe { pin_init_from_closure(init) }
+    }
+
+    /// Puts the IRP at the end; if the device has no current one it becomes that, and StartIo runs before this returns. It is pending from
+    /// now on, and its dispatch routine returns `STATUS_PENDING`.
+    ///
+    /// If the queue is [closed](Self::close) the IRP is completed with the status that closed it. An IRP of another device is completed
+    /// with `STATUS_INVALID_PARAMETER`.
+    ///
+    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoStartPacket` without a key.
+    pub fn insert<'i, L: NoLockHeld>(&self, irp: Irp<'i>, irql: &mut Irql<L>) -> Disposed<'i> {
+        if irp.header() != self.core.header {
+            return irp.complete(Status::INVALID_PARAMETER, irql);
+        }
+        let irp = irp.into_raw();
+        // SAFETY: the IRP was owned, and the queue takes it over.
+        unsafe { mark_pending(irp) };
+        self.core.enlist(irp);
+        // SAFETY: the device object is ours, with the driver's StartIo routine; the IRP is pending, and the queue's.
+        unsafe { IoStartPacket(self.core.device(), irp.as_ptr(), core::ptr::null_mut(), Some(cancel)) };
+        // Inserted first, then looked: `close` does it the other way round, so one of the two sees the other.
+        if let Some(status) = self.core.closed_with() {
+            self.core.end_all(|_| true, status, irql);
+        }
+        Disposed::new(Status::PENDING)
+    }
+
+    /// Calls `f` with the current IRP; `None` if there is none, or if it is just being cancelled. The IRP cannot be cancelled while `f` runs.
+    ///
+    /// `f` runs under the cancel spin lock, which is one for the whole system: it should be short.
+    ///
+    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoAcquireCancelSpinLock`.
+    pub fn with_current<L, F, R>(&self, _irql: &mut Irql<L>, f: F) -> Option<R>
+    where
+        L: NoLockHeld,
+        F: FnOnce(&QueuedIrp<'_>, Serial, &mut Irql<SpinLockHeld>) -> R + Send,
+    {
+        cancel_locked(|| {
+            self.core.current().map(|irp| {
+                // SAFETY: the cancel spin lock is held at DISPATCH_LEVEL until `f` has returned.
+                let mut held = unsafe { Irql::<SpinLockHeld>::assume() };
+                // SAFETY: the IRP is the queue's as long as the lock is held.
+                let queued = unsafe { QueuedIrp::new(irp) };
+                f(&queued, serial_of(irp), &mut held)
+            })
+        })
+    }
+
+    /// Takes the current IRP out, if it is still the one with this number; lets the next one become current, and StartIo run for it; then calls
+    /// `f` with the one taken. `false` if it was cancelled.
+    ///
+    /// IRQL: `DISPATCH_LEVEL`, no spin lock held. DDI: `IoStartNextPacket`.
+    pub fn finish_current<F>(&self, serial: Serial, irql: &mut Irql<Dispatch>, f: F) -> bool
+    where
+        F: for<'i> FnOnce(Irp<'i>, &mut Irql<Dispatch>) -> Disposed<'i>,
+    {
+        let taken = cancel_locked(|| {
+            let current = self.core.current().filter(|irp| serial_of(*irp) == serial);
+            // SAFETY: the IRP is the queue's, and the lock is held.
+            let taken = current.filter(|irp| unsafe { take(*irp) });
+            if taken.is_some() {
+                self.core.current.set(core::ptr::null_mut());
+            }
+            taken
+        });
+        let Some(irp) = taken else {
+            return false;
+        };
+        // SAFETY: the current IRP has been taken by this call, so nobody else starts the next one; DISPATCH_LEVEL, as the token proves.
+        unsafe { IoStartNextPacket(self.core.device(), 1) };
+        // SAFETY: taken out of the queue above, with the remove lock acquired for it; `f` takes it with a brand of its own.
+        let irp = unsafe { Irp::new(irp, self.core.header) };
+        let _ = f(irp, irql);
+        true
+    }
+
+    /// Completes every IRP that was made through `file` with `STATUS_CANCELLED`, the current one included.
+    ///
+    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
+    pub fn cancel_all_of<L: NoLockHeld>(&self, file: FileObject, irql: &mut Irql<L>) {
+        self.core
+            .end_all(|irp| irp.file_object() == file, Status::CANCELLED, irql);
+    }
+
+    /// How the IRPs ended that the queue has completed by itself. Any IRQL.
+    #[must_use]
+    pub fn counts(&self) -> QueueCounts {
+        self.core.counters.read()
+    }
+
+    /// Counts from 0 again. Any IRQL.
+    pub fn reset_counts(&self) {
+        self.core.counters.reset();
+    }
+
+    /// Completes every IRP that is in the queue, or is put into it from now on, with `status`, which is an error.
+    ///
+    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
+    pub fn close<L: NoLockHeld>(&self, status: Status, irql: &mut Irql<L>) {
+        self.core.close(status, irql);
+    }
+}
+
+/// Calls `f` under the cancel spin lock. At most `DISPATCH_LEVEL`.
+fn cancel_locked<R>(f: impl FnOnce() -> R) -> R {
+    let mut previous: KIRQL = 0;
+    // SAFETY: every caller is at DISPATCH_LEVEL or below.
+    unsafe { IoAcquireCancelSpinLock(&raw mut previous) };
+    let result = f();
+    // SAFETY: acquired above, with this IRQL before.
+    unsafe { IoReleaseCancelSpinLock(previous) };
+    result
+}
+
+impl StartIoCore {
+    fn device(&self) -> *mut DEVICE_OBJECT {
+        // SAFETY: the header outlives everything in the extension.
+        unsafe { self.header.as_ref() }.device().as_ptr()
+    }
+
+    /// Numbers the IRP and puts it on the list.
+    fn enlist(&self, irp: NonNull<IRP>) {
+        let serial = self.next_serial.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the IRP is the queue's, and not started yet.
+        let slot = unsafe { serial_slot(irp) };
+        // SAFETY: the slot lies in the IRP.
+        unsafe { slot.write(serial) };
+        cancel_locked(|| {
+            // SAFETY: the lock is held, and the IRP is in no list.
+            unsafe { irp_list::append(self.list.get(), irp.as_ptr()) };
+        });
+    }
+
+    /// The current IRP. Under the cancel spin lock.
+    fn current(&self) -> Option<NonNull<IRP>> {
+        NonNull::new(self.current.get())
+    }
+
+    fn closed_with(&self) -> Option<Status> {
+        fence(Ordering::SeqCst);
+        let closed = self.closed.load(Ordering::SeqCst);
+        (closed != OPEN).then(|| Status::from_raw(closed))
+    }
+
+    pub(crate) fn close<L: NoLockHeld>(&self, status: Status, irql: &mut Irql<L>) {
+        let status = if status.is_success() {
+            Status::DRIVER_INTERNAL_ERROR
+        } else {
+            status
+        };
+        self.closed.swap(status.as_raw(), Ordering::SeqCst);
+        self.end_all(|_| true, status, irql);
+    }
+
+    /// Completes every IRP that `wanted` says yes to with `status`.
+    fn end_all<L: NoLockHeld>(&self, wanted: impl Fn(&QueuedIrp<'_>) -> bool, status: Status, _irql: &mut Irql<L>) {
+        loop {
+            let mut previous: KIRQL = 0;
+            // SAFETY: at most DISPATCH_LEVEL, as the token proves.
+            unsafe { IoAcquireCancelSpinLock(&raw mut previous) };
+            let Some(irp) = self.take_first(&wanted) else {
+                // SAFETY: acquired above.
+                unsafe { IoReleaseCancelSpinLock(previous) };
+                return;
+            };
+            // SAFETY: the IRP was taken above, and the lock is held.
+            unsafe { self.end(irp, previous, status) };
+        }
+    }
+
+    /// Takes the first IRP that is `wanted` and that nobody else has taken. Under the cancel spin lock.
+    fn take_first(&self, wanted: &impl Fn(&QueuedIrp<'_>) -> bool) -> Option<NonNull<IRP>> {
+        let mut irp = core::ptr::null_mut();
+        loop {
+            // SAFETY: the lock is held, and `irp` is null or in the list.
+            irp = unsafe { irp_list::next(self.list.get(), irp) };
+            let candidate = NonNull::new(irp)?;
+            // SAFETY: the IRP is in the queue, and the lock is held.
+            let queued = unsafe { QueuedIrp::new(candidate) };
+            // SAFETY: as above.
+            if wanted(&queued) && unsafe { take(candidate) } {
+                return Some(candidate);
+            }
+        }
+    }
+
+    /// Ends an IRP that the caller has taken: takes it off the device queue, or lets the next one become current; releases the cancel spin
+    /// lock; completes the IRP with `status`.
+    ///
+    /// # Safety
+    /// The cancel spin lock must be held, with `previous` as the IRQL to go back to, and the IRP have been taken under it.
+    unsafe fn end(&self, irp: NonNull<IRP>, previous: KIRQL, status: Status) {
+        let device = self.device();
+        // SAFETY: the device object is ours.
+        let queue = unsafe { &raw mut (*device).DeviceQueue };
+        // SAFETY: only an address is computed, within the IRP.
+        let entry = unsafe { &raw mut (*irp.as_ptr()).Tail.Overlay.__bindgen_anon_1.DeviceQueueEntry };
+        if self.current.get() == irp.as_ptr() {
+            self.current.set(core::ptr::null_mut());
+            // SAFETY: the lock is held. The IRQL stays, as IoStartNextPacket demands.
+            unsafe { IoReleaseCancelSpinLock(DISPATCH) };
+            // SAFETY: the current IRP has been taken by this call, so nobody else starts the next one.
+            unsafe { IoStartNextPacket(device, 1) };
+            // SAFETY: the IRQL is DISPATCH_LEVEL, and `previous` what it was before the lock was acquired.
+            unsafe { lower_irql(previous) };
+        } else {
+            // SAFETY: the IRP was given to the device queue, by IoStartPacket: only that sets the cancel routine by which it was taken.
+            if unsafe { KeRemoveEntryDeviceQueue(queue, entry) } == 0 {
+                // SAFETY: the IRP is this call's.
+                unsafe { doom(irp, status) };
+                // SAFETY: the lock is held.
+                unsafe { IoReleaseCancelSpinLock(previous) };
+                return;
+            }
+            // SAFETY: the lock is held.
+            unsafe { IoReleaseCancelSpinLock(previous) };
+        }
+        self.counters.count(status);
+        // SAFETY: the IRP is in no queue any more and is this call's, with the remove lock acquired for it. At most DISPATCH_LEVEL.
+        unsafe { complete(irp, self.header, status, 0) };
+    }
+
+    /// StartIo was called for this IRP: it is the current one now, or it is doomed and is completed.
+    ///
+    /// # Safety
+    /// To be called with the IRP of a StartIo call, once.
+    unsafe fn started(&self, irp: NonNull<IRP>) {
+        let is_doomed = cancel_locked(|| {
+            if serial_of(irp) == Serial(DOOMED) {
+                return true;
+            }
+            // A cancel from before IoStartPacket found no cancel routine, and left this behind.
+            // SAFETY: the IRP is the queue's, and the lock is held.
+            let is_cancelled = unsafe { (*irp.as_ptr()).Cancel } != 0;
+            // SAFETY: as above.
+            if is_cancelled && unsafe { take(irp) } {
+                // SAFETY: as above.
+                unsafe { set_status(irp, Status::CANCELLED, 0) };
+                return true;
+            }
+            self.current.set(irp.as_ptr());
+            false
+        });
+        if is_doomed {
+            // SAFETY: it has a status since it was doomed.
+            let status = unsafe { irp_status(irp) };
+            // SAFETY: the I/O manager calls StartIo at DISPATCH_LEVEL; nobody else starts the next one, since this one was taken.
+            unsafe { IoStartNextPacket(self.device(), 1) };
+            self.counters.count(status);
+            // SAFETY: the IRP was taken when it was doomed, with the remove lock acquired for it.
+            unsafe { complete(irp, self.header, status, 0) };
+        } else {
+            // SAFETY: the routine is that of this extension, and the I/O manager calls at DISPATCH_LEVEL.
+            unsafe { (self.routine)(self.header) };
+        }
+    }
+}
+
+/// Leaves the end of an IRP to the StartIo call that is on its way for it. Under the cancel spin lock.
+///
+/// # Safety
+/// The IRP must have been taken.
+unsafe fn doom(irp: NonNull<IRP>, status: Status) {
+    // SAFETY: promised by the caller.
+    unsafe { set_status(irp, status, 0) };
+    // SAFETY: as above.
+    let slot = unsafe { serial_slot(irp) };
+    // SAFETY: the slot lies in the IRP.
+    unsafe { slot.write(DOOMED) };
+}
+
+/// The cancel routine of an IRP in the queue. Called with the cancel spin lock held.
+///
+/// # Safety
+/// To be called by the I/O manager only.
+unsafe extern "C" fn cancel(device: *mut DEVICE_OBJECT, irp: *mut IRP) {
+    // SAFETY: the device object is that of the IRP, with an extension of the safe layer.
+    let core = unsafe { core_of(device) };
+    let (Some(core), Some(irp)) = (core, NonNull::new(irp)) else {
+        return;
+    };
+    // SAFETY: the I/O manager has put the IRQL to go back to there.
+    let previous = unsafe { (*irp.as_ptr()).CancelIrql };
+    // SAFETY: the IRP is in the list, and the cancel spin lock is held.
+    unsafe { irp_list::unlink(irp.as_ptr()) };
+    // SAFETY: the I/O manager has cleared the cancel routine, so the IRP is this routine's; the lock is held.
+    unsafe { core.end(irp, previous, Status::CANCELLED) };
+}
+
+/// The driver's StartIo routine.
+///
+/// # Safety
+/// To be called by the I/O manager only.
+pub(crate) unsafe extern "C" fn start_io(device: *mut DEVICE_OBJECT, irp: *mut IRP) {
+    // SAFETY: the device object is one of this driver, with an extension of the safe layer.
+    let core = unsafe { core_of(device) };
+    if let (Some(core), Some(irp)) = (core, NonNull::new(irp)) {
+        // SAFETY: the I/O manager calls once for each IRP; it is there still, since nobody completes it before.
+        unsafe { core.started(irp) };
+    }
+}
+
+/// # Safety
+/// `header` must be that of a device with the type `S::Device`, at `DISPATCH_LEVEL`.
+unsafe fn run_start_io<S: StartIo>(header: NonNull<Header>) {
+    let extension = header.cast::<Extension<S::Device>>();
+    // SAFETY: a packet is started only by a request of the device, which holds the remove lock.
+    let device = unsafe { Extension::data(extension) };
+    // SAFETY: promised by the caller.
+    let mut irql = unsafe { Irql::<Dispatch>::assume() };
+    S::start_io(device, &mut irql);
+}
+
+/// The queue of a device object, if it has one.
+///
+/// # Safety
+/// The device object must exist for `'a`, and be one of this driver.
+unsafe fn core_of<'a>(device: *mut DEVICE_OBJECT) -> Option<&'a StartIoCore> {
+    // SAFETY: promised by the caller.
+    let extension = unsafe { (*device).DeviceExtension };
+    // SAFETY: an extension of the safe layer begins with a header.
+    let header = unsafe { extension.cast::<Header>().as_ref() }?;
+    // SAFETY: the queue lies in the extension.
+    unsafe { header.start_io.get().as_ref() }
+}
+
+/// `Irp->CancelRoutine`, as the atomic that `IoSetCancelRoutine` makes of it.
+///
+/// # Safety
+/// The IRP must be valid for `'a`.
+unsafe fn cancel_routine<'a>(irp: NonNull<IRP>) -> &'a AtomicPtr<()> {
+    // SAFETY: only an address is computed, within the IRP.
+    let slot = unsafe { &raw mut (*irp.as_ptr()).CancelRoutine };
+    // SAFETY: the field has the size and the alignment of a pointer, and is accessed atomically by everybody.
+    unsafe { AtomicPtr::from_ptr(slot.cast()) }
+}
+
+/// `IoSetCancelRoutine(Irp, NULL)`, and off the list; whether the IRP is the caller's now. Under the cancel spin lock.
+///
+/// # Safety
+/// The IRP must be in the queue's list, and the lock be held.
+unsafe fn take(irp: NonNull<IRP>) -> bool {
+    // SAFETY: the IRP is valid while it is in the list and the lock is held.
+    let routine = unsafe { cancel_routine(irp) }.swap(core::ptr::null_mut(), Ordering::AcqRel);
+    if routine.is_null() {
+        return false;
+    }
+    // SAFETY: promised by the caller.
+    unsafe { irp_list::unlink(irp.as_ptr()) };
+    true
+}
+
+/// The last word of `Irp->Tail.Overlay.DriverContext`: the only one that a device queue leaves alone.
+///
+/// # Safety
+/// The IRP must be valid.
+const unsafe fn serial_slot(irp: NonNull<IRP>) -> *mut u64 {
+    // SAFETY: the word lies within the IRP.
+    unsafe { irp.as_ptr().byte_add(ntlayout::irp::DRIVER_CONTEXT + 24).cast() }
+}
+
+fn serial_of(irp: NonNull<IRP>) -> Serial {
+    // SAFETY: every caller has an IRP that is in the queue, under the cancel spin lock.
+    let slot = unsafe { serial_slot(irp) };
+    // SAFETY: written when the IRP was put into the queue.
+    Serial(unsafe { slot.read() })
+}
+
+impl<S> fmt::Debug for StartIoQueue<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartIoQueue").finish_non_exhaustive()
+    }
+}

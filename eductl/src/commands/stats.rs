@@ -1,0 +1,150 @@
+//! `stats [--reset]`: what the driver has counted.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use edu::ioctl::{QueryStatistics, QueueStatistics, ResetStatistics, Statistics};
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::{Outcome, write_json, write_line};
+use crate::request::{RequestError, call};
+use crate::transport::Transport;
+
+pub(crate) fn run(reset: bool, transport: &mut dyn Transport, json: bool, out: &mut dyn Write) -> io::Result<Outcome> {
+    let statistics = call::<QueryStatistics>(transport, &());
+    // Counters that could not be shown are not thrown away.
+    let reset = (reset && statistics.is_ok()).then(|| call::<ResetStatistics>(transport, &()));
+    let ok = statistics.is_ok() && !matches!(reset, Some(Err(_)));
+    if json {
+        write_json(out, "stats", ok, &Report::new(&statistics, reset.as_ref()))?;
+        return Ok(Outcome::of(ok));
+    }
+    match &statistics {
+        Ok(statistics) => write_line(out, &Text(statistics))?,
+        Err(error) => write_line(out, &format_args!("stats failed: {error}"))?,
+    }
+    match &reset {
+        Some(Ok(())) => write_line(out, &"\nThe driver counts from 0 again.")?,
+        Some(Err(error)) => write_line(out, &format_args!("\nreset failed: {error}"))?,
+        None => {}
+    }
+    Ok(Outcome::of(ok))
+}
+
+/// The queues, with the names that they have in the driver.
+fn queues(statistics: &Statistics) -> [(&'static str, &QueueStatistics); 4] {
+    [
+        ("raise", &statistics.raise),
+        ("compute", &statistics.compute),
+        ("transfer", &statistics.transfer),
+        ("doorbell", &statistics.doorbell),
+    ]
+}
+
+struct Text<'a>(&'a Statistics);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(statistics) = self;
+        for (name, count) in [
+            ("interrupts claimed", statistics.interrupts_claimed),
+            ("interrupts not ours", statistics.interrupts_not_ours),
+            ("factorials started", statistics.factorials_started),
+            (
+                "spurious factorial interrupts",
+                statistics.factorial_interrupts_spurious,
+            ),
+        ] {
+            writeln!(f, "{name:<29} {count:>20}")?;
+        }
+        write!(
+            f,
+            "\n{:<8} {:>12} {:>12} {:>12} {:>12} {:>12}",
+            "queue", "completed", "cancelled", "failed", "DPCs run", "coalesced"
+        )?;
+        for (name, queue) in queues(statistics) {
+            write!(
+                f,
+                "\n{name:<8} {:>12} {:>12} {:>12} {:>12} {:>12}",
+                queue.completed, queue.cancelled, queue.failed, queue.dpcs_run, queue.dpcs_coalesced
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statistics: Option<Counters>,
+    /// Whether the driver counts from 0 again.
+    reset: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Failure>,
+}
+
+impl Report {
+    fn new(statistics: &Result<Statistics, RequestError>, reset: Option<&Result<(), RequestError>>) -> Self {
+        let error = statistics
+            .as_ref()
+            .err()
+            .or(reset.and_then(|reset| reset.as_ref().err()));
+        Self {
+            statistics: statistics.as_ref().ok().map(Counters::from),
+            reset: matches!(reset, Some(Ok(()))),
+            error: error.map(Failure::from),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Counters {
+    interrupts_claimed: u64,
+    interrupts_not_ours: u64,
+    factorials_started: u64,
+    factorial_interrupts_spurious: u64,
+    raise: QueueCounters,
+    compute: QueueCounters,
+    transfer: QueueCounters,
+    doorbell: QueueCounters,
+}
+
+#[derive(Serialize)]
+struct QueueCounters {
+    completed: u64,
+    cancelled: u64,
+    failed: u64,
+    dpcs_run: u64,
+    dpcs_coalesced: u64,
+}
+
+impl From<&Statistics> for Counters {
+    fn from(statistics: &Statistics) -> Self {
+        Self {
+            interrupts_claimed: statistics.interrupts_claimed,
+            interrupts_not_ours: statistics.interrupts_not_ours,
+            factorials_started: statistics.factorials_started,
+            factorial_interrupts_spurious: statistics.factorial_interrupts_spurious,
+            raise: QueueCounters::from(&statistics.raise),
+            compute: QueueCounters::from(&statistics.compute),
+            transfer: QueueCounters::from(&statistics.transfer),
+            doorbell: QueueCounters::from(&statistics.doorbell),
+        }
+    }
+}
+
+impl From<&QueueStatistics> for QueueCounters {
+    fn from(queue: &QueueStatistics) -> Self {
+        Self {
+            completed: queue.completed,
+            cancelled: queue.cancelled,
+            failed: queue.failed,
+            dpcs_run: queue.dpcs_run,
+            dpcs_coalesced: queue.dpcs_coalesced,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

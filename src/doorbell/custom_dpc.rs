@@ -1,0 +1,17 @@
+//! The CustomDpc of the doorbell queue. IRQL: DISPATCH.
+
+use wdm::{DpcRoutine, Irql, irql::Dispatch};
+
+use crate::device::EduDevice;
+
+/// Queued by the ISR for every interrupt of the device.
+pub enum DoorbellDpc {}
+
+impl DpcRoutine for DoorbellDpc {
+    type Device = EduDevice;
+
+    fn run(device: &EduDevice, irql: &mut Irql<Dispatch>) {
+        device.doorbell.counters.dpcs_run.count();
+        device.doorbell.complete_arrived(device, irql);
+    }
+}

@@ -1,0 +1,105 @@
+//! What the driver counts. Any IRQL.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use edu::ioctl::{QueueStatistics, Statistics};
+use wdm::{QueueCounts, Status};
+
+use crate::device::EduDevice;
+
+/// A counter that says nothing about any other memory.
+#[derive(Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts one.
+    pub fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// What is counted for the device as a whole.
+#[derive(Default)]
+pub struct DeviceCounters {
+    pub interrupts_claimed: Counter,
+    pub interrupts_not_ours: Counter,
+    pub factorials_started: Counter,
+    pub factorial_interrupts_spurious: Counter,
+}
+
+/// What is counted for a queue, beside what [`wdm`]'s queue counts by itself.
+#[derive(Default)]
+pub struct QueueCounters {
+    pub dpcs_run: Counter,
+    pub dpcs_coalesced: Counter,
+    completed: Counter,
+    failed: Counter,
+}
+
+impl QueueCounters {
+    /// A request is about to be completed with `status`.
+    pub fn count_end(&self, status: Status) {
+        if status.is_success() {
+            &self.completed
+        } else {
+            &self.failed
+        }
+        .count();
+    }
+
+    /// The counters, with what the queues that belong to it have counted.
+    pub fn read(&self, queues: &[QueueCounts]) -> QueueStatistics {
+        QueueStatistics {
+            dpcs_run: self.dpcs_run.read(),
+            dpcs_coalesced: self.dpcs_coalesced.read(),
+            completed: self.completed.read(),
+            cancelled: queues.iter().map(|counts| counts.cancelled).fold(0, u64::wrapping_add),
+            failed: queues
+                .iter()
+                .map(|counts| counts.failed)
+                .fold(self.failed.read(), u64::wrapping_add),
+        }
+    }
+
+    /// Counts from 0 again.
+    pub fn reset(&self) {
+        for counter in [&self.dpcs_run, &self.dpcs_coalesced, &self.completed, &self.failed] {
+            counter.reset();
+        }
+    }
+}
+
+/// All counters of a device.
+pub fn read(device: &EduDevice) -> Statistics {
+    let counters = &device.counters;
+    Statistics {
+        interrupts_claimed: counters.interrupts_claimed.read(),
+        interrupts_not_ours: counters.interrupts_not_ours.read(),
+        factorials_started: counters.factorials_started.read(),
+        factorial_interrupts_spurious: counters.factorial_interrupts_spurious.read(),
+        raise: device.raise.statistics(),
+        compute: device.compute.statistics(),
+        transfer: QueueStatistics::default(),
+        doorbell: device.doorbell.statistics(),
+    }
+}
+
+/// Sets all counters of a device to 0.
+pub fn reset(device: &EduDevice) {
+    let counters = &device.counters;
+    counters.interrupts_claimed.reset();
+    counters.interrupts_not_ours.reset();
+    counters.factorials_started.reset();
+    counters.factorial_interrupts_spurious.reset();
+    device.raise.reset_statistics();
+    device.compute.reset_statistics();
+    device.doorbell.reset_statistics();
+}
