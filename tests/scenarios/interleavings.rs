@@ -195,3 +195,99 @@ fn a_thousand_storms_end_with_every_request_completed_once() {
         }
     }
 }
+
+/// Requests of every queue at a time, with all that can end them or hold them.
+async fn mixed_storm(pc: Pc) -> Outcome<()> {
+    let dice: Dice = Rc::new(RefCell::new(Random::new(pc.k.config().seed, SCRIPT)));
+    let (kept, closed) = (Program::open(&pc).await?, Program::open(&pc).await?);
+    let mut of_kept = Vec::new();
+    let mut of_closed = Vec::new();
+    for bit in 1..4 {
+        for (program, requests) in [(&kept, &mut of_kept), (&closed, &mut of_closed)] {
+            requests.push(program.wait_interrupt(1 << bit).await?);
+            requests.push(program.raise(1 << bit).await?);
+            requests.push(program.factorial(bit).await?.request);
+        }
+    }
+    let of_kept = Rc::new(of_kept);
+
+    let mut threads = Vec::new();
+    threads.push(spawn(&pc, "cancel, at random".to_owned(), {
+        let (pc, dice, kept, of_kept) = (pc.clone(), dice.clone(), kept.clone(), of_kept.clone());
+        async move {
+            for _ in 0..4 {
+                a_while(&pc.k, &dice).await?;
+                let index = dice.borrow_mut().index(of_kept.len());
+                kept.cancel_request(&of_kept[index]).await?;
+            }
+            Ok(())
+        }
+    }));
+    threads.push(spawn(&pc, "close".to_owned(), {
+        let (pc, dice) = (pc.clone(), dice.clone());
+        async move {
+            a_while(&pc.k, &dice).await?;
+            closed.close().await
+        }
+    }));
+    let pull_out = dice.borrow_mut().chance(50);
+    threads.push(pc.k.clone().spawn(ThreadSpec::system("PnP"), {
+        let (pc, dice) = (pc.clone(), dice.clone());
+        async move |_| {
+            a_while(&pc.k, &dice).await?;
+            if dice.borrow_mut().chance(50) {
+                assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+                pnp::stop_device(&pc.k, pc.pdo).await?;
+                a_while(&pc.k, &dice).await?;
+                pc.start().await?;
+            }
+            if pull_out {
+                a_while(&pc.k, &dice).await?;
+                pnp::surprise_remove(&pc.k, pc.pdo).await?;
+            }
+            Ok(())
+        }
+    }));
+    for thread in threads {
+        pc.k.join(thread).await?;
+    }
+    // A wait whose interrupt has come and gone is for its program to cancel.
+    pc.k.delay(1_000_000).await?;
+    for request in of_kept.iter() {
+        if request.result().is_none() {
+            kept.cancel_request(request).await?;
+        }
+    }
+    for request in of_kept.iter().chain(of_closed.iter()) {
+        let status = request.wait(&pc.k).await?.status;
+        let expected = [NtStatus::SUCCESS, NtStatus::CANCELLED, NtStatus::DEVICE_REMOVED];
+        assert!(expected.contains(&status), "{status}");
+        assert!(pull_out || status != NtStatus::DEVICE_REMOVED);
+    }
+    if !pull_out {
+        assert_eq!(
+            kept.raise(0x2).await?.wait(&pc.k).await?.status,
+            NtStatus::SUCCESS,
+            "it works on"
+        );
+        assert_eq!(kept.factorial(7).await?.wait().await?, NtStatus::SUCCESS, "it works on");
+    }
+    kept.close().await
+}
+
+#[test]
+fn storms_over_all_queues_end_with_every_request_completed_once() {
+    let seeds = seeds::up_to(500);
+    let runs = *seeds.end();
+    let mut distinct = Distinct::default();
+    for seed in seeds {
+        let mut setup = Setup::seed(seed);
+        setup.config.processors = 1 + usize::try_from(seed % 4).expect("below 4");
+        let run = Run::started(setup, mixed_storm);
+        distinct.add(run.clean().order_digest());
+        let [created, completed] = [Counter::IrpsCreated, Counter::IrpsCompleted].map(|counter| run.count(counter));
+        assert_eq!(created, completed, "seed {seed}");
+    }
+    println!("{runs} storms over all queues, {} of them distinct", distinct.count());
+    assert_eq!(distinct.count() as u64, runs, "every seed interleaves in its own way");
+}

@@ -9,6 +9,8 @@
 //! | [`registers`] | BAR 0: offsets, bits, identification | QEMU's `docs/specs/edu` |
 //! | [`dma`] | the device's own buffer and its address width | QEMU's `docs/specs/edu`, `hw/misc/edu.c` |
 //! | [`factorial`] | what the factorial unit answers | QEMU's `docs/specs/edu` |
+//! | [`engine`] | who may start the factorial unit, and whose result it holds | this project |
+//! | [`arrivals`] | which interrupts have come, as the ISR notes them | this project |
 //! | [`interface`] | the device interface that the driver registers | this project |
 //! | [`ioctl`] | control codes and the buffers of each request | this project; `CTL_CODE` as in Microsoft's documentation |
 #![no_std]

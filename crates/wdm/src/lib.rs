@@ -6,8 +6,8 @@
 //!
 //! - **[IRQL](irql)** is a token that every callback is lent, and every DDI that has an IRQL contract asks for.
 //! - **An [IRP](irp)** is owned; a callback must return the proof that it disposed of the one that it was given.
-//! - **Kernel objects** ([`CustomDpc`], [`Interrupt`], [`CancelSafeQueue`], [`Event`]) are initialised in place in the
-//!   [device extension](DeviceExtension), and the extension goes only when the system holds on to none of them.
+//! - **Kernel objects** ([`CustomDpc`], [`DpcForIsr`], [`Interrupt`], [`CancelSafeQueue`], [`StartIoQueue`], [`Event`]) are initialised in place
+//!   in the [device extension](DeviceExtension), and the extension goes only when the system holds on to none of them.
 //! - **What ISRs and DPCs share** is behind a [`SpinLock`], the interrupt spin lock ([`Interrupt::synchronize`]) or an atomic; what can be
 //!   taken away under them is [`Revocable`].
 //!

@@ -14,15 +14,15 @@ pub enum Function {
     Liveness = 0x801,
     /// Compute a factorial.
     Factorial = 0x802,
-    /// Make the device raise an interrupt. Not served yet.
+    /// Make the device raise an interrupt.
     RaiseInterrupt = 0x803,
-    /// Wait for an interrupt cause. Not served yet.
+    /// Wait for an interrupt cause.
     WaitInterrupt = 0x804,
     /// Send data through the device's buffer and back by DMA. Not served yet.
     DmaEcho = 0x805,
-    /// Read the driver's counters. Not served yet.
+    /// Read the driver's counters.
     QueryStatistics = 0x806,
-    /// Clear the driver's counters. Not served yet.
+    /// Clear the driver's counters.
     ResetStatistics = 0x807,
 }
 

@@ -19,7 +19,8 @@ impl Irp<'_> {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` if the input has another length; `STATUS_INVALID_DEVICE_REQUEST` if the request is not a buffered
-    /// device control request, or if output has been written already.
+    /// device control request, or if output has been written since the request was
+    /// last taken out of a queue.
     pub fn read_input<T: FromBytes>(&self) -> Result<T> {
         if self.information != 0 {
             return Err(Status::INVALID_DEVICE_REQUEST);
