@@ -6,6 +6,6 @@ use wdm::{CancelSafeQueue, Disposed, Irp, Irql, Status, irql::UpToDispatch};
 
 pub fn dispatch<'i>(queue: &CancelSafeQueue, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
     let disposed = irp.complete(Status::SUCCESS, irql);
-    let _ = queue.is_empty(irql);
+    queue.drain(Status::CANCELLED, irql);
     disposed
 }
