@@ -109,14 +109,14 @@ impl<'w> Cross<'w> {
     ///
     /// # Errors
     ///
-    /// When the tree's path has a character that GNU's dlltool cannot take: it hands the names of its temporary files, which lie
-    /// beside what is built, to the assembler in one line, unquoted.
+    /// When there is a space in the tree's path: GNU's dlltool hands the names of its temporary files, which lie beside what is
+    /// built, to the assembler in one line, unquoted.
     pub fn check_app_links(&self) -> Result<()> {
         let target = self.workspace.cross_target();
-        if target.to_string_lossy().contains([' ', '\'', '"']) {
+        if target.to_string_lossy().contains(' ') {
             bail!(
-                "eductl.exe cannot be linked in {}: mingw-w64's dlltool takes no path with a space or a quotation mark; \
-                 move the tree to one without (`cargo xtask run` works in this one too)",
+                "eductl.exe cannot be linked in {}: mingw-w64's dlltool takes no path with a space; \
+                 move the tree to one without",
                 target.display()
             );
         }
@@ -158,7 +158,10 @@ impl<'w> Cross<'w> {
         ]
     }
 
-    /// Flags for both targets: the same image from the same source, wherever it is built.
+    /// Flags for both targets: the same image from the same source and the same target libraries, wherever the tree lies.
+    ///
+    /// Those that rustup brings for the drivers' target have no `memcpy` and the like, those that are built from source have
+    /// them as weak symbols. With either the driver imports what it needs of them from ntoskrnl.exe; ntsim models them.
     fn common_rustflags(&self) -> Vec<String> {
         let mut remapped = vec![(self.workspace.root().to_owned(), SOURCE_NAME.to_owned())];
         remapped.extend(crate_sources().map(|directory| (directory, CRATES_NAME.to_owned())));

@@ -1,16 +1,14 @@
 //! What can go wrong while a build is configured.
 
 use std::{
-    error::Error as _,
+    error::Error,
     fmt::{self, Debug, Formatter},
     io,
     path::PathBuf,
 };
 
-use thiserror::Error;
-
 /// An I/O error together with the path it is about.
-#[derive(Error)]
+#[derive(thiserror::Error)]
 #[error("cannot access {}", path.display())]
 pub struct IoError {
     path: PathBuf,
@@ -28,7 +26,7 @@ impl IoError {
 }
 
 /// An error that stops a build from being configured.
-#[derive(Error)]
+#[derive(thiserror::Error)]
 pub enum ConfigError {
     /// A file could not be read or written.
     #[error(transparent)]
@@ -69,25 +67,29 @@ pub enum ConfigError {
     StaticCrtNotEnabled,
 }
 
-/// Prints an error and its causes as a sentence. Build scripts return these errors from `main`, which prints them by `Debug`.
-macro_rules! debug_is_for_people {
-    ($error:ty) => {
-        impl Debug for $error {
-            fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-                write!(formatter, "{self}")?;
-                let mut cause = self.source();
-                while let Some(error) = cause {
-                    write!(formatter, ": {error}")?;
-                    cause = error.source();
-                }
-                Ok(())
-            }
-        }
-    };
+// Build scripts return these errors from `main`, which prints them by `Debug`: a sentence is of more use there than the fields.
+
+impl Debug for IoError {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        write_with_causes(self, formatter)
+    }
 }
 
-debug_is_for_people!(IoError);
-debug_is_for_people!(ConfigError);
+impl Debug for ConfigError {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        write_with_causes(self, formatter)
+    }
+}
+
+fn write_with_causes(error: &dyn Error, formatter: &mut Formatter<'_>) -> fmt::Result {
+    write!(formatter, "{error}")?;
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        write!(formatter, ": {error}")?;
+        cause = error.source();
+    }
+    Ok(())
+}
 
 #[cfg(test)]
 mod tests {
@@ -95,7 +97,9 @@ mod tests {
 
     #[test]
     fn what_a_build_script_prints_is_a_sentence() {
-        let error = ConfigError::NotStartedByXtask { variable: "WDK_CROSS_LIB" };
+        let error = ConfigError::NotStartedByXtask {
+            variable: "WDK_CROSS_LIB",
+        };
         assert_eq!(format!("{error:?}"), error.to_string());
     }
 

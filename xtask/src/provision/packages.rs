@@ -45,7 +45,7 @@ const REQUIREMENTS: [Requirement; 6] = [
     Requirement {
         what: "the kernel's headers by mingw-w64 (or a WDK named by WDKContentRoot), for the bindings",
         package: "mingw-w64-common",
-        present: || headers::wdk_is_chosen() || Path::new(MINGW_INCLUDE).join("ddk/ntifs.h").is_file(),
+        present: || headers::chosen_wdk().is_some() || Path::new(MINGW_INCLUDE).join("ddk/ntifs.h").is_file(),
     },
     Requirement {
         what: "mingw-w64's import libraries, for the names that the kernel exports",

@@ -4,7 +4,7 @@
 //! sysroot of their own.
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -70,7 +70,7 @@ fn rustup_adds_both(workspace: &Workspace) -> bool {
 struct Built<'t> {
     toolchain: &'t Toolchain,
     sysroot: PathBuf,
-    /// Says by which compiler everything in it was built; absent as long as something is not.
+    /// Says by which compiler and with which flags everything in it was built; absent as long as something is not.
     stamp: PathBuf,
 }
 
@@ -86,7 +86,15 @@ impl<'t> Built<'t> {
     }
 
     fn is_complete(&self) -> bool {
-        fs::read_to_string(&self.stamp).is_ok_and(|built_by| built_by == self.toolchain.version.short_version_string)
+        fs::read_to_string(&self.stamp).is_ok_and(|built_by| built_by == self.built_by())
+    }
+
+    fn built_by(&self) -> String {
+        format!(
+            "{} {}",
+            self.toolchain.version.short_version_string,
+            LIKE_RUSTUPS.join(" ")
+        )
     }
 
     fn build(&self, workspace: &Workspace) -> Result<()> {
@@ -111,8 +119,19 @@ impl<'t> Built<'t> {
                 .build_from_source(&source)
                 .with_context(|| format!("cannot build the libraries of {target}"))?;
         }
-        fs::write(&self.stamp, &self.toolchain.version.short_version_string)
-            .with_context(|| format!("cannot write {}", self.stamp.display()))
+        forget_builds(workspace)?;
+        fs::write(&self.stamp, self.built_by()).with_context(|| format!("cannot write {}", self.stamp.display()))
+    }
+}
+
+/// Removes what was built with the libraries that were in the sysroot before: cargo does not see that they are others now.
+fn forget_builds(workspace: &Workspace) -> Result<()> {
+    let builds = workspace.cross_target();
+    match fs::remove_dir_all(&builds) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", builds.display()))
+        }
+        _ => Ok(()),
     }
 }
 

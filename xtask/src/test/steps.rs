@@ -102,6 +102,8 @@ pub const ALL: &[Step] = &[
     },
 ];
 
+/// What loom checks, with loom's atomics: they are behind a feature that is off otherwise.
+const LOCK_FREE: [&str; 4] = ["--package", "rundown", "--features", "loom"];
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
 fn cargo(workspace: &Workspace, subcommand: &str) -> Command {
@@ -133,6 +135,9 @@ fn clippy_host(workspace: &Workspace) -> Result<String> {
     clippy.arg("--all-targets");
     select(&mut clippy, packages.iter().map(|name| name.as_str()).chain([UI]));
     process::read(clippy.args(DENY_WARNINGS))?;
+    let mut lock_free = cargo(workspace, "clippy");
+    lock_free.args(LOCK_FREE).arg("--all-targets");
+    process::read(lock_free.args(DENY_WARNINGS))?;
     Ok(String::new())
 }
 
@@ -188,10 +193,9 @@ fn unit_tests(workspace: &Workspace) -> Result<String> {
     test_count(&process::read(&mut test)?)
 }
 
-/// What loom checks: its atomics are behind a feature, which the other steps leave off.
 fn interleavings(workspace: &Workspace) -> Result<String> {
     let mut test = cargo(workspace, "test");
-    test.args(["--package", "rundown", "--features", "loom", "--test", "interleavings"]);
+    test.args(LOCK_FREE).args(["--test", "interleavings"]);
     test_count(&process::read(&mut test)?)
 }
 
