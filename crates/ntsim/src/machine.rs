@@ -78,7 +78,7 @@ impl Machine {
             ke::processor::add(&kernel, processor);
         }
         loader::map_exports(&kernel);
-        ke::time::map_shared_data(&kernel);
+        ke::shared_data::map(&kernel);
         Ok(Self { kernel, image: None })
     }
 

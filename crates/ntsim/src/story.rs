@@ -19,6 +19,7 @@ pub struct Story {
     /// IRPs by the order in which they appeared. An address is not used twice in a run.
     irps: BTreeMap<Va, usize>,
     queues: BTreeMap<Va, usize>,
+    timers: BTreeMap<Va, usize>,
 }
 
 impl Story {
@@ -31,6 +32,7 @@ impl Story {
             functions: BTreeMap::new(),
             irps: BTreeMap::new(),
             queues: BTreeMap::new(),
+            timers: BTreeMap::new(),
         }
     }
 
@@ -67,6 +69,7 @@ impl Story {
     fn what(&mut self, event: &Event) -> String {
         match event {
             Event::DpcStarted { routine, .. } => format!("DPC runs {}", self.function(*routine)),
+            Event::TimerExpired { timer } => format!("timer {} expires", number(&mut self.timers, *timer)),
             Event::IrpCreated { irp, what } => format!("IRP {} submitted: {what}", self.irp(*irp)),
             Event::IrpQueued { irp, csq } => format!("IRP {} queued in {}", self.irp(*irp), self.queue(*csq)),
             Event::IrpDequeued { irp, csq } => format!("IRP {} taken off {}", self.irp(*irp), self.queue(*csq)),

@@ -3,7 +3,7 @@
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Halted, Outcome},
     ddi::{Contract, Registry},
-    ke::{Irql, device_queue, dpc, wait},
+    ke::{Irql, device_queue, dpc, timer, wait},
     kernel::Kernel,
     mm::{PoolKind, PoolOwner, Va, pool::FreeError},
 };
@@ -113,7 +113,7 @@ fn free(k: &Kernel, start: Va, tag: Option<u32>) -> Outcome<()> {
 /// Memory that is being freed must hold nothing that the system still uses.
 ///
 /// # Errors
-/// When a queued DPC, an entry of a device queue, or an object that a thread waits for lies in it.
+/// When a queued DPC, a timer that is set, an entry of a device queue, or an object that a thread waits for lies in it.
 pub fn check_idle(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
     const DPC_OBJECT: u64 = 1;
     let end = (start + length).get();
@@ -124,6 +124,9 @@ pub fn check_idle(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
             "queued-dpc-freed",
             format!("memory at {start} is freed, but the DPC at {dpc} in it is queued"),
         )));
+    }
+    if let Some(found) = timer::needed_within(k, start, length) {
+        return Err(found.freed(k, start, length));
     }
     if let Some((entry, queue)) = device_queue::queued_within(k, start, length) {
         let subcode = crate::bugcheck::VerifierRule::OBJECT_IN_USE.subcode;

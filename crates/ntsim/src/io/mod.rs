@@ -21,6 +21,7 @@ mod start_io;
 #[cfg(test)]
 mod tests;
 mod violation;
+mod work_item;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +43,7 @@ pub struct IoState {
     interrupts: BTreeSet<Va>,
     /// By device object.
     start_io: BTreeMap<Va, start_io::StartIo>,
+    work_items: work_item::WorkItems,
     cancel_lock: Option<Va>,
     scratch: Vec<Va>,
 }
@@ -58,6 +60,7 @@ pub fn register(ddi: &mut Registry) {
     pnp::register(ddi);
     remove_lock::register(ddi);
     start_io::register(ddi);
+    work_item::register(ddi);
 }
 
 /// What a driver that is unloaded has left behind in the I/O manager, in words. Empty when it cleaned up.
@@ -70,6 +73,9 @@ pub fn leftovers(k: &Kernel, driver: Va) -> Vec<String> {
     }
     for object in &io.interrupts {
         found.push(format!("the interrupt {object} is still connected"));
+    }
+    for item in io.work_items.keys() {
+        found.push(format!("the work item {item} was never freed"));
     }
     for interface in io.interfaces.all_enabled() {
         found.push(format!("the device interface {} is still enabled", interface.link));

@@ -51,6 +51,11 @@ pub fn initialize(k: &Kernel, dpc: Va, routine: Va, context: Va) -> Outcome<()> 
 pub fn insert(k: &Kernel, dpc: Va, argument1: u64, argument2: u64) -> Outcome<bool> {
     // What the caller did before is visible to the routine even when the request coalesces: the DPC has not started yet.
     k.sync_release(SyncObject::Dpc(dpc.get()));
+    enqueue(k, dpc, argument1, argument2, k.processor())
+}
+
+/// Queues a DPC on processor `own`, or the one it is targeted to: says whether it was not queued already.
+pub(super) fn enqueue(k: &Kernel, dpc: Va, argument1: u64, argument2: u64, own: usize) -> Outcome<bool> {
     let queued: u64 = k.read(dpc + kdpc::DPC_DATA)?;
     if queued != 0 {
         k.count(Counter::DpcsCoalesced);
@@ -59,7 +64,6 @@ pub fn insert(k: &Kernel, dpc: Va, argument1: u64, argument2: u64) -> Outcome<bo
     }
     let number: u16 = k.read(dpc + kdpc::NUMBER)?;
     let importance: u8 = k.read(dpc + kdpc::IMPORTANCE)?;
-    let own = k.processor();
     let target = number.checked_sub(TARGETED).map_or(own, usize::from);
     k.write(dpc + kdpc::SYSTEM_ARGUMENT1, argument1)?;
     k.write(dpc + kdpc::SYSTEM_ARGUMENT2, argument2)?;

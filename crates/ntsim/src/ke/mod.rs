@@ -7,10 +7,12 @@ pub mod event;
 pub mod interrupt;
 pub mod irql;
 pub mod processor;
+pub mod shared_data;
 pub mod sharing;
 pub mod spin_lock;
 pub mod thread;
 pub mod time;
+pub mod timer;
 pub mod wait;
 
 pub use irql::Irql;
@@ -25,7 +27,8 @@ pub struct KeState {
     pub(crate) waits: wait::Waits,
     pub(crate) dpc: dpc::Dpcs,
     pub(crate) device_queues: device_queue::DeviceQueues,
-    pub(crate) shared_data: Option<time::SharedData>,
+    pub(crate) timers: timer::Timers,
+    pub(crate) shared_data: Option<shared_data::SharedData>,
 }
 
 /// Adds this component's exports.
@@ -39,6 +42,7 @@ pub fn register(ddi: &mut Registry) {
     processor::register(ddi);
     spin_lock::register(ddi);
     time::register(ddi);
+    timer::register(ddi);
     wait::register(ddi);
 }
 

@@ -1,66 +1,24 @@
-//! Time: virtual, the same for every processor, and nobody's wall clock.
+//! Time: virtual, the same for every processor, and nobody's wall clock. `KeQueryInterruptTimePrecise`,
+//! `KeQueryUnbiasedInterruptTime`, `KeQuerySystemTimePrecise`, `KeQueryPerformanceCounter`, `KeQueryTimeIncrement`,
+//! `KeStallExecutionProcessor`.
 
 use crate::{
     ddi::{Contract, Registry},
     kernel::Kernel,
-    mm::{Pa, Protection, Va},
     sched::VirtualTime,
 };
 
 /// System time (100 ns units since 1601) when the machine is switched on: 2025-01-01, 00:00 UTC.
-const BOOT_TIME: u64 = 133_801_632_000_000_000;
+pub(super) const BOOT_TIME: u64 = 133_801_632_000_000_000;
 
 /// Nanoseconds in a unit of system time.
 const UNIT: u64 = 100;
 
-/// Where every x64 kernel has `KUSER_SHARED_DATA`, which drivers read the time from.
-const SHARED_DATA: Va = Va(0xFFFF_F780_0000_0000);
-/// Its size, bytes: a page.
-const SHARED_DATA_SIZE: u64 = 0x1000;
-/// `KUSER_SHARED_DATA::InterruptTime`: low part, high part, and the high part again.
-const INTERRUPT_TIME: usize = 0x08;
-/// `KUSER_SHARED_DATA::SystemTime`, in the same form.
-const SYSTEM_TIME: usize = 0x14;
-/// How often the clock interrupt brings the shared times up to date, nanoseconds.
-const TICK: VirtualTime = 1_000_000;
+/// Nanoseconds in a millisecond.
+pub(super) const MILLISECOND: VirtualTime = 1_000_000;
 
-/// The page of `KUSER_SHARED_DATA`, and up to when its times are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SharedData {
-    page: Pa,
-    ticks: u64,
-}
-
-/// Maps `KUSER_SHARED_DATA`, for drivers to read.
-pub(crate) fn map_shared_data(k: &Kernel) {
-    let page = k.map_ram(SHARED_DATA, SHARED_DATA_SIZE, Protection::READ, "KUSER_SHARED_DATA");
-    let shared = SharedData { page, ticks: 0 };
-    write_times(k, shared);
-    k.ke().borrow_mut().shared_data = Some(shared);
-}
-
-/// Brings the times in `KUSER_SHARED_DATA` up to the last tick of the clock.
-pub(crate) fn tick(k: &Kernel) {
-    let ticks = k.now() / TICK;
-    let shared = k.ke().borrow().shared_data;
-    if let Some(shared) = shared.filter(|shared| shared.ticks != ticks) {
-        let shared = SharedData { ticks, ..shared };
-        write_times(k, shared);
-        k.ke().borrow_mut().shared_data = Some(shared);
-    }
-}
-
-fn write_times(k: &Kernel, shared: SharedData) {
-    let interrupt_time = shared.ticks * (TICK / UNIT);
-    let mut engine = k.engine().borrow_mut();
-    for (field, time) in [
-        (INTERRUPT_TIME, interrupt_time),
-        (SYSTEM_TIME, BOOT_TIME + interrupt_time),
-    ] {
-        let [low, high] = [time.to_le_bytes()[..4].to_vec(), time.to_le_bytes()[4..].to_vec()];
-        engine.write(Pa(shared.page.0 + field as u64), &[low, high.clone(), high].concat());
-    }
-}
+/// Nanoseconds between two clock interrupts.
+pub(super) const TICK: VirtualTime = MILLISECOND;
 
 /// The longest stall that is taken as one step, in microseconds: the documentation asks for 50 at most.
 const LONGEST_STALL: u64 = 1_000_000;
@@ -68,7 +26,22 @@ const LONGEST_STALL: u64 = 1_000_000;
 /// An absolute system time as virtual time; the past is now.
 #[must_use]
 pub fn from_system_time(units: u64) -> VirtualTime {
-    units.saturating_sub(BOOT_TIME) * UNIT
+    units.saturating_sub(BOOT_TIME).saturating_mul(UNIT)
+}
+
+/// Virtual time in units of system time, counted from when the machine was switched on: interrupt time.
+pub(super) const fn units(time: VirtualTime) -> u64 {
+    time / UNIT
+}
+
+/// When a `DueTime` comes: relative when negative, absolute otherwise.
+pub(super) fn due(k: &Kernel, due_time: i64) -> VirtualTime {
+    let units = due_time.unsigned_abs();
+    if due_time < 0 {
+        k.now().saturating_add(units.saturating_mul(UNIT))
+    } else {
+        from_system_time(units)
+    }
 }
 
 /// Adds this component's exports.
@@ -81,13 +54,27 @@ pub(super) fn register(ddi: &mut Registry) {
     ddi.function("KeQuerySystemTimePrecise", 1, Contract::ANY, |k, args| {
         k.write(args.va(0), BOOT_TIME + k.now() / UNIT)
     });
+    ddi.function("KeQueryInterruptTimePrecise", 1, Contract::ANY, |k, args| {
+        k.write(args.va(0), performance_counter(k))?;
+        Ok(units(k.now()))
+    });
+    // The machine never sleeps, so there is no bias. The value is of the last tick.
+    ddi.function("KeQueryUnbiasedInterruptTime", 0, Contract::ANY, |k, _| {
+        Ok(units(k.now() / TICK * TICK))
+    });
+    ddi.function("KeQueryTimeIncrement", 0, Contract::ANY, |_, _| Ok(units(TICK)));
     ddi.function("KeQueryPerformanceCounter", 1, Contract::ANY, |k, args| {
-        /// Windows counts at 10 MHz on current machines.
-        const FREQUENCY: u64 = 10_000_000;
         let pointer = args.va(0);
         if !pointer.is_null() {
-            k.write(pointer, FREQUENCY)?;
+            k.write(pointer, PERFORMANCE_FREQUENCY)?;
         }
-        Ok(k.now() / UNIT)
+        Ok(performance_counter(k))
     });
+}
+
+/// Counts per second: Windows counts at 10 MHz on current machines.
+const PERFORMANCE_FREQUENCY: u64 = 10_000_000;
+
+fn performance_counter(k: &Kernel) -> u64 {
+    k.now() / (1_000_000_000 / PERFORMANCE_FREQUENCY)
 }

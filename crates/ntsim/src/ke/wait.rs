@@ -21,9 +21,6 @@ pub struct Waits {
     waiters: BTreeMap<Va, VecDeque<ThreadId>>,
 }
 
-/// `TIMEOUT` values are in units of 100 ns.
-const TIMEOUT_UNIT: u64 = 100;
-
 /// How long a wait may last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
@@ -42,11 +39,9 @@ impl Timeout {
             return Ok(Self::Never);
         }
         let value: i64 = k.read(pointer)?;
-        let units = value.unsigned_abs();
         Ok(match value {
             0 => Self::Poll,
-            ..0 => Self::Until(k.now() + units * TIMEOUT_UNIT),
-            _ => Self::Until(super::time::from_system_time(units)),
+            _ => Self::Until(super::time::due(k, value)),
         })
     }
 }

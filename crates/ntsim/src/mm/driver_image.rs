@@ -3,6 +3,7 @@
 use super::Va;
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
+    ke::timer,
     kernel::Kernel,
     mm::pool::Allocation,
     trace::Event,
@@ -18,9 +19,11 @@ pub fn discard_initialization(k: &Kernel) {
 /// Unmaps the image. Code that runs there from now on is a driver that left something behind.
 ///
 /// # Errors
-/// When the driver has not given back what it holds: pool (Driver Verifier's 0xC4, 0x62) or mapped device memory.
+/// When the driver has not given back what it holds: pool (Driver Verifier's 0xC4, 0x62), mapped device memory, or a timer that
+/// is set.
 pub fn unload(k: &Kernel, name: &str) -> Outcome<()> {
     check_leaks(k)?;
+    check_timers(k)?;
     let code = k.watch().code.borrow();
     let headers = code.as_ref().map(|code| code.base);
     drop(code);
@@ -43,6 +46,21 @@ fn sections(k: &Kernel, wanted: impl Fn(bool) -> bool) -> Vec<Va> {
         .filter(|section| wanted(section.discardable))
         .map(|section| code.base + u64::from(section.rva))
         .collect()
+}
+
+/// No timer may be set whose DPC would run in the image.
+fn check_timers(k: &Kernel) -> Outcome<()> {
+    let loaded = {
+        let code = k.watch().code.borrow();
+        code.as_ref().map(|code| (code.base, u64::from(code.image.size())))
+    };
+    let Some((base, length)) = loaded else {
+        return Ok(());
+    };
+    match timer::needed_within(k, base, length) {
+        Some(found) => Err(found.freed(k, base, length)),
+        None => Ok(()),
+    }
 }
 
 const LEAKED_POOL: u64 = 0x62;

@@ -17,7 +17,7 @@ pub(super) fn register(ddi: &mut Registry) {
     ddi.function("memcmp", 3, Contract::ANY, |k, a| {
         let first = k.read_bytes(a.va(0), length(a))?;
         let second = k.read_bytes(a.va(1), length(a))?;
-        Ok(first.cmp(&second) as i32 as u32)
+        Ok(first.cmp(&second) as i32)
     });
 }
 

@@ -54,7 +54,7 @@ impl Kernel {
     /// Lets devices and timeouts act whose time has come.
     fn catch_up(&self) -> Outcome<()> {
         let now = self.now();
-        ke::time::tick(self);
+        ke::shared_data::tick(self);
         let due = self
             .watch()
             .hardware
@@ -64,6 +64,7 @@ impl Kernel {
         if due {
             self.advance_hardware()?;
         }
+        ke::timer::expire(self)?;
         self.scheduler().borrow_mut().expire_waits(now);
         Ok(())
     }
@@ -78,7 +79,9 @@ impl Kernel {
     fn pass_time(&self) -> bool {
         let device = self.watch().hardware.borrow().next_event();
         let deadline = self.scheduler().borrow().next_deadline();
-        let next = [device, deadline].into_iter().flatten().min();
+        // A timer that is set when nobody is left does not keep the machine running.
+        let timer = ke::timer::next_due(self).filter(|_| !self.all_threads_ended());
+        let next = [device, deadline, timer].into_iter().flatten().min();
         if let Some(next) = next {
             self.watch().clock.set(next.max(self.now()));
         }

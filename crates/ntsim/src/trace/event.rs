@@ -5,6 +5,7 @@ use std::fmt;
 use crate::{
     ke::Irql,
     mm::{Pa, Va},
+    sched::VirtualTime,
     status::NtStatus,
 };
 
@@ -101,6 +102,18 @@ pub enum Event {
     DpcFinished {
         /// The KDPC.
         dpc: Va,
+    },
+    /// A timer was set.
+    TimerSet {
+        /// The KTIMER.
+        timer: Va,
+        /// When it expires.
+        due: VirtualTime,
+    },
+    /// A timer's time has come.
+    TimerExpired {
+        /// The KTIMER.
+        timer: Va,
     },
     /// An interrupt was connected.
     InterruptConnected {
@@ -214,6 +227,7 @@ impl Event {
         match self {
             Self::ImageLoaded { .. }
             | Self::DpcStarted { .. }
+            | Self::TimerExpired { .. }
             | Self::InterruptConnected { .. }
             | Self::InterruptDisconnected { .. }
             | Self::InterruptServiced { claimed: true, .. }
@@ -264,6 +278,10 @@ impl fmt::Display for Event {
             Self::DpcCoalesced { dpc } => write!(f, "DPC {dpc} is queued already"),
             Self::DpcStarted { dpc, routine } => write!(f, "DPC {dpc} runs {routine}"),
             Self::DpcFinished { dpc } => write!(f, "DPC {dpc} has run"),
+            Self::TimerSet { timer, due } => {
+                write!(f, "timer {timer} set to {}.{:03} µs", due / 1000, due % 1000)
+            }
+            Self::TimerExpired { timer } => write!(f, "timer {timer} expires"),
             Self::InterruptConnected { line, irql } => {
                 write!(f, "interrupt connected: line {line}, {irql}")
             }

@@ -6,6 +6,7 @@ mod devices;
 mod remove_lock;
 mod requests;
 mod start_io;
+mod work_item;
 
 use std::{cell::RefCell, future::Future, rc::Rc};
 
