@@ -11,7 +11,47 @@
 //! - **What ISRs and DPCs share** is behind a [`SpinLock`], the interrupt spin lock ([`Interrupt::synchronize`]) or an atomic; what can be
 //!   taken away under them is [`Revocable`].
 //!
-//! A driver implements [`DeviceExtension`] and ends with [`driver_entry!`].
+//! A driver implements [`DeviceExtension`] and ends with [`driver_entry!`]. One with a DPC, and nothing for it to do:
+//!
+//! ```no_run
+//! use pinned_init::{PinInit, pin_data, try_pin_init};
+//! use wdm::{
+//!     CustomDpc, DeviceExtension, DeviceInit, DpcRoutine, Guid, Irql, Resources, Result, Status, StopReason,
+//!     irql::{Dispatch, Passive},
+//! };
+//!
+//! #[pin_data]
+//! struct Device {
+//!     #[pin]
+//!     dpc: CustomDpc<Dpc>,
+//! }
+//!
+//! enum Dpc {}
+//!
+//! impl DpcRoutine for Dpc {
+//!     type Device = Device;
+//!
+//!     fn run(_device: &Device, _irql: &mut Irql<Dispatch>) {}
+//! }
+//!
+//! impl DeviceExtension for Device {
+//!     const INTERFACE: Option<Guid> = None;
+//!
+//!     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
+//!         try_pin_init!(Self { dpc <- CustomDpc::new(device) }? Status)
+//!     }
+//!
+//!     fn start(&self, _resources: &Resources<'_>, _irql: &mut Irql<Passive>) -> Result<()> {
+//!         self.dpc.queue();
+//!         Ok(())
+//!     }
+//!
+//!     fn stop(&self, _reason: StopReason, _irql: &mut Irql<Passive>) {}
+//!
+//!     fn surprise_removal(&self, _irql: &mut Irql<Passive>) {}
+//! }
+//! # fn main() {}
+//! ```
 
 #![no_std]
 
