@@ -11,46 +11,40 @@ use crate::{
     guid::Guid,
     irql::{Irql, Passive},
     status::{Result, Status},
+    unicode_string::UnicodeString,
 };
 
-/// An instance of a device interface class, or none.
-pub(crate) struct DeviceInterface(UNICODE_STRING);
+/// An instance of a device interface class, by its name; or none.
+///
+/// The system has allocated the name, for this value alone: until [`free`](Self::free) gives it back.
+pub(crate) struct DeviceInterface(Option<UnicodeString<'static>>);
 
 impl DeviceInterface {
     /// No interface: enabling and freeing it does nothing.
     pub(crate) const fn none() -> Self {
-        Self(UNICODE_STRING {
-            Length: 0,
-            MaximumLength: 0,
-            Buffer: core::ptr::null_mut(),
-        })
+        Self(None)
     }
 
     /// `IoRegisterDeviceInterface` without a reference string. The interface is disabled.
     pub(crate) fn register(pdo: NonNull<DEVICE_OBJECT>, class: &Guid, _irql: &mut Irql<Passive>) -> Result<Self> {
         let class = class.to_raw();
-        let mut interface = Self::none();
+        let mut name = UNICODE_STRING::default();
         // SAFETY: the PDO is the one AddDevice was given; the GUID and the string are valid for the call, which allocates the
         // string's buffer.
-        let status = unsafe {
-            IoRegisterDeviceInterface(
-                pdo.as_ptr(),
-                &raw const class,
-                core::ptr::null_mut(),
-                &raw mut interface.0,
-            )
-        };
+        let status =
+            unsafe { IoRegisterDeviceInterface(pdo.as_ptr(), &raw const class, core::ptr::null_mut(), &raw mut name) };
         Status::from_raw(status).into_result()?;
-        Ok(interface)
+        // SAFETY: the call has filled in the string; its buffer stays until it is freed, and is only read until then.
+        Ok(Self(Some(unsafe { UnicodeString::from_raw(&name) })))
     }
 
     /// `IoSetDeviceInterfaceState`. That it is in that state already is no failure.
     pub(crate) fn set_state(&mut self, enable: bool, _irql: &mut Irql<Passive>) -> Result<()> {
-        if self.0.Buffer.is_null() {
+        let Some(name) = &self.0 else {
             return Ok(());
-        }
+        };
         // SAFETY: the string is the one that the registration returned.
-        let status = Status::from_raw(unsafe { IoSetDeviceInterfaceState(&raw mut self.0, u8::from(enable)) });
+        let status = Status::from_raw(unsafe { IoSetDeviceInterfaceState(name.as_raw(), u8::from(enable)) });
         if status == Status::from_raw(wdk_sys::STATUS_OBJECT_NAME_EXISTS) {
             return Ok(());
         }
@@ -59,10 +53,10 @@ impl DeviceInterface {
 
     /// Gives back the name of the interface.
     pub(crate) fn free(&mut self, _irql: &mut Irql<Passive>) {
-        if !self.0.Buffer.is_null() {
-            // SAFETY: the buffer was allocated by the registration; the call clears the string, so it is freed once.
-            unsafe { RtlFreeUnicodeString(&raw mut self.0) };
-            *self = Self::none();
+        if let Some(name) = self.0.take() {
+            let mut name = name.into_raw();
+            // SAFETY: the buffer was allocated by the registration, and taken out of its only place.
+            unsafe { RtlFreeUnicodeString(&raw mut name) };
         }
     }
 }

@@ -76,6 +76,7 @@ mod spin_lock;
 mod status;
 mod thread;
 mod time;
+mod unicode_string;
 
 pub use device::{DeviceExtension, DeviceInit, FileObject, StopReason};
 pub use dpc::{CustomDpc, DpcRoutine, flush_queued_dpcs};
@@ -93,11 +94,12 @@ pub use revocable::Revocable;
 pub use spin_lock::SpinLock;
 pub use status::{Result, Status};
 pub use time::interrupt_time;
+pub use unicode_string::UnicodeString;
 
 /// For [`driver_entry!`] only.
 #[doc(hidden)]
 pub mod __private {
     pub use wdk_sys::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING};
 
-    pub use crate::driver::load;
+    pub use crate::{driver::load, unicode_string::utf16};
 }
