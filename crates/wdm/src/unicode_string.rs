@@ -16,7 +16,7 @@ const MOST_UNITS: usize = (u16::MAX / UNIT) as usize;
 /// The system does not check that a name is valid UTF-16, and neither does this type. Nothing is allocated; a literal is converted when the driver is
 /// compiled:
 ///
-/// ```
+/// ```no_run
 /// use wdm::{UnicodeString, unicode_string};
 ///
 /// const TIMEOUT: UnicodeString<'static> = unicode_string!("TimeoutMs");
