@@ -18,7 +18,7 @@ pub enum Function {
     RaiseInterrupt = 0x803,
     /// Wait for an interrupt cause.
     WaitInterrupt = 0x804,
-    /// Send data through the device's buffer and back by DMA. Not served yet.
+    /// Send data through the device's buffer and back by DMA.
     DmaEcho = 0x805,
     /// Read the driver's counters.
     QueryStatistics = 0x806,
