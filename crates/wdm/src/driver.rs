@@ -50,13 +50,14 @@ pub unsafe fn load<T: DeviceExtension>(driver: *mut DRIVER_OBJECT) -> NTSTATUS {
     extension.AddDevice = Some(add_device::<T>);
     driver.DriverUnload = Some(unload);
     driver.DriverStartIo = Some(start_io);
+    driver.MajorFunction.fill(Some(dispatch::other_request::<T>));
     driver.MajorFunction[IRP_MJ_CREATE as usize] = Some(dispatch::create::<T>);
     driver.MajorFunction[IRP_MJ_CLEANUP as usize] = Some(dispatch::cleanup::<T>);
     driver.MajorFunction[IRP_MJ_CLOSE as usize] = Some(dispatch::close::<T>);
     driver.MajorFunction[IRP_MJ_DEVICE_CONTROL as usize] = Some(dispatch::device_control::<T>);
     driver.MajorFunction[IRP_MJ_PNP as usize] = Some(dispatch::pnp::<T>);
     driver.MajorFunction[IRP_MJ_POWER as usize] = Some(dispatch::pass_through::<T>);
-    driver.MajorFunction[IRP_MJ_SYSTEM_CONTROL as usize] = Some(dispatch::pass_through::<T>);
+    driver.MajorFunction[IRP_MJ_SYSTEM_CONTROL as usize] = Some(dispatch::system_control::<T>);
     Status::SUCCESS.as_raw()
 }
 

@@ -98,7 +98,7 @@ impl<L: Level> Irql<L> {
 impl Irql<UpToDispatch> {
     /// The token for `PASSIVE_LEVEL`, if that is where the code runs (`KeGetCurrentIrql`).
     pub fn passive(&mut self) -> Option<&mut Irql<Passive>> {
-        if current_irql() != u64::from(PASSIVE_LEVEL) {
+        if !is_passive() {
             return None;
         }
         let token: *mut Irql<Passive> = core::ptr::from_mut(self).cast();
@@ -106,6 +106,11 @@ impl Irql<UpToDispatch> {
         // makes was just checked, and it stays true while this borrow lasts because only `self` could raise the IRQL.
         Some(unsafe { &mut *token })
     }
+}
+
+/// Whether the code runs at `PASSIVE_LEVEL` (`KeGetCurrentIrql`).
+pub(crate) fn is_passive() -> bool {
+    current_irql() == u64::from(PASSIVE_LEVEL)
 }
 
 /// What `KeGetCurrentIrql` returns. On x64 that is an inline function of the WDK, which reads CR8: the kernel exports no such routine.

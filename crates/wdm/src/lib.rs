@@ -84,7 +84,7 @@ pub use dpc_for_isr::{DpcForIsr, DpcForIsrRoutine};
 pub use event::Event;
 pub use guid::Guid;
 pub use interrupt::{Claim, Interrupt, InterruptService};
-pub use irp::{DeviceControl, Disposed, Irp};
+pub use irp::{Completed, CompletionRoutine, DeviceControl, Disposed, IoStatus, Irp, MajorFunction};
 pub use irql::Irql;
 pub use mmio::MmioRegion;
 pub use pool::PoolBox;

@@ -80,6 +80,11 @@ impl Header {
         }
     }
 
+    /// The type of the driver's value.
+    pub(crate) const fn type_id(&self) -> TypeId {
+        self.type_id
+    }
+
     pub(crate) const fn device(&self) -> NonNull<DEVICE_OBJECT> {
         self.device
     }
@@ -191,7 +196,7 @@ impl<T: 'static> Extension<T> {
         let extension = unsafe { (*device).DeviceExtension };
         let header = NonNull::new(extension.cast::<Header>())?;
         // SAFETY: a device object of this driver has a header at the start of its extension.
-        let type_id = unsafe { header.as_ref() }.type_id;
+        let type_id = unsafe { header.as_ref() }.type_id();
         (type_id == TypeId::of::<T>()).then(|| header.cast())
     }
 }

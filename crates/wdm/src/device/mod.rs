@@ -90,4 +90,15 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
     fn device_control<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
         irp.complete(Status::INVALID_DEVICE_REQUEST, irql)
     }
+
+    /// `IRP_MJ_SYSTEM_CONTROL`: WMI, which a driver that has no part in it passes down. Called at `PASSIVE_LEVEL`, in every state of the device.
+    fn system_control<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+        irp.forward(irql)
+    }
+
+    /// A request of another kind, [`Irp::major_function`] tells which; as [`device_control`](Self::device_control). The I/O manager's own
+    /// dispatch routine, which a driver object has where a driver sets none, answers as this does.
+    fn other_request<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+        irp.complete(Status::INVALID_DEVICE_REQUEST, irql)
+    }
 }

@@ -1,4 +1,4 @@
-//! Create, cleanup, close and device control.
+//! Requests for the driver: create, cleanup, close, device control, WMI and the rest.
 
 use core::ptr::NonNull;
 
@@ -41,6 +41,10 @@ dispatch_routines! {
     close: always;
     /// `IRP_MJ_DEVICE_CONTROL`.
     device_control: while_present;
+    /// `IRP_MJ_SYSTEM_CONTROL`: the lower driver may have a part in it in every state.
+    system_control: always;
+    /// Every other request but PnP and power.
+    other_request: while_present;
 }
 
 /// A request for the device itself needs a device that was started and is there. While it is stopped for a while the driver holds it.

@@ -1,4 +1,4 @@
-//! Requests that are the lower driver's: power, and WMI (`IRP_MJ_SYSTEM_CONTROL`).
+//! Requests that are the lower driver's: power.
 
 use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT};
 

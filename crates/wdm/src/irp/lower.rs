@@ -1,38 +1,57 @@
-//! Passing an IRP to the lower driver.
+//! Passing an IRP to the lower driver: the one place where its next stack location is made.
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use wdk_sys::{
-    DEVICE_OBJECT, IO_STACK_LOCATION, IRP, KEVENT, NTSTATUS, PDEVICE_OBJECT, SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR,
-    SL_INVOKE_ON_SUCCESS, STATUS_MORE_PROCESSING_REQUIRED,
+    DEVICE_OBJECT, IO_STACK_LOCATION, IRP, NTSTATUS, PDEVICE_OBJECT, PIO_COMPLETION_ROUTINE, SL_INVOKE_ON_CANCEL,
+    SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS, STATUS_MORE_PROCESSING_REQUIRED,
     ntddk::{IofCallDriver, KeSetEvent},
 };
 
-use super::raw::{current_stack_location, current_stack_location_slot, status};
+use super::raw::{current_stack_location, current_stack_location_slot, is_marked_pending, status};
 use crate::{
     event::StackEvent,
     irql::{Irql, Passive},
     status::Status,
 };
 
-/// `IoSkipCurrentIrpStackLocation` and `IoCallDriver`: the lower driver sees the request as this one did, and completes it.
+/// Gives the IRP to the lower driver, which sees the request as this one did and completes it: `IoCallDriver`, after
+/// `IoSkipCurrentIrpStackLocation`; or after `IoCopyCurrentIrpStackLocationToNext`, if the IRP was marked pending, since the lower driver must not
+/// find, nor clear, that mark in its own stack location.
 ///
 /// # Safety
 /// The IRP must be at this driver and owned; the caller gives it up. `lower` must be the next-lower device object. At most
 /// `DISPATCH_LEVEL`, no spin lock held.
 pub(crate) unsafe fn pass_down(irp: NonNull<IRP>, lower: PDEVICE_OBJECT) -> Status {
-    // SAFETY: the IRP is owned.
-    let location = unsafe { &mut (*irp.as_ptr()).CurrentLocation };
-    *location += 1;
-    // SAFETY: as above.
-    let slot = unsafe { current_stack_location_slot(irp) };
-    // SAFETY: the slot is in the IRP.
-    let current = unsafe { slot.read() };
-    // SAFETY: the stack locations are an array, and this driver's is not the last one: its caller had the one above.
-    let above = unsafe { current.add(1) };
-    // SAFETY: the slot is in the IRP.
-    unsafe { slot.write(above) };
+    // SAFETY: promised by the caller.
+    if unsafe { is_marked_pending(irp) } {
+        // SAFETY: promised by the caller.
+        unsafe { copy_to_next(irp, 0, None, core::ptr::null_mut()) };
+    } else {
+        // SAFETY: promised by the caller.
+        unsafe { skip_current(irp) };
+    }
+    // SAFETY: promised by the caller.
+    Status::from_raw(unsafe { IofCallDriver(lower, irp.as_ptr()) })
+}
+
+/// Gives the IRP to the lower driver, and has `routine` called with `context` when that driver has completed it, whatever the outcome:
+/// `IoCopyCurrentIrpStackLocationToNext`, `IoSetCompletionRoutine`, `IoCallDriver`.
+///
+/// # Safety
+/// As [`pass_down`]; the routine must fit the context, and both be there until it has been called.
+pub(crate) unsafe fn pass_down_with_routine(
+    irp: NonNull<IRP>,
+    lower: PDEVICE_OBJECT,
+    routine: PIO_COMPLETION_ROUTINE,
+    context: *mut c_void,
+) -> Status {
+    #[expect(clippy::cast_possible_truncation, reason = "the control flags have 8 bits")]
+    const WHATEVER_THE_OUTCOME: u8 = (SL_INVOKE_ON_SUCCESS | SL_INVOKE_ON_ERROR | SL_INVOKE_ON_CANCEL) as u8;
+
+    // SAFETY: promised by the caller.
+    unsafe { copy_to_next(irp, WHATEVER_THE_OUTCOME, routine, context) };
     // SAFETY: promised by the caller.
     Status::from_raw(unsafe { IofCallDriver(lower, irp.as_ptr()) })
 }
@@ -47,28 +66,42 @@ pub(crate) unsafe fn pass_down(irp: NonNull<IRP>, lower: PDEVICE_OBJECT) -> Stat
 /// The IRP must be at this driver and owned; `lower` must be the next-lower device object.
 pub(crate) unsafe fn forward_and_wait(irp: NonNull<IRP>, lower: PDEVICE_OBJECT, irql: &mut Irql<Passive>) -> Status {
     StackEvent::with_wait(irql, |event| {
-        // SAFETY: the IRP is owned.
-        unsafe { copy_to_next(irp, event) };
-        // SAFETY: promised by the caller. The completion routine takes the IRP back.
-        let returned = unsafe { IofCallDriver(lower, irp.as_ptr()) };
-        ((), returned == Status::PENDING.as_raw())
+        // SAFETY: promised by the caller. The completion routine takes the IRP back; the event lives until then.
+        let returned = unsafe { pass_down_with_routine(irp, lower, Some(take_back), event.cast()) };
+        ((), returned == Status::PENDING)
     });
     // SAFETY: the completion routine stopped the completion at this driver, which owns the IRP again.
     unsafe { status(irp) }
 }
 
-/// `IoCopyCurrentIrpStackLocationToNext` and `IoSetCompletionRoutine` for all outcomes, with `event` to be set.
+/// `IoSkipCurrentIrpStackLocation`.
 ///
 /// # Safety
-/// The IRP must be at this driver and owned, with a stack location for the lower driver; `event` must live until it is set.
-unsafe fn copy_to_next(irp: NonNull<IRP>, event: *mut KEVENT) {
+/// The IRP must be at this driver, owned and not marked pending.
+unsafe fn skip_current(irp: NonNull<IRP>) {
+    // SAFETY: the IRP is owned.
+    let location = unsafe { &mut (*irp.as_ptr()).CurrentLocation };
+    *location += 1;
+    // SAFETY: as above.
+    let slot = unsafe { current_stack_location_slot(irp) };
+    // SAFETY: the slot is in the IRP.
+    let current = unsafe { slot.read() };
+    // SAFETY: the stack locations are an array, and this driver's is not the last one: its caller had the one above.
+    let above = unsafe { current.add(1) };
+    // SAFETY: the slot is in the IRP.
+    unsafe { slot.write(above) };
+}
+
+/// `IoCopyCurrentIrpStackLocationToNext`, with the given control flags and completion routine.
+///
+/// # Safety
+/// The IRP must be at this driver and owned, with a stack location for the lower driver.
+unsafe fn copy_to_next(irp: NonNull<IRP>, control: u8, routine: PIO_COMPLETION_ROUTINE, context: *mut c_void) {
     // SAFETY: promised by the caller.
     let mut copy: IO_STACK_LOCATION = *unsafe { current_stack_location(irp) };
-    #[expect(clippy::cast_possible_truncation, reason = "the control flags have 8 bits")]
-    let control = (SL_INVOKE_ON_SUCCESS | SL_INVOKE_ON_ERROR | SL_INVOKE_ON_CANCEL) as u8;
     copy.Control = control;
-    copy.CompletionRoutine = Some(take_back);
-    copy.Context = event.cast();
+    copy.CompletionRoutine = routine;
+    copy.Context = context;
     // SAFETY: promised by the caller.
     let slot = unsafe { current_stack_location_slot(irp) };
     // SAFETY: the slot is in the IRP.

@@ -5,8 +5,11 @@
 //! completed twice, completed and then queued, or forgotten does not compile.
 
 mod buffer;
+mod completion;
 mod disposed;
+mod forward;
 mod lower;
+mod major_function;
 mod raw;
 
 use core::fmt;
@@ -15,12 +18,15 @@ use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
 pub(crate) use buffer::read_input;
+pub use completion::{Completed, CompletionRoutine};
 use disposed::Brand;
 pub use disposed::Disposed;
+pub use forward::IoStatus;
 pub(crate) use lower::{forward_and_wait, pass_down};
+pub use major_function::MajorFunction;
 use raw::note_slot;
 pub(crate) use raw::{complete, current_stack_location, mark_pending, note, set_status, status};
-use wdk_sys::{IRP, IRP_MJ_DEVICE_CONTROL};
+use wdk_sys::IRP;
 
 use crate::{
     device::{FileObject, Header},
@@ -135,7 +141,7 @@ impl<'i> Irp<'i> {
 unsafe fn device_control(irp: NonNull<IRP>) -> Option<DeviceControl> {
     // SAFETY: promised by the caller.
     let stack = unsafe { current_stack_location(irp) };
-    if u32::from(stack.MajorFunction) != IRP_MJ_DEVICE_CONTROL {
+    if stack.MajorFunction != MajorFunction::DEVICE_CONTROL.as_raw() {
         return None;
     }
     // SAFETY: the major function says which member of the union is in use.

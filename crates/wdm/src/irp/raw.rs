@@ -46,6 +46,18 @@ pub(crate) const unsafe fn status(irp: NonNull<IRP>) -> Status {
     Status::from_raw(unsafe { status_block.__bindgen_anon_1.Status })
 }
 
+/// `Irp->IoStatus.Information`.
+///
+/// # Safety
+/// The IRP must be at this driver and owned.
+pub(super) const unsafe fn information(irp: NonNull<IRP>) -> usize {
+    // SAFETY: promised by the caller.
+    let status_block = unsafe { &(*irp.as_ptr()).IoStatus };
+    #[expect(clippy::cast_possible_truncation, reason = "a ULONG_PTR has as many bits")]
+    let information = status_block.Information as usize;
+    information
+}
+
 /// Sets `Irp->IoStatus`. `information` is reported with a success or a warning; an error has no output.
 ///
 /// # Safety
@@ -73,6 +85,15 @@ pub(crate) unsafe fn mark_pending(irp: NonNull<IRP>) {
     // SAFETY: the current stack location belongs to this driver.
     let control = unsafe { &mut (*location).Control };
     *control |= PENDING_RETURNED;
+}
+
+/// Whether [`mark_pending`] was called for the IRP at this driver.
+///
+/// # Safety
+/// The IRP must be at this driver, and owned.
+pub(super) const unsafe fn is_marked_pending(irp: NonNull<IRP>) -> bool {
+    // SAFETY: promised by the caller.
+    unsafe { current_stack_location(irp) }.Control & PENDING_RETURNED != 0
 }
 
 /// `SL_PENDING_RETURNED`, as `IO_STACK_LOCATION::Control` has it.

@@ -1,0 +1,97 @@
+//! Completion routines: what becomes of an IRP when the lower driver has completed it.
+
+use core::ffi::c_void;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use wdk_sys::{DEVICE_OBJECT, IRP, NTSTATUS, PVOID, STATUS_MORE_PROCESSING_REQUIRED, STATUS_SUCCESS};
+
+use super::{Disposed, Irp, disposed::Brand};
+use crate::{
+    device::{DeviceExtension, Extension, Header},
+    irql::{Irql, UpToDispatch},
+};
+
+/// What a driver does when the lower driver has completed an IRP that [`Irp::forward_with`] gave it: an `IO_COMPLETION_ROUTINE`.
+///
+/// See [Using IRP Completion Routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/using-irp-completion-routines).
+pub trait CompletionRoutine: 'static {
+    /// The device that the IRP was sent to.
+    type Device: DeviceExtension;
+
+    /// Runs at the IRQL of whoever completed the IRP, at most `DISPATCH_LEVEL`, in any thread; whether the lower driver succeeded, failed or
+    /// was cancelled. [`Irp::io_status`] tells the outcome.
+    ///
+    /// The IRP is this driver's again. Either it goes on to the drivers above ([`Irp::continue_completion`]), or it is kept, and what became of it
+    /// instead is the answer: completed, queued or forwarded again, as in a dispatch routine (`disposed.into()`).
+    fn completed<'i>(device: &Self::Device, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i>;
+}
+
+/// Proof of what a completion routine has done with the IRP that has the brand `'i`, and what it returns.
+#[must_use = "a completion routine returns it to show what became of its IRP"]
+#[derive(Debug)]
+pub struct Completed<'i> {
+    goes_on: bool,
+    brand: Brand<'i>,
+}
+
+impl Completed<'_> {
+    /// To be made where the IRP with this brand is left to the I/O manager, which goes on with its completion.
+    pub(super) const fn goes_on() -> Self {
+        Self {
+            goes_on: true,
+            brand: PhantomData,
+        }
+    }
+}
+
+impl<'i> From<Disposed<'i>> for Completed<'i> {
+    /// The IRP was kept, `STATUS_MORE_PROCESSING_REQUIRED`, and then disposed of.
+    fn from(_disposed: Disposed<'i>) -> Self {
+        Self {
+            goes_on: false,
+            brand: PhantomData,
+        }
+    }
+}
+
+/// `STATUS_CONTINUE_COMPLETION`: any status but `STATUS_MORE_PROCESSING_REQUIRED` says so.
+const CONTINUE_COMPLETION: NTSTATUS = STATUS_SUCCESS;
+
+/// The tag that a completion routine has the remove lock with, for itself: the IRP, and the lock taken for it, may be gone while the routine runs.
+pub(super) fn routine_tag(header: NonNull<Header>) -> PVOID {
+    header.as_ptr().cast()
+}
+
+/// # Safety
+/// To be called by the I/O manager only, for an IRP that was marked pending and sent with this routine and with the header of an
+/// `Extension<R::Device>` as context; the remove lock must have been acquired for the IRP and with [`routine_tag`].
+pub(super) unsafe extern "C" fn trampoline<R: CompletionRoutine>(
+    _device: *mut DEVICE_OBJECT,
+    irp: *mut IRP,
+    context: *mut c_void,
+) -> NTSTATUS {
+    let (Some(header), Some(raw)) = (NonNull::new(context.cast::<Header>()), NonNull::new(irp)) else {
+        return CONTINUE_COMPLETION;
+    };
+    // SAFETY: the extension is of this type, and the remove lock keeps it.
+    let device = unsafe { Extension::data(header.cast::<Extension<R::Device>>()) };
+    // SAFETY: the I/O manager calls completion routines at DISPATCH_LEVEL or below.
+    let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
+    // SAFETY: the IRP is at this driver again, with the remove lock acquired for it; the brand is that of this call.
+    let irp = unsafe { Irp::new(raw, header) };
+    let completed = R::completed(device, irp, &mut irql);
+
+    // SAFETY: the routine's own hold of the lock keeps the header until it is released.
+    let remove_lock = unsafe { &(*header.as_ptr()).remove_lock };
+    let status = if completed.goes_on {
+        // SAFETY: acquired for the IRP, whose address serves as a tag only; nobody else releases it, since the IRP goes on without its owner.
+        unsafe { remove_lock.release(raw.as_ptr().cast()) };
+        CONTINUE_COMPLETION
+    } else {
+        STATUS_MORE_PROCESSING_REQUIRED
+    };
+    // SAFETY: acquired for this call. Nothing of the device is used below.
+    unsafe { remove_lock.release(routine_tag(header)) };
+    status
+}

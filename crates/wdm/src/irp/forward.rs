@@ -1,0 +1,122 @@
+//! Forwarding a request to the lower driver.
+
+use core::any::TypeId;
+use core::mem::ManuallyDrop;
+
+use super::{
+    Disposed, Irp, MajorFunction,
+    completion::{Completed, CompletionRoutine, routine_tag, trampoline},
+    lower::{pass_down, pass_down_with_routine},
+    raw::{information, mark_pending, status},
+};
+use crate::{
+    device::Header,
+    irql::{Irql, NoLockHeld, is_passive},
+    status::{Result, Status},
+};
+
+/// How a request ended: its `IO_STATUS_BLOCK`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IoStatus {
+    /// `Status`.
+    pub status: Status,
+    /// `Information`: for most requests, how many bytes were transferred.
+    pub information: usize,
+}
+
+impl<'i> Irp<'i> {
+    /// Gives the request to the lower driver, which completes it; this one is done with it.
+    ///
+    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held; `PASSIVE_LEVEL` for `IRP_MJ_CREATE`, `IRP_MJ_CLEANUP`, `IRP_MJ_CLOSE` and
+    /// `IRP_MJ_SYSTEM_CONTROL`, which are completed with `STATUS_INVALID_DEVICE_STATE` at another. DDIs: `IoSkipCurrentIrpStackLocation`, or
+    /// `IoCopyCurrentIrpStackLocationToNext` if the IRP was queued; `IoCallDriver`.
+    pub fn forward<L: NoLockHeld>(self, irql: &mut Irql<L>) -> Disposed<'i> {
+        if let Err(status) = self.check_forwarding() {
+            return self.complete(status, irql);
+        }
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the remove lock, which the IRP has, keeps the header.
+        let header = unsafe { this.header.as_ref() };
+        // SAFETY: the IRP is owned and given up here; the lower device is in our stack as long as the remove lock is held; the token proves the
+        // IRQL and that no lock is held.
+        let status = unsafe { pass_down(this.raw, header.lower()) };
+        // SAFETY: acquired for the IRP, whose address serves as a tag only.
+        unsafe { header.remove_lock.release(this.raw.as_ptr().cast()) };
+        Disposed::new(status)
+    }
+
+    /// Gives the request to the lower driver, and has `R` called when that has completed it. The request is pending from now on, and its dispatch
+    /// routine returns `STATUS_PENDING` whatever the lower driver does: only so may `R` keep the IRP.
+    ///
+    /// The remove lock is held until `R` has let the IRP go. A request of another device type than `R`'s is completed with
+    /// `STATUS_INVALID_PARAMETER`, one whose device is being removed with `STATUS_DELETE_PENDING`.
+    ///
+    /// IRQL: as [`forward`](Self::forward). DDIs: `IoMarkIrpPending`, `IoCopyCurrentIrpStackLocationToNext`, `IoSetCompletionRoutine` for every
+    /// outcome, `IoCallDriver`.
+    pub fn forward_with<R: CompletionRoutine, L: NoLockHeld>(self, irql: &mut Irql<L>) -> Disposed<'i> {
+        // SAFETY: the remove lock, which the IRP has, keeps the header.
+        let header = unsafe { self.header.as_ref() };
+        let ready = self
+            .check_forwarding()
+            .and_then(|()| check_type::<R>(header))
+            .and_then(|()| header.remove_lock.acquire(routine_tag(self.header), irql));
+        if let Err(status) = ready {
+            return self.complete(status, irql);
+        }
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the IRP is owned.
+        unsafe { mark_pending(this.raw) };
+        let context = this.header.as_ptr().cast();
+        // SAFETY: the IRP is owned and given up here, until the routine has it; the token proves the IRQL and that no lock is held. The extension is
+        // of the routine's device type, and the remove lock, acquired twice, keeps it until the routine has returned.
+        let _ = unsafe { pass_down_with_routine(this.raw, header.lower(), Some(trampoline::<R>), context) };
+        Disposed::new(Status::PENDING)
+    }
+
+    /// Lets the completion go on to the drivers above: for a completion routine that is done with the IRP. What the lower driver
+    /// answered stays as it is; output written by this driver is not returned.
+    pub fn continue_completion(self) -> Completed<'i> {
+        let _ = ManuallyDrop::new(self);
+        Completed::goes_on()
+    }
+
+    /// Completes the request as the lower driver has, with its status and its output: for one that a completion routine has kept.
+    ///
+    /// IRQL and DDIs: as [`complete`](Self::complete).
+    pub fn complete_unchanged<L: NoLockHeld>(mut self, irql: &mut Irql<L>) -> Disposed<'i> {
+        let IoStatus { status, information } = self.io_status();
+        self.information = information;
+        self.complete(status, irql)
+    }
+
+    /// How the request stands: with what the lower driver has completed it, in a completion routine and ever after.
+    #[must_use]
+    pub fn io_status(&self) -> IoStatus {
+        // SAFETY: the IRP is owned.
+        let status = unsafe { status(self.raw) };
+        // SAFETY: as above.
+        let information = unsafe { information(self.raw) };
+        IoStatus { status, information }
+    }
+
+    /// Which lower drivers are to be called at `PASSIVE_LEVEL` with, is not forwarded at another.
+    fn check_forwarding(&self) -> Result<()> {
+        let needs_passive = matches!(
+            self.major_function(),
+            MajorFunction::CREATE | MajorFunction::CLEANUP | MajorFunction::CLOSE | MajorFunction::SYSTEM_CONTROL
+        );
+        if needs_passive && !is_passive() {
+            return Err(Status::INVALID_DEVICE_STATE);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the extension is that of `R`'s device.
+fn check_type<R: CompletionRoutine>(header: &Header) -> Result<()> {
+    if header.type_id() == TypeId::of::<R::Device>() {
+        Ok(())
+    } else {
+        Err(Status::INVALID_PARAMETER)
+    }
+}
