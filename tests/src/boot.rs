@@ -5,7 +5,7 @@ use std::{future::Future, rc::Rc};
 use edu::interface::GUID_DEVINTERFACE_EDU;
 use ntsim::{
     Config, Kernel, Outcome,
-    bus::Slot,
+    bus::{InterruptMode, Placement, Slot},
     devices::{Edu, EduProfile},
     io::{device_interface::Guid, pnp},
     machine::{DriverImage, Machine},
@@ -23,6 +23,8 @@ pub struct Setup {
     pub config: Config,
     /// How the device behaves.
     pub profile: EduProfile,
+    /// How it interrupts.
+    pub interrupts: InterruptMode,
 }
 
 impl Setup {
@@ -35,6 +37,7 @@ impl Setup {
                 ..Config::default()
             },
             profile: EduProfile::default(),
+            interrupts: InterruptMode::Line,
         }
     }
 }
@@ -101,8 +104,12 @@ impl Run {
     {
         let seed = setup.config.seed;
         let mut machine = Machine::new(setup.config).expect("the machine can be built");
+        let placement = Placement {
+            interrupts: setup.interrupts,
+            ..Placement::default()
+        };
         let slot = machine
-            .plug(Box::new(Edu::new(setup.profile)))
+            .plug_with(Box::new(Edu::new(setup.profile)), placement)
             .expect("there is room on the bus");
         machine.load(image).unwrap_or_else(|error| panic!("{error}"));
         let name = image.image().name().trim_end_matches(".sys").to_owned();

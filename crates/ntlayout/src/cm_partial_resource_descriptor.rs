@@ -14,6 +14,10 @@ pub const MEMORY_START: usize = 4;
 pub const INTERRUPT_LEVEL: usize = 4;
 /// `u`.
 pub const U: usize = 4;
+/// `u.MessageInterrupt.Raw.MessageCount`.
+pub const MESSAGE_COUNT: usize = 6;
+/// `u.MessageInterrupt.Raw.Vector`. The translated form is that of `u.Interrupt`.
+pub const MESSAGE_VECTOR: usize = 8;
 /// `u.Interrupt.Vector`.
 pub const INTERRUPT_VECTOR: usize = 8;
 /// `u.Memory.Length`.

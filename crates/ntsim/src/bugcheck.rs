@@ -37,6 +37,7 @@ macro_rules! codes {
 
 codes! {
     IRQL_NOT_LESS_OR_EQUAL = 0x0A ["address referenced", "IRQL", "operation: 0 read, 1 write, 8 execute", "address of the instruction"];
+    TRAP_CAUSE_UNKNOWN = 0x12 ["unexpected interrupt", "unknown floating-point exception", "enabled and asserted status bits", "reserved"];
     KMODE_EXCEPTION_NOT_HANDLED = 0x1E ["exception code", "address of the instruction", "exception parameter 0", "exception parameter 1"];
     NO_MORE_IRP_STACK_LOCATIONS = 0x35 ["address of the IRP", "reserved", "reserved", "reserved"];
     MULTIPLE_IRP_COMPLETE_REQUESTS = 0x44 ["address of the IRP", "reserved", "reserved", "reserved"];

@@ -12,7 +12,7 @@ pub use loader::{DriverImage, LoadError};
 
 use crate::{
     bugcheck::Outcome,
-    bus::{Bus, Device, Slot},
+    bus::{Bus, Device, Placement, Slot},
     cpu::{EngineError, Watch},
     ddi::{Registry, ReturnValue},
     ke,
@@ -87,7 +87,15 @@ impl Machine {
     /// # Errors
     /// When the emulator has no room for its registers.
     pub fn plug(&mut self, device: Box<dyn Device>) -> Result<Slot, MachineError> {
-        let slot = self.kernel.bus().borrow_mut().plug(device);
+        self.plug_with(device, Placement::default())
+    }
+
+    /// Plugs a device into the bus. Before the run starts.
+    ///
+    /// # Errors
+    /// When the emulator has no room for its registers.
+    pub fn plug_with(&mut self, device: Box<dyn Device>, placement: Placement) -> Result<Slot, MachineError> {
+        let slot = self.kernel.bus().borrow_mut().plug_with(device, placement);
         let bus = self.kernel.bus().borrow();
         for window in &bus.function(slot).resources().memory {
             self.kernel

@@ -187,13 +187,16 @@ pub trait Device: Any + fmt::Debug {
     /// Whether it asserts its interrupt pin.
     fn line_asserted(&self) -> bool;
 
+    /// How many different interrupt messages it can send: a power of two up to 32, or 0 when it has no MSI capability.
+    fn message_capability(&self) -> u16;
+
     /// Makes it signal interrupts by messages (`true`) or by its pin.
     fn set_message_signalled(&mut self, enabled: bool);
 
-    /// How many interrupt messages it has sent since the last call.
-    fn take_messages(&mut self) -> u32;
+    /// The interrupt messages that it has sent since the last call, by number, in order.
+    fn take_messages(&mut self) -> Vec<u32>;
 
-    /// Returns it to the state after power-on.
+    /// Returns its registers to their state after power-on. How it signals interrupts is up to its configuration space, and stays.
     fn reset(&mut self);
 }
 

@@ -4,16 +4,16 @@ mod device;
 mod pci;
 mod resources;
 
-use std::any::Any;
+use std::{any::Any, collections::BTreeSet};
 
 #[cfg(test)]
 pub(crate) use device::testing;
 pub use device::{BarRequest, BusContext, BusMaster, Device, DeviceFault, Dice, NoBusMaster, PciIdentity, Width};
 pub use pci::{ConfigSpace, PciFunction};
-pub use resources::{Interrupt, MemoryRange, Resources};
+pub use resources::{Interrupt, InterruptMode, MemoryRange, Resources};
 
 /// Where the first device's registers lie in physical memory: the hole that PC firmware leaves below 4 GiB.
-const WINDOW_BASE: u64 = 0xFEA0_0000;
+const WINDOW_BASE: u64 = 0xFE00_0000;
 /// The physical address behind the last device's registers: the I/O APIC's.
 const WINDOW_END: u64 = 0xFEC0_0000;
 /// The interrupt lines that the bus' INTx pins are wired to, by device number.
@@ -35,6 +35,10 @@ const LINES: [Line; 4] = [
         vector: 0xB1,
     },
 ];
+/// The first of the vectors that are given to interrupt messages.
+const FIRST_MESSAGE_VECTOR: u32 = 0x60;
+/// The first vector behind them: those of the lines.
+const MESSAGE_VECTORS_END: u32 = 0x80;
 /// The first device number given out; those below belong to the chipset.
 const FIRST_DEVICE: u8 = 3;
 
@@ -48,10 +52,22 @@ struct Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub u8);
 
+/// What is left to choose when a device is plugged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Placement {
+    /// How it interrupts. A device without the MSI capability uses its pin all the same.
+    pub interrupts: InterruptMode,
+    /// The device whose interrupt line its pin is wired to; none for a line of its own, as long as there are any.
+    pub shares_line_of: Option<Slot>,
+}
+
 /// The bus and everything plugged into it.
 #[derive(Debug, Default)]
 pub struct Bus {
     functions: Vec<PciFunction>,
+    /// The vectors of the interrupt messages that have reached the processors and that none has taken yet. As in a local APIC's
+    /// interrupt request register, a message that comes while the same one is pending coalesces with it.
+    pending: BTreeSet<u32>,
 }
 
 impl Bus {
@@ -60,8 +76,15 @@ impl Bus {
     /// # Panics
     /// When the address space below the I/O APIC is full.
     pub fn plug(&mut self, device: Box<dyn Device>) -> Slot {
+        self.plug_with(device, Placement::default())
+    }
+
+    /// Plugs `device` in and assigns it memory and an interrupt.
+    ///
+    /// # Panics
+    /// When the address space below the I/O APIC is full, or there are no vectors left.
+    pub fn plug_with(&mut self, device: Box<dyn Device>, placement: Placement) -> Slot {
         let slot = Slot(FIRST_DEVICE + u8::try_from(self.functions.len()).expect("at most 29 devices"));
-        let line = &LINES[self.functions.len() % LINES.len()];
         let mut next = self
             .functions
             .iter()
@@ -83,13 +106,40 @@ impl Bus {
                 }
             })
             .collect();
-        let interrupt = device.has_interrupt_pin().then_some(Interrupt {
-            line: line.number,
-            vector: line.vector,
-        });
+        let interrupt = self.assign_interrupt(&*device, placement);
         let resources = Resources { memory, interrupt };
         self.functions.push(PciFunction::new(device, slot, resources));
         slot
+    }
+
+    fn assign_interrupt(&self, device: &dyn Device, placement: Placement) -> Option<Interrupt> {
+        let count = device.message_capability();
+        if placement.interrupts == InterruptMode::Message && count != 0 {
+            return Some(self.assign_messages(count));
+        }
+        let wired_like = placement.shares_line_of.map_or(self.functions.len(), index_of);
+        let Line { number, vector } = LINES[wired_like % LINES.len()];
+        device
+            .has_interrupt_pin()
+            .then_some(Interrupt::Line { line: number, vector })
+    }
+
+    /// A block of vectors, aligned to its size: the device replaces the lowest bits of its message by the message's number.
+    fn assign_messages(&self, count: u16) -> Interrupt {
+        let assigned = self
+            .functions
+            .iter()
+            .filter_map(|function| match function.resources().interrupt {
+                Some(Interrupt::Messages { vector, count }) => Some(vector + u32::from(count)),
+                _ => None,
+            });
+        let free = assigned.max().unwrap_or(FIRST_MESSAGE_VECTOR);
+        let vector = free.next_multiple_of(count.into());
+        assert!(
+            vector + u32::from(count) <= MESSAGE_VECTORS_END,
+            "no interrupt vectors left"
+        );
+        Interrupt::Messages { vector, count }
     }
 
     /// The devices, by slot.
@@ -104,7 +154,7 @@ impl Bus {
     /// When no device was ever plugged in there.
     #[must_use]
     pub fn function(&self, slot: Slot) -> &PciFunction {
-        &self.functions[usize::from(slot.0 - FIRST_DEVICE)]
+        &self.functions[index_of(slot)]
     }
 
     /// The device in `slot`.
@@ -112,7 +162,7 @@ impl Bus {
     /// # Panics
     /// When no device was ever plugged in there.
     pub fn function_mut(&mut self, slot: Slot) -> &mut PciFunction {
-        &mut self.functions[usize::from(slot.0 - FIRST_DEVICE)]
+        &mut self.functions[index_of(slot)]
     }
 
     /// The model in `slot`, when it is a `D`: for scenarios that inject faults.
@@ -183,14 +233,44 @@ impl Bus {
     /// Whether any device asserts the interrupt line `number`.
     #[must_use]
     pub fn line_asserted(&self, number: u32) -> bool {
-        self.functions.iter().any(|function| {
-            function
-                .resources()
-                .interrupt
-                .is_some_and(|interrupt| interrupt.line == number)
-                && function.line_asserted()
+        self.asserting(number).next().is_some()
+    }
+
+    /// The devices that assert the interrupt line `number`.
+    pub fn asserting(&self, number: u32) -> impl Iterator<Item = &PciFunction> {
+        self.functions.iter().filter(move |function| {
+            let wired = function.resources().interrupt;
+            matches!(wired, Some(Interrupt::Line { line, .. }) if line == number) && function.line_asserted()
         })
     }
+
+    /// The vectors of the interrupt messages that are pending.
+    pub fn messages_pending(&mut self) -> &BTreeSet<u32> {
+        for function in &mut self.functions {
+            self.pending.extend(function.take_posted());
+        }
+        &self.pending
+    }
+
+    /// A processor takes the message with `vector`: from now on the same message is pending anew when it is sent.
+    pub fn take_message(&mut self, vector: u32) {
+        self.pending.remove(&vector);
+    }
+
+    /// The device that the interrupt vector `vector` was assigned to.
+    #[must_use]
+    pub fn owner_of_message(&self, vector: u32) -> Option<&PciFunction> {
+        self.functions.iter().find(|function| {
+            let assigned = function.resources().interrupt;
+            assigned.is_some_and(|interrupt| {
+                matches!(interrupt, Interrupt::Messages { .. }) && interrupt.has_vector(vector)
+            })
+        })
+    }
+}
+
+fn index_of(slot: Slot) -> usize {
+    usize::from(slot.0 - FIRST_DEVICE)
 }
 
 #[cfg(test)]
@@ -206,13 +286,70 @@ mod tests {
         bus
     }
 
+    fn lines(bus: &Bus) -> Vec<u32> {
+        let line = |function: &PciFunction| match function.resources().interrupt {
+            Some(Interrupt::Line { line, .. }) => line,
+            other => panic!("no line: {other:?}"),
+        };
+        bus.functions().iter().map(line).collect()
+    }
+
+    fn message_edu(bus: &mut Bus) -> Slot {
+        let placement = Placement {
+            interrupts: InterruptMode::Message,
+            ..Placement::default()
+        };
+        bus.plug_with(Box::new(Edu::new(EduProfile::default())), placement)
+    }
+
+    #[test]
+    fn a_device_can_share_a_line() {
+        let mut bus = bus(2);
+        let placement = Placement {
+            shares_line_of: Some(Slot(4)),
+            ..Placement::default()
+        };
+        bus.plug_with(Box::new(Edu::new(EduProfile::default())), placement);
+        assert_eq!(lines(&bus), [16, 17, 17]);
+    }
+
+    #[test]
+    fn messages_have_vectors_of_their_own_and_coalesce_while_they_are_pending() {
+        let mut bus = Bus::default();
+        let (first, second) = (message_edu(&mut bus), message_edu(&mut bus));
+        for slot in [first, second] {
+            bus.function_mut(slot).set_enabled(true);
+        }
+        bus.device_mut::<Edu>(second).unwrap().raise(1);
+        bus.device_mut::<Edu>(second).unwrap().raise(2);
+        assert_eq!(bus.messages_pending(), &BTreeSet::from([0x61]));
+        assert_eq!(bus.owner_of_message(0x61).map(PciFunction::slot), Some(second));
+        bus.take_message(0x61);
+        assert!(bus.messages_pending().is_empty(), "both were one");
+        bus.device_mut::<Edu>(first).unwrap().raise(1);
+        assert_eq!(bus.messages_pending(), &BTreeSet::from([0x60]));
+        assert!((16..20).all(|line| !bus.line_asserted(line)));
+    }
+
+    #[test]
+    fn a_message_that_was_sent_arrives_and_one_that_cannot_be_sent_is_lost() {
+        let mut bus = Bus::default();
+        let slot = message_edu(&mut bus);
+        bus.device_mut::<Edu>(slot).unwrap().raise(1);
+        assert!(bus.messages_pending().is_empty(), "it may not be bus master yet");
+        bus.function_mut(slot).set_enabled(true);
+        bus.device_mut::<Edu>(slot).unwrap().raise(1);
+        bus.function_mut(slot).unplug();
+        bus.device_mut::<Edu>(slot).unwrap().raise(1);
+        assert_eq!(bus.messages_pending().len(), 1);
+    }
+
     #[test]
     fn devices_lie_side_by_side_and_on_lines_of_their_own() {
         let bus = bus(2);
         let windows: Vec<_> = bus.windows().collect();
         assert_eq!(windows[0].start + windows[0].length, windows[1].start);
-        let lines = bus.functions().iter().map(|f| f.resources().interrupt.unwrap().line);
-        assert_eq!(lines.collect::<Vec<_>>(), [16, 17]);
+        assert_eq!(lines(&bus), [16, 17]);
         assert_eq!(bus.decode(windows[1].start + 8), Some((Slot(4), 0, 8)));
         assert_eq!(bus.decode(windows[1].start + windows[1].length), None);
     }
@@ -221,8 +358,8 @@ mod tests {
     fn undecoded_memory_reads_as_ones() {
         let mut bus = bus(1);
         testing::with_context(0, |cx| {
-            assert_eq!(bus.read(cx, 0xFE00_0000, Width::Dword), Ok(0xFFFF_FFFF));
-            assert_eq!(bus.write(cx, 0xFE00_0000, Width::Dword, 0), Ok(()));
+            assert_eq!(bus.read(cx, 0xFD00_0000, Width::Dword), Ok(0xFFFF_FFFF));
+            assert_eq!(bus.write(cx, 0xFD00_0000, Width::Dword, 0), Ok(()));
         });
     }
 }

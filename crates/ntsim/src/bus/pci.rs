@@ -2,7 +2,7 @@
 
 use super::Slot;
 use super::device::{BusContext, Device, DeviceFault, PciIdentity, Width};
-use super::resources::Resources;
+use super::resources::{Interrupt, Resources};
 
 /// Bytes of a conventional PCI function's configuration space.
 const CONFIG_SIZE: usize = 256;
@@ -41,8 +41,8 @@ impl ConfigSpace {
             let address = u32::try_from(range.start).expect("the PCI window lies below 4 GiB");
             config.put(offset::BASE_ADDRESS + 4 * bar, &address.to_le_bytes());
         }
-        if let Some(interrupt) = resources.interrupt {
-            let line = u8::try_from(interrupt.line).expect("a controller input");
+        if let Some(Interrupt::Line { line, .. }) = resources.interrupt {
+            let line = u8::try_from(line).expect("a controller input");
             config.put(offset::INTERRUPT_LINE, &[line]);
             config.put(offset::INTERRUPT_PIN, &[1]);
         }
@@ -74,10 +74,13 @@ pub struct PciFunction {
     present: bool,
     reads: u64,
     writes: u64,
+    /// The vectors of the interrupt messages that have left it and not yet reached the processors.
+    posted: Vec<u32>,
 }
 
 impl PciFunction {
-    pub(super) fn new(device: Box<dyn Device>, slot: Slot, resources: Resources) -> Self {
+    pub(super) fn new(mut device: Box<dyn Device>, slot: Slot, resources: Resources) -> Self {
+        device.set_message_signalled(matches!(resources.interrupt, Some(Interrupt::Messages { .. })));
         Self {
             config: ConfigSpace::new(device.identity(), &resources),
             device,
@@ -86,6 +89,7 @@ impl PciFunction {
             present: true,
             reads: 0,
             writes: 0,
+            posted: Vec::new(),
         }
     }
 
@@ -149,11 +153,13 @@ impl PciFunction {
 
     /// Pulls it out: from now on it reads as ones, loses writes, and neither interrupts nor reaches memory.
     pub fn unplug(&mut self) {
+        self.post();
         self.present = false;
     }
 
     /// Makes it decode its memory ranges and reach memory, or not: what the bus driver does when it starts or stops it.
     pub fn set_enabled(&mut self, enabled: bool) {
+        self.post();
         let bits = COMMAND_MEMORY_SPACE | COMMAND_BUS_MASTER;
         let command = if enabled {
             self.config.command() | bits
@@ -211,6 +217,24 @@ impl PciFunction {
 
     pub(super) fn advance(&mut self, cx: &mut BusContext<'_>) -> Result<(), DeviceFault> {
         if self.present { self.device.advance(cx) } else { Ok(()) }
+    }
+
+    /// Sends the messages that the device wants to send. They are writes to memory: a device that may not be bus master loses them.
+    fn post(&mut self) {
+        let messages = self.device.take_messages();
+        let sends = self.present && self.config.command() & COMMAND_BUS_MASTER != 0;
+        if let Some(Interrupt::Messages { vector, count }) = self.resources.interrupt
+            && sends
+        {
+            let assigned = messages.into_iter().filter(|&message| message < count.into());
+            self.posted.extend(assigned.map(|message| vector + message));
+        }
+    }
+
+    /// The vectors of the interrupt messages that it has sent since the last call.
+    pub(super) fn take_posted(&mut self) -> impl Iterator<Item = u32> + '_ {
+        self.post();
+        self.posted.drain(..)
     }
 
     /// Whether it asserts its interrupt line.

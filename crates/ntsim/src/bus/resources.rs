@@ -19,6 +19,12 @@ const SHARE_DEVICE_EXCLUSIVE: u8 = 1;
 const SHARE_SHARED: u8 = 3;
 /// `CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE`.
 const INTERRUPT_LEVEL_SENSITIVE: u16 = 0;
+/// `CM_RESOURCE_INTERRUPT_LATCHED`.
+const INTERRUPT_LATCHED: u16 = 1;
+/// `CM_RESOURCE_INTERRUPT_MESSAGE`.
+const INTERRUPT_MESSAGE: u16 = 2;
+/// `CM_RESOURCE_INTERRUPT_MESSAGE_TOKEN`: the vector of messages as the bus sees them.
+const INTERRUPT_MESSAGE_TOKEN: u32 = 0xFFFF_FFFE;
 /// `CM_RESOURCE_MEMORY_READ_WRITE`.
 const MEMORY_READ_WRITE: u16 = 0;
 
@@ -39,20 +45,57 @@ impl MemoryRange {
     }
 }
 
-/// A line-based interrupt.
+/// How a device interrupts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum InterruptMode {
+    /// By its pin, which drives a line that it may share with others.
+    #[default]
+    Line,
+    /// By messages (MSI), when it can send them.
+    Message,
+}
+
+/// The interrupt that a device was assigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Interrupt {
-    /// The interrupt controller's input.
-    pub line: u32,
-    /// The interrupt vector that the system gave it.
-    pub vector: u32,
+pub enum Interrupt {
+    /// A line, level-triggered and shared.
+    Line {
+        /// The interrupt controller's input.
+        line: u32,
+        /// The interrupt vector that the system gave it.
+        vector: u32,
+    },
+    /// Messages, each with a vector of its own.
+    Messages {
+        /// The vector of message 0. Those of the others follow.
+        vector: u32,
+        /// How many messages there are.
+        count: u16,
+    },
 }
 
 impl Interrupt {
+    /// The vector; that of message 0 when there are several.
+    #[must_use]
+    pub const fn vector(&self) -> u32 {
+        match self {
+            Self::Line { vector, .. } | Self::Messages { vector, .. } => *vector,
+        }
+    }
+
     /// The IRQL that its service routine runs at: on x64 the upper half of the vector.
     #[must_use]
     pub const fn irql(&self) -> u8 {
-        (self.vector >> 4 & 0xF) as u8
+        (self.vector() >> 4 & 0xF) as u8
+    }
+
+    /// Whether `vector` is one of its own.
+    #[must_use]
+    pub const fn has_vector(&self, vector: u32) -> bool {
+        match self {
+            Self::Line { vector: own, .. } => vector == *own,
+            Self::Messages { vector: first, count } => vector >= *first && vector - *first < *count as u32,
+        }
     }
 }
 
@@ -69,19 +112,33 @@ impl Resources {
     /// The `CM_RESOURCE_LIST` of `IRP_MN_START_DEVICE`'s `AllocatedResources`: as the bus sees them.
     #[must_use]
     pub fn raw_list(&self) -> Vec<u8> {
-        self.list(|interrupt| (interrupt.line, interrupt.line), u64::MAX)
+        self.list(|bytes, at, interrupt| match *interrupt {
+            Interrupt::Line { line, .. } => {
+                bytes.put(at + partial::INTERRUPT_LEVEL, line.to_le_bytes());
+                bytes.put(at + partial::INTERRUPT_VECTOR, line.to_le_bytes());
+                bytes.put(at + partial::INTERRUPT_AFFINITY, u64::MAX.to_le_bytes());
+            }
+            Interrupt::Messages { count, .. } => {
+                bytes.put(at + partial::MESSAGE_COUNT, count.to_le_bytes());
+                bytes.put(at + partial::MESSAGE_VECTOR, INTERRUPT_MESSAGE_TOKEN.to_le_bytes());
+                bytes.put(at + partial::INTERRUPT_AFFINITY, u64::MAX.to_le_bytes());
+            }
+        })
     }
 
     /// The `CM_RESOURCE_LIST` of `AllocatedResourcesTranslated`: as the processors see them, `processors` being the mask of
     /// those that take interrupts.
     #[must_use]
     pub fn translated_list(&self, processors: u64) -> Vec<u8> {
-        let translated = |interrupt: &Interrupt| (u32::from(interrupt.irql()), interrupt.vector);
-        self.list(translated, processors)
+        self.list(|bytes, at, interrupt| {
+            bytes.put(at + partial::INTERRUPT_LEVEL, u32::from(interrupt.irql()).to_le_bytes());
+            bytes.put(at + partial::INTERRUPT_VECTOR, interrupt.vector().to_le_bytes());
+            bytes.put(at + partial::INTERRUPT_AFFINITY, processors.to_le_bytes());
+        })
     }
 
-    /// `level_and_vector` says how an interrupt is described.
-    fn list(&self, level_and_vector: impl Fn(&Interrupt) -> (u32, u32), affinity: u64) -> Vec<u8> {
+    /// `describe` fills in the union of an interrupt's descriptor.
+    fn list(&self, describe: impl Fn(&mut Bytes, usize, &Interrupt)) -> Vec<u8> {
         let count = self.memory.len() + usize::from(self.interrupt.is_some());
         let first = list::LIST + full::PARTIAL_RESOURCE_LIST + partial_list::PARTIAL_DESCRIPTORS;
         let mut bytes = Bytes(vec![0; first + count * partial::SIZE]);
@@ -104,13 +161,14 @@ impl Resources {
             at += partial::SIZE;
         }
         if let Some(interrupt) = &self.interrupt {
-            let (level, vector) = level_and_vector(interrupt);
+            let (share, flags) = match interrupt {
+                Interrupt::Line { .. } => (SHARE_SHARED, INTERRUPT_LEVEL_SENSITIVE),
+                Interrupt::Messages { .. } => (SHARE_DEVICE_EXCLUSIVE, INTERRUPT_LATCHED | INTERRUPT_MESSAGE),
+            };
             bytes.put(at + partial::TYPE, [TYPE_INTERRUPT]);
-            bytes.put(at + partial::SHARE_DISPOSITION, [SHARE_SHARED]);
-            bytes.put(at + partial::FLAGS, INTERRUPT_LEVEL_SENSITIVE.to_le_bytes());
-            bytes.put(at + partial::INTERRUPT_LEVEL, level.to_le_bytes());
-            bytes.put(at + partial::INTERRUPT_VECTOR, vector.to_le_bytes());
-            bytes.put(at + partial::INTERRUPT_AFFINITY, affinity.to_le_bytes());
+            bytes.put(at + partial::SHARE_DISPOSITION, [share]);
+            bytes.put(at + partial::FLAGS, flags.to_le_bytes());
+            describe(&mut bytes, at, interrupt);
         }
         bytes.0
     }
@@ -122,11 +180,19 @@ impl fmt::Display for Resources {
             write!(f, "memory {:#x}..{:#x}, ", range.start, range.start + range.length)?;
         }
         match &self.interrupt {
-            Some(interrupt) => write!(
+            Some(interrupt @ Interrupt::Line { line, vector }) => {
+                write!(
+                    f,
+                    "interrupt line {line}, vector {vector:#x}, DIRQL {}",
+                    interrupt.irql()
+                )
+            }
+            Some(interrupt @ Interrupt::Messages { vector, count: 1 }) => {
+                write!(f, "interrupt message, vector {vector:#x}, DIRQL {}", interrupt.irql())
+            }
+            Some(interrupt @ Interrupt::Messages { vector, count }) => write!(
                 f,
-                "interrupt line {}, vector {:#x}, DIRQL {}",
-                interrupt.line,
-                interrupt.vector,
+                "{count} interrupt messages, vectors from {vector:#x}, DIRQL {}",
                 interrupt.irql()
             ),
             None => f.write_str("no interrupt"),
@@ -152,7 +218,7 @@ mod tests {
                 start: 0xFEA0_0000,
                 length: 0x10_0000,
             }],
-            interrupt: Some(Interrupt { line: 16, vector: 0x91 }),
+            interrupt: Some(Interrupt::Line { line: 16, vector: 0x91 }),
         }
     }
 
@@ -173,5 +239,24 @@ mod tests {
         let raw = resources().raw_list();
         assert_eq!(raw[44..52], [16, 0, 0, 0, 16, 0, 0, 0]);
         assert_eq!(raw[..40], resources().translated_list(0b11)[..40]);
+    }
+
+    /// Latched, a message, for this device alone; the raw form counts the messages, the translated one is that of a line.
+    #[test]
+    fn messages_are_described_as_messages() {
+        let resources = Resources {
+            interrupt: Some(Interrupt::Messages { vector: 0x60, count: 2 }),
+            ..resources()
+        };
+        #[rustfmt::skip]
+        let raw = [
+            2, 1, 3, 0,  0, 0, 2, 0,  0xFE, 0xFF, 0xFF, 0xFF,  0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+        ];
+        assert_eq!(resources.raw_list()[40..], raw);
+        #[rustfmt::skip]
+        let translated = [
+            2, 1, 3, 0,  6, 0, 0, 0,  0x60, 0, 0, 0,  3, 0, 0, 0, 0, 0, 0, 0,
+        ];
+        assert_eq!(resources.translated_list(0b11)[40..], translated);
     }
 }

@@ -82,6 +82,12 @@ pub trait Hardware {
     /// Whether a device asserts an interrupt line.
     fn line_asserted(&self, line: u32) -> bool;
 
+    /// The vectors of the interrupt messages that no processor has taken yet, in ascending order.
+    fn messages_pending(&self) -> Vec<u32>;
+
+    /// A processor takes the interrupt message with `vector`.
+    fn take_message(&mut self, vector: u32);
+
     /// The physical windows that devices answer in: start and length.
     fn windows(&self) -> Vec<(Pa, u64)>;
 }

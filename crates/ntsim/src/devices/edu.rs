@@ -128,7 +128,8 @@ pub struct Edu {
     dma: Dma,
     buffer: Vec<u8>,
     message_signalled: bool,
-    messages: u32,
+    /// How often message 0, the only one it has, was sent and not yet taken.
+    messages: usize,
 }
 
 impl Edu {
@@ -372,17 +373,22 @@ impl Device for Edu {
         self.interrupt_status != 0 && !self.message_signalled
     }
 
+    fn message_capability(&self) -> u16 {
+        1
+    }
+
     fn set_message_signalled(&mut self, enabled: bool) {
         self.message_signalled = enabled;
     }
 
-    fn take_messages(&mut self) -> u32 {
-        std::mem::take(&mut self.messages)
+    fn take_messages(&mut self) -> Vec<u32> {
+        vec![0; std::mem::take(&mut self.messages)]
     }
 
     fn reset(&mut self) {
         *self = Self {
             faults: self.faults.clone(),
+            message_signalled: self.message_signalled,
             ..Self::new(self.profile.clone())
         };
     }

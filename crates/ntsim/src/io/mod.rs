@@ -23,7 +23,7 @@ mod tests;
 mod violation;
 mod work_item;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub(crate) use call::call_driver;
 pub use violation::IoRule;
@@ -40,7 +40,7 @@ pub struct IoState {
     pub(crate) interfaces: device_interface::DeviceInterfaces,
     pub(crate) pnp: pnp::Pnp,
     remove_locks: remove_lock::RemoveLocks,
-    interrupts: BTreeSet<Va>,
+    interrupts: interrupt::Connections,
     /// By device object.
     start_io: BTreeMap<Va, start_io::StartIo>,
     work_items: work_item::WorkItems,
@@ -71,8 +71,8 @@ pub fn leftovers(k: &Kernel, driver: Va) -> Vec<String> {
     for record in io.irps.live() {
         found.push(format!("IRP {} ({}) was never completed", record.irp(), record.what()));
     }
-    for object in &io.interrupts {
-        found.push(format!("the interrupt {object} is still connected"));
+    for context in io.interrupts.keys() {
+        found.push(format!("the interrupt {context} is still connected"));
     }
     for item in io.work_items.keys() {
         found.push(format!("the work item {item} was never freed"));

@@ -89,7 +89,7 @@ pub fn lower(k: &Kernel, new: Irql) -> Outcome<()> {
     }
     let floor = match k.activity() {
         Some(ActivityKind::Dpc) => Irql::DISPATCH,
-        Some(ActivityKind::Interrupt { line }) => super::interrupt::line_irql(k, line),
+        Some(ActivityKind::Interrupt { source }) => super::interrupt::source_irql(k, source),
         _ => Irql::PASSIVE,
     };
     if new < floor {

@@ -71,6 +71,14 @@ impl Hardware for Port {
         self.bus.borrow().line_asserted(line)
     }
 
+    fn messages_pending(&self) -> Vec<u32> {
+        self.bus.borrow_mut().messages_pending().iter().copied().collect()
+    }
+
+    fn take_message(&mut self, vector: u32) {
+        self.bus.borrow_mut().take_message(vector);
+    }
+
     fn windows(&self) -> Vec<(Pa, u64)> {
         let bus = self.bus.borrow();
         bus.windows().map(|range| (Pa(range.start), range.length)).collect()

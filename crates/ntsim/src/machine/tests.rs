@@ -7,8 +7,12 @@ use iced_x86::code_asm::{cr8, dword_ptr, eax, ecx, qword_ptr, r9, rax, rcx, rdx}
 use super::{Machine, testing::Program};
 use crate::{
     bugcheck::BugCheckCode as Code,
+    bus,
     devices::{Edu, EduProfile},
-    ke::{self, Irql, interrupt::Interrupt},
+    ke::{
+        self, Irql,
+        interrupt::{Interrupt, Routine, Source},
+    },
     kernel::Kernel,
     mm::{self, Pa, Va, io_space},
     sched::{RunEnd, ThreadSpec},
@@ -453,14 +457,16 @@ fn edu_machine(program: &Program, seed: u64) -> (Machine, Interrupt, Pa, u64) {
     let function = bus.function_mut(slot);
     function.set_enabled(true);
     let window = function.resources().memory[0];
-    let line = function.resources().interrupt.unwrap();
-    let irql = Irql(u8::try_from(line.vector >> 4).unwrap());
+    let Some(assigned @ bus::Interrupt::Line { line, .. }) = function.resources().interrupt else {
+        panic!("edu has a line");
+    };
+    let irql = Irql(assigned.irql());
     drop(bus);
     let interrupt = Interrupt {
         object: at(data::OBJECT),
-        routine: Program::address(0),
+        routine: Routine::Service(Program::address(0)),
         context: Va::NULL,
-        line: line.line,
+        source: Source::Line(line),
         irql,
         synchronize_irql: irql,
         spin_lock: at(data::LOCK),

@@ -3,7 +3,13 @@
 use std::{cell::Cell, fmt, rc::Rc};
 
 use super::ThreadId;
-use crate::{cpu::Registers, ddi::Flow, ke::Irql, kernel::Kernel, mm::Va};
+use crate::{
+    cpu::Registers,
+    ddi::Flow,
+    ke::{Irql, interrupt::Source},
+    kernel::Kernel,
+    mm::Va,
+};
 
 /// A kernel stack in guest memory; it grows down from `top`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +35,10 @@ pub enum ActivityKind {
     Thread(ThreadId),
     /// The processor's DPC queue being drained.
     Dpc,
-    /// An interrupt line being serviced.
+    /// An interrupt being serviced.
     Interrupt {
-        /// The line.
-        line: u32,
+        /// What interrupted.
+        source: Source,
     },
 }
 
@@ -41,7 +47,12 @@ impl fmt::Display for ActivityKind {
         match self {
             Self::Thread(thread) => write!(f, "{thread}"),
             Self::Dpc => f.write_str("dpc"),
-            Self::Interrupt { line } => write!(f, "irq{line}"),
+            Self::Interrupt {
+                source: Source::Line(line),
+            } => write!(f, "irq{line}"),
+            Self::Interrupt {
+                source: Source::Message(vector),
+            } => write!(f, "msi{vector:x}"),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{
     Activity, ActivityKind, Scheduler, ThreadId, VirtualTime, Woken, activity::SpinCondition, thread::ThreadState,
 };
 use crate::{
-    ke::{self, Irql},
+    ke::{self, Irql, interrupt::Source},
     kernel::Kernel,
     trace::{Counter, Event},
     verifier::SyncObject,
@@ -13,8 +13,8 @@ use crate::{
 /// What a processor could do now.
 #[derive(Clone, Copy, Debug, Default)]
 struct Possible {
-    /// Take an interrupt on this line.
-    interrupt: Option<u32>,
+    /// Take an interrupt from this source.
+    interrupt: Option<Source>,
     /// Start to drain its DPC queue.
     drain: bool,
     /// Go on with what runs on it.
@@ -142,10 +142,10 @@ fn act(k: &Kernel, processor: usize, could: Possible) {
     let temperament = k.temperament();
     let alone = could.nothing_but_remote_work();
     let eager = |percent| k.random().borrow_mut().chance(percent);
-    if let Some(line) = could.interrupt
+    if let Some(source) = could.interrupt
         && ((alone && !could.drain) || eager(temperament.interrupt_eagerness))
     {
-        return ke::interrupt::deliver(k, processor, line);
+        return ke::interrupt::deliver(k, processor, source);
     }
     if could.drain {
         let own = k.scheduler().borrow().processors[processor].dpc_requested;

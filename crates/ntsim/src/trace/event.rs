@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    ke::Irql,
+    ke::{Irql, interrupt::Source},
     mm::{Pa, Va},
     sched::VirtualTime,
     status::NtStatus,
@@ -117,27 +117,27 @@ pub enum Event {
     },
     /// An interrupt was connected.
     InterruptConnected {
-        /// The line.
-        line: u32,
+        /// What interrupts.
+        source: Source,
         /// At which level its ISR runs.
         irql: Irql,
     },
     /// An interrupt was disconnected.
     InterruptDisconnected {
-        /// The line.
-        line: u32,
+        /// What interrupts.
+        source: Source,
     },
     /// A processor took an interrupt.
     InterruptDelivered {
-        /// The line.
-        line: u32,
+        /// What interrupts.
+        source: Source,
         /// The IRQL it interrupted.
         interrupted: Irql,
     },
     /// The interrupt's ISRs have run.
     InterruptServiced {
-        /// The line.
-        line: u32,
+        /// What interrupts.
+        source: Source,
         /// An ISR said it was its device's.
         claimed: bool,
     },
@@ -282,16 +282,16 @@ impl fmt::Display for Event {
                 write!(f, "timer {timer} set to {}.{:03} µs", due / 1000, due % 1000)
             }
             Self::TimerExpired { timer } => write!(f, "timer {timer} expires"),
-            Self::InterruptConnected { line, irql } => {
-                write!(f, "interrupt connected: line {line}, {irql}")
+            Self::InterruptConnected { source, irql } => {
+                write!(f, "interrupt connected: {source}, {irql}")
             }
-            Self::InterruptDisconnected { line } => write!(f, "interrupt disconnected: line {line}"),
-            Self::InterruptDelivered { line, interrupted } => {
-                write!(f, "interrupt on line {line}, over {interrupted}")
+            Self::InterruptDisconnected { source } => write!(f, "interrupt disconnected: {source}"),
+            Self::InterruptDelivered { source, interrupted } => {
+                write!(f, "interrupt by {source}, over {interrupted}")
             }
-            Self::InterruptServiced { line, claimed } => {
+            Self::InterruptServiced { source, claimed } => {
                 let answer = if *claimed { "claimed" } else { "not claimed" };
-                write!(f, "interrupt on line {line} {answer}")
+                write!(f, "interrupt by {source} {answer}")
             }
             Self::RegisterRead { address, width, value } => {
                 write!(f, "device read {address} ({width} bytes) = {value:#x}")

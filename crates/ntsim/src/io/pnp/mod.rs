@@ -90,6 +90,11 @@ pub fn pdo_of_slot(k: &Kernel, slot: Slot) -> Option<Va> {
         .map(|(&pdo, _)| pdo)
 }
 
+/// Where the device whose physical device object is `pdo` is plugged in; none when `pdo` is no physical device object.
+pub(crate) fn slot(k: &Kernel, pdo: Va) -> Option<Slot> {
+    k.io().borrow().pnp.nodes.get(&pdo).map(|node| node.slot)
+}
+
 /// The instance path of a device; none when `pdo` is no physical device object.
 pub(crate) fn instance_path(k: &Kernel, pdo: Va) -> Option<String> {
     k.io()

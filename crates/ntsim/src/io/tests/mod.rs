@@ -3,6 +3,7 @@
 mod cancel;
 mod completion;
 mod devices;
+mod interrupt;
 mod remove_lock;
 mod requests;
 mod start_io;
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::{
     bugcheck::{BugCheckCode as Code, Outcome},
+    bus::Placement,
     ddi::Args,
     devices::{Edu, EduProfile},
     kernel::Kernel,
@@ -161,8 +163,22 @@ fn run<F>(program: &Program, seed: u64, script: impl FnOnce(Kernel, Va, String) 
 where
     F: Future<Output = Outcome<()>> + 'static,
 {
+    run_placed(program, seed, Placement::default(), script)
+}
+
+/// The same, with the device plugged in otherwise.
+fn run_placed<F>(
+    program: &Program,
+    seed: u64,
+    placement: Placement,
+    script: impl FnOnce(Kernel, Va, String) -> F + 'static,
+) -> Machine
+where
+    F: Future<Output = Outcome<()>> + 'static,
+{
     let mut machine = program.machine(seed);
-    let slot = machine.plug(Box::new(Edu::new(EduProfile::default()))).unwrap();
+    let device = Box::new(Edu::new(EduProfile::default()));
+    let slot = machine.plug_with(device, placement).unwrap();
     machine.spawn(ThreadSpec::system("test"), move |k| async move {
         let (pdo, link) = start(&k, slot).await?;
         script(k, pdo, link).await
