@@ -1,15 +1,12 @@
-//! The device extension, and what PnP asks of it. IRQL: PASSIVE, but for the dispatch routines at the end.
-use core::sync::atomic::{AtomicBool, Ordering};
+//! The device extension, and what PnP and power ask of it. IRQL: PASSIVE, but for the dispatch routines at the end.
 
-use edu::{
-    arrivals::Arrivals,
-    interface::GUID_DEVINTERFACE_EDU,
-    registers::{Identification, InterruptStatus},
-};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use edu::{arrivals::Arrivals, interface::GUID_DEVINTERFACE_EDU, registers::Identification};
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    DeviceExtension, DeviceInit, Disposed, Guid, Interrupt, Irp, Irql, Resources, Result, Revocable, SpinLock, Status,
-    StopReason, flush_queued_dpcs,
+    DeviceExtension, DeviceInit, DevicePowerState, Disposed, Guid, Interrupt, Irp, Irql, Resources, Result, Revocable,
+    SpinLock, Status, StopReason, flush_queued_dpcs,
     irql::{AtMostDispatch, Passive, UpToDispatch},
 };
 
@@ -17,6 +14,7 @@ use crate::{
     compute::ComputeQueue,
     doorbell::DoorbellQueue,
     isr::{EduIsr, IsrState},
+    liveness::LivenessQueue,
     raise::RaiseQueue,
     registers::Registers,
     requests,
@@ -36,13 +34,13 @@ pub struct EduDevice {
     pub raise: RaiseQueue,
     #[pin]
     pub doorbell: DoorbellQueue,
-    /// The device was taken out.
-    gone: AtomicBool,
+    #[pin]
+    pub liveness: LivenessQueue,
+    /// What the identification register read when the device was started.
+    identification: AtomicU32,
     /// What the ISR had noted when it was disconnected.
     arrivals: SpinLock<Arrivals>,
     pub counters: DeviceCounters,
-    /// Held over the two accesses of a liveness check.
-    pub liveness: SpinLock<()>,
 }
 
 impl DeviceExtension for EduDevice {
@@ -58,10 +56,10 @@ impl DeviceExtension for EduDevice {
             compute <- ComputeQueue::new(device),
             raise <- RaiseQueue::new(device),
             doorbell <- DoorbellQueue::new(device),
-            gone: AtomicBool::new(false),
+            liveness <- LivenessQueue::new(device),
+            identification: AtomicU32::new(0),
             arrivals: SpinLock::new(Arrivals::new()),
             counters: DeviceCounters::default(),
-            liveness: SpinLock::new(()),
         }? Status)
     }
 
@@ -70,56 +68,76 @@ impl DeviceExtension for EduDevice {
         let interrupt = resources.interrupt().ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
 
         let registers = Registers::map(&memory, irql)?;
-        if registers
-            .identification()
-            .ok()
-            .and_then(Identification::decode)
-            .is_none()
-        {
-            registers.unmap(irql);
-            return Err(Status::DEVICE_HARDWARE_ERROR);
-        }
+        let identification = registers.identification();
         // Whatever the last user left behind must not interrupt before there is anybody to interrupt.
-        registers.set_interrupt_on_factorial(false);
-        registers.acknowledge(InterruptStatus::all());
+        registers.silence();
         if let Err(second) = self.registers.publish(registers, irql) {
             second.unmap(irql);
             return Err(Status::INVALID_DEVICE_STATE);
         }
+        let identification = identification?;
+        Identification::decode(identification).ok_or(Status::DEVICE_HARDWARE_ERROR)?;
+        self.identification.store(identification, Ordering::Relaxed);
         let state = IsrState {
-            enabled: true,
+            enabled: false,
             arrivals: self.arrivals(irql),
         };
-        if let Err(status) = self.interrupt.connect(&interrupt, state, irql) {
-            self.release_registers(irql);
-            return Err(status);
+        self.interrupt.connect(&interrupt, state, irql)
+    }
+
+    /// The device that comes back from a sleep must be the one that went.
+    fn power_up(&self, irql: &mut Irql<Passive>) -> Result<()> {
+        let identification = self.registers.with(Registers::identification);
+        if identification.ok_or(Status::INVALID_DEVICE_STATE)?? != self.identification() {
+            return Err(Status::DEVICE_HARDWARE_ERROR);
         }
-        self.registers
-            .with(|registers| registers.set_interrupt_on_factorial(true));
+        self.interrupt
+            .synchronize(irql, |state, _| {
+                self.registers.with(Registers::silence);
+                state.enabled = true;
+                self.registers
+                    .with(|registers| registers.set_interrupt_on_factorial(true))
+            })
+            .flatten()
+            .ok_or(Status::INVALID_DEVICE_STATE)
+    }
+
+    fn resume(&self, irql: &mut Irql<Passive>) {
         self.compute.resume(self, irql);
         self.raise.resume(self, irql);
-        Ok(())
+        self.liveness.resume(self, irql);
+    }
+
+    fn hold(&self, irql: &mut Irql<Passive>) {
+        self.liveness.hold(irql);
+        self.raise.hold(irql);
+        self.compute.hold_and_drain(self, irql);
+    }
+
+    /// The interrupt stays connected while the device sleeps: its line is shared, and the ISR looks at no register.
+    fn power_down(&self, _to: DevicePowerState, irql: &mut Irql<Passive>) {
+        // At the device's IRQL: no interrupt can come between the last acknowledge and the end of the ISR's interest.
+        self.interrupt.synchronize(irql, |state, _| {
+            self.registers.with(Registers::silence);
+            state.enabled = false;
+        });
+        flush_queued_dpcs(irql);
     }
 
     fn stop(&self, _reason: StopReason, irql: &mut Irql<Passive>) {
-        self.raise.hold(irql);
-        self.compute.hold_and_drain(self, irql);
-        self.registers.with(|registers| {
-            registers.set_interrupt_on_factorial(false);
-            registers.acknowledge(InterruptStatus::all());
-        });
         self.release_interrupt(irql);
         self.release_registers(irql);
     }
 
     /// The registers go first, so that nothing can touch them any more: not even an ISR that runs now.
     fn surprise_removal(&self, irql: &mut Irql<Passive>) {
-        self.gone.store(true, Ordering::Release);
+        self.liveness.hold(irql);
         self.release_registers(irql);
         self.release_interrupt(irql);
         self.compute.close(Status::DEVICE_REMOVED, irql);
         self.raise.close(Status::DEVICE_REMOVED, irql);
         self.doorbell.close(Status::DEVICE_REMOVED, irql);
+        self.liveness.close(Status::DEVICE_REMOVED, irql);
     }
 
     fn cleanup<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
@@ -127,6 +145,7 @@ impl DeviceExtension for EduDevice {
         self.compute.cancel_all_of(file, irql);
         self.raise.cancel_all_of(file, irql);
         self.doorbell.cancel_all_of(file, irql);
+        self.liveness.cancel_all_of(file, irql);
         irp.complete(Status::SUCCESS, irql)
     }
 
@@ -136,13 +155,9 @@ impl DeviceExtension for EduDevice {
 }
 
 impl EduDevice {
-    /// The status of a request that needs the registers, when there are none.
-    pub fn why_unavailable(&self) -> Status {
-        if self.gone.load(Ordering::Acquire) {
-            Status::DEVICE_REMOVED
-        } else {
-            Status::DEVICE_NOT_READY
-        }
+    /// What the identification register read when the device was started.
+    pub fn identification(&self) -> u32 {
+        self.identification.load(Ordering::Relaxed)
     }
 
     /// What interrupts have come so far.

@@ -2,7 +2,7 @@
 //!
 //! | file | what it does | IRQL |
 //! |---|---|---|
-//! | `device.rs` | the device extension, and what PnP asks of it | PASSIVE |
+//! | `device.rs` | the device extension, and what PnP and power ask of it | PASSIVE |
 //! | `requests.rs` | `IRP_MJ_DEVICE_CONTROL`: checks a request, answers it at once or queues it | at most DISPATCH |
 //! | `isr.rs` | the interrupt service routine | DIRQL |
 //! | `compute/queue.rs` | the queue of factorials: starts one on the device | at most DISPATCH |
@@ -12,6 +12,7 @@
 //! | `raise/dpc_for_isr.rs` | the DpcForIsr, which finishes its current request | DISPATCH |
 //! | `doorbell/queue.rs` | the queue of requests that wait for an interrupt | at most DISPATCH |
 //! | `doorbell/custom_dpc.rs` | its CustomDpc: completes those whose interrupt has come | DISPATCH |
+//! | `liveness.rs` | liveness checks, which wait only while the device is held | at most DISPATCH |
 //! | `statistics.rs` | what is counted | any |
 //! | `registers.rs` | the device's registers | any |
 //!
@@ -25,6 +26,7 @@ mod compute;
 mod device;
 mod doorbell;
 mod isr;
+mod liveness;
 mod raise;
 mod registers;
 mod requests;

@@ -29,6 +29,12 @@ impl Registers {
         self.0.unmap(irql);
     }
 
+    /// Makes the device silent: it neither interrupts nor will when it has finished.
+    pub fn silence(&self) {
+        self.set_interrupt_on_factorial(false);
+        self.acknowledge(InterruptStatus::all());
+    }
+
     /// What the identification register reads; `STATUS_DEVICE_REMOVED` if nobody answers.
     pub fn identification(&self) -> Result<u32> {
         present(self.0.read32::<IDENTIFICATION>())

@@ -3,12 +3,12 @@
 use edu::ioctl::{
     ABI_VERSION, BufferError, ControlCode, DeviceInfo, Factorial, IOCTL_EDU_FACTORIAL, IOCTL_EDU_LIVENESS,
     IOCTL_EDU_QUERY_INFO, IOCTL_EDU_QUERY_STATISTICS, IOCTL_EDU_RAISE_INTERRUPT, IOCTL_EDU_RESET_STATISTICS,
-    IOCTL_EDU_WAIT_INTERRUPT, Liveness, LivenessInput, LivenessOutput, QueryInfo, QueryStatistics, RaiseInput,
-    RaiseInterrupt, Request, ResetStatistics, WaitInput, WaitInterrupt,
+    IOCTL_EDU_WAIT_INTERRUPT, Liveness, QueryInfo, QueryStatistics, RaiseInput, RaiseInterrupt, Request,
+    ResetStatistics, WaitInput, WaitInterrupt,
 };
 use wdm::{DeviceControl, Disposed, Irp, Irql, Result, Status, irql::UpToDispatch};
 
-use crate::{device::EduDevice, registers::Registers, statistics};
+use crate::{device::EduDevice, statistics};
 
 /// Checks a request, and answers it at once or queues it.
 pub fn device_control<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
@@ -17,7 +17,10 @@ pub fn device_control<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<
     };
     let answered = match ControlCode::from_raw(parameters.code) {
         IOCTL_EDU_QUERY_INFO => query_info(device, &mut irp, parameters),
-        IOCTL_EDU_LIVENESS => liveness(device, &mut irp, parameters, irql),
+        IOCTL_EDU_LIVENESS => match check_lengths::<Liveness>(parameters) {
+            Ok(()) => return device.liveness.submit(irp, device, irql),
+            Err(status) => Err(status),
+        },
         IOCTL_EDU_QUERY_STATISTICS => query_statistics(device, &mut irp, parameters),
         IOCTL_EDU_RESET_STATISTICS => check_lengths::<ResetStatistics>(parameters).map(|()| statistics::reset(device)),
         IOCTL_EDU_RAISE_INTERRUPT => match check_input::<RaiseInterrupt>(&irp, parameters, RaiseInput::is_valid) {
@@ -41,31 +44,13 @@ pub fn device_control<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<
     irp.complete(status, irql)
 }
 
-/// `IOCTL_EDU_QUERY_INFO`.
+/// `IOCTL_EDU_QUERY_INFO`: from what was read when the device was started, since it may sleep now.
 fn query_info(device: &EduDevice, irp: &mut Irp<'_>, parameters: DeviceControl) -> Result<()> {
     check_lengths::<QueryInfo>(parameters)?;
-    let identification = device.registers.with(Registers::identification);
     irp.write_output(&DeviceInfo {
         abi_version: ABI_VERSION,
-        identification: identification.ok_or_else(|| device.why_unavailable())??,
+        identification: device.identification(),
         driver_version: edu::VERSION,
-    })
-}
-
-/// `IOCTL_EDU_LIVENESS`.
-fn liveness(
-    device: &EduDevice,
-    irp: &mut Irp<'_>,
-    parameters: DeviceControl,
-    irql: &mut Irql<UpToDispatch>,
-) -> Result<()> {
-    check_lengths::<Liveness>(parameters)?;
-    let LivenessInput { value } = irp.read_input()?;
-    let inverse = device.liveness.with(irql, |_, ()| {
-        device.registers.with(|registers| registers.check_liveness(value))
-    });
-    irp.write_output(&LivenessOutput {
-        answer: inverse.ok_or_else(|| device.why_unavailable())??,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Start, stop, surprise removal, removal, unload.
 
-use edu::ioctl::{Factorial, FactorialInput};
+use edu::ioctl::{DeviceInfo, Factorial, FactorialInput, Liveness, QueryInfo, Request as _};
 use ntsim::{
     NtStatus,
     io::pnp::{self, DeviceState, Removal},
@@ -71,6 +71,64 @@ fn requests_wait_while_the_device_is_stopped() {
             for computation in &under_way {
                 assert_eq!(computation.wait().await?, NtStatus::SUCCESS);
             }
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
+
+/// Nothing is started any more once the system has asked, and everything that waited is when it has decided against it.
+#[test]
+fn requests_wait_while_a_stop_is_pending() {
+    for seed in 1..=50 {
+        let run = Run::started(Setup::seed(seed), async |pc| {
+            let program = Program::open(&pc).await?;
+            let early = program.factorial(4).await?;
+            assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+            assert!(early.request.result().is_some(), "nothing is in flight");
+            let late = program.factorial(5).await?;
+            pc.k.delay(1_000_000).await?;
+            assert_eq!(late.request.result(), None, "nothing is started");
+            pnp::cancel_stop_device(&pc.k, pc.pdo).await?;
+            assert_eq!(early.wait().await?, NtStatus::SUCCESS);
+            assert_eq!(late.wait().await?, NtStatus::SUCCESS);
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
+
+/// What needs no register is answered; a liveness check waits, can be cancelled, and ends when the device does.
+#[test]
+fn immediate_requests_while_the_device_is_stopped() {
+    for seed in 1..=20 {
+        let run = Run::started(Setup::seed(seed), async |pc| {
+            let program = Program::open(&pc).await?;
+            let before: DeviceInfo = program.request::<QueryInfo>(()).await?;
+            assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+            pnp::stop_device(&pc.k, pc.pdo).await?;
+
+            assert_eq!(program.request::<QueryInfo>(()).await?, before);
+            let _ = program.statistics().await?;
+            let input = 7_u32.to_le_bytes();
+            let kept = program.send(Liveness::CODE.raw(), &input, 4).await?;
+            let cancelled = program.send(Liveness::CODE.raw(), &input, 4).await?;
+            assert_eq!(kept.result(), None, "there are no registers");
+            program.cancel_request(&cancelled).await?;
+            assert_eq!(cancelled.wait(&pc.k).await?.status, NtStatus::CANCELLED);
+
+            pc.start().await?;
+            let done = kept.wait(&pc.k).await?;
+            assert_eq!(
+                (done.status, &done.output[..]),
+                (NtStatus::SUCCESS, &(!7_u32).to_le_bytes()[..])
+            );
+
+            assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+            pnp::stop_device(&pc.k, pc.pdo).await?;
+            let lost = program.send(Liveness::CODE.raw(), &input, 4).await?;
+            pnp::surprise_remove(&pc.k, pc.pdo).await?;
+            assert_eq!(lost.wait(&pc.k).await?.status, NtStatus::DEVICE_REMOVED);
             program.close().await
         });
         let _ = run.clean();

@@ -69,6 +69,7 @@ pub mod irql;
 mod layout;
 mod mmio;
 mod pool;
+mod power;
 mod queue;
 mod resources;
 mod revocable;
@@ -77,6 +78,7 @@ mod status;
 mod thread;
 mod time;
 mod unicode_string;
+mod wait_lock;
 
 pub use device::{DeviceExtension, DeviceInit, FileObject, StopReason};
 pub use dpc::{CustomDpc, DpcRoutine, flush_queued_dpcs};
@@ -88,6 +90,7 @@ pub use irp::{Completed, CompletionRoutine, DeviceControl, Disposed, IoStatus, I
 pub use irql::Irql;
 pub use mmio::MmioRegion;
 pub use pool::PoolBox;
+pub use power::DevicePowerState;
 pub use queue::{CancelSafeQueue, QueueCounts, QueuedIrp, Serial, StartIo, StartIoQueue};
 pub use resources::{InterruptResource, MemoryResource, Resources};
 pub use revocable::Revocable;

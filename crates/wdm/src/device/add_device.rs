@@ -97,6 +97,8 @@ unsafe fn initialize<T: DeviceExtension>(
     let header = unsafe { Extension::header(extension) };
     // SAFETY: the header lies in the extension and the lock is used for the first time.
     unsafe { header.remove_lock.initialize(irql) };
+    // SAFETY: as above.
+    unsafe { header.lifecycle.initialize() };
 
     // SAFETY: no reference is made.
     let slot = unsafe { Extension::data_slot(extension) };

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use wdk_sys::{DEVICE_OBJECT, PDEVICE_OBJECT};
 
-use super::{Object, ObjectNode, remove_lock::RemoveLock};
+use super::{Object, ObjectNode, lifecycle::Lifecycle, remove_lock::RemoveLock};
 use crate::{device_interface::DeviceInterface, queue::StartIoCore};
 
 /// The documented states of a PnP device, as its function driver sees them.
@@ -51,6 +51,7 @@ pub(crate) struct Header {
     /// Cleared by teardown: from then on DPCs are not queued any more.
     open: AtomicBool,
     pub(crate) remove_lock: RemoveLock,
+    pub(super) lifecycle: Lifecycle,
     pub(crate) interface: UnsafeCell<DeviceInterface>,
     /// The device object's own DPC is in use.
     pub(crate) has_dpc_for_isr: Cell<bool>,
@@ -72,6 +73,7 @@ impl Header {
             state_before_query: Cell::new(PnpState::NotStarted),
             open: AtomicBool::new(false),
             remove_lock: RemoveLock::new(),
+            lifecycle: Lifecycle::new(),
             interface: UnsafeCell::new(DeviceInterface::none()),
             has_dpc_for_isr: Cell::new(false),
             start_io: Cell::new(core::ptr::null()),
@@ -114,7 +116,7 @@ impl Header {
     }
 
     /// The state that a pending query, if there is one, was asked in. Called by PnP dispatch only.
-    pub(crate) fn state_behind_query(&self) -> PnpState {
+    fn state_behind_query(&self) -> PnpState {
         match self.state() {
             PnpState::StopPending | PnpState::RemovePending => self.state_before_query.get(),
             state => state,

@@ -8,6 +8,7 @@ mod add_device;
 mod extension;
 mod file_object;
 mod init;
+pub(crate) mod lifecycle;
 mod object;
 mod remove_lock;
 mod teardown;
@@ -18,12 +19,13 @@ pub use file_object::FileObject;
 pub use init::DeviceInit;
 pub(crate) use object::{Object, ObjectNode};
 use pinned_init::PinInit;
-pub(crate) use teardown::{close_queues, disconnect_interrupts, tear_down};
+pub(crate) use teardown::{close_queues, tear_down};
 
 use crate::{
     guid::Guid,
     irp::{Disposed, Irp},
     irql::{Irql, Passive, UpToDispatch},
+    power::DevicePowerState,
     resources::Resources,
     status::{Result, Status},
 };
@@ -35,6 +37,8 @@ pub enum StopReason {
     Rebalance,
     /// `IRP_MN_REMOVE_DEVICE` while the device works: it will not be started again.
     Remove,
+    /// [`DeviceExtension::start`], or the first [`DeviceExtension::power_up`], has failed.
+    StartFailed,
 }
 
 /// What a driver keeps for one device, and what it does for it.
@@ -45,8 +49,21 @@ pub enum StopReason {
 ///
 /// The value is shared by callbacks on every processor (`Sync`), and dropped by another thread than the one that made it (`Send`).
 ///
-/// The PnP state machine itself is the safe layer's: it passes PnP requests down as documented and calls [`start`](Self::start),
-/// [`stop`](Self::stop) and [`surprise_removal`](Self::surprise_removal) where the driver has to act.
+/// The state machines of PnP and power are the safe layer's: it passes those requests down as documented and calls the driver where it has
+/// to act. The methods that it calls then run at `PASSIVE_LEVEL`, one at a time for one device, in this order:
+///
+/// | | |
+/// |---|---|
+/// | [`start`](Self::start) | acquire the resources |
+/// | [`power_up`](Self::power_up) | the device is in D0: program it from scratch |
+/// | [`resume`](Self::resume) | requests may be started |
+/// | [`hold`](Self::hold) | start no request; return when none is in flight |
+/// | [`power_down`](Self::power_down) | the device leaves D0, or its resources: make it silent |
+/// | [`stop`](Self::stop) | give the resources back |
+///
+/// The last three also follow one another for removal. A device that pauses is held and resumed; one that sleeps is held, powered down,
+/// powered up and resumed; one that gets other resources goes the whole way. [`surprise_removal`](Self::surprise_removal) can come at any
+/// point, and is the last.
 pub trait DeviceExtension: Sized + Send + Sync + 'static {
     /// The device interface class that applications find the device by. The interface is registered by `AddDevice`, enabled when
     /// the device has started, and disabled by surprise removal or removal (`IoRegisterDeviceInterface`,
@@ -59,16 +76,39 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
     /// A failing initialiser makes `AddDevice` fail with that status, and the device is not used.
     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status>;
 
-    /// Starts the hardware: `IRP_MN_START_DEVICE`, after the lower drivers have completed it.
+    /// Acquires the resources: maps registers, connects the interrupt. `IRP_MN_START_DEVICE`, after the lower drivers have completed it. The
+    /// device is in D0 and may be touched; requests are held.
     ///
     /// # Errors
-    /// The status that the request is completed with. What the method acquired it must have released.
+    /// The status that the request is completed with, after [`stop`](Self::stop) has been called to give back what was acquired.
     fn start(&self, resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<()>;
 
-    /// Stops the hardware and gives back what `start` acquired. The device is there and may be touched.
+    /// The device is in D0, after [`start`](Self::start) or a sleep, and may have forgotten everything: programs it from scratch, and
+    /// enables its interrupts.
+    ///
+    /// # Errors
+    /// After `start` the request is completed with that status, and [`stop`](Self::stop) called. After a sleep requests stay held, and the
+    /// system is told that the device has failed.
+    fn power_up(&self, _irql: &mut Irql<Passive>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Requests may be started, those first that came meanwhile.
+    fn resume(&self, _irql: &mut Irql<Passive>) {}
+
+    /// Starts no request from now on, and returns when the device works on none any more. Requests that come are kept.
+    ///
+    /// The system waits, so a device that does not finish must not be waited for without end.
+    fn hold(&self, _irql: &mut Irql<Passive>) {}
+
+    /// The device is about to leave D0 for `to`, or to be stopped, which counts as D3. Requests are held. Makes it silent; nothing may touch
+    /// it from then on, until `power_up`.
+    fn power_down(&self, _to: DevicePowerState, _irql: &mut Irql<Passive>) {}
+
+    /// Gives back what [`start`](Self::start) has acquired, all or a part. The device may be without power: it is not touched.
     fn stop(&self, reason: StopReason, irql: &mut Irql<Passive>);
 
-    /// Lets go of a device that is gone: no register is touched, every request ends, what `start` acquired is given back.
+    /// Lets go of a device that is gone: no register is touched, every request ends, what [`start`](Self::start) acquired is given back.
     fn surprise_removal(&self, irql: &mut Irql<Passive>);
 
     /// `IRP_MJ_CREATE`: a handle is opened.

@@ -12,7 +12,7 @@ use wdk_sys::{
 
 use super::{enter, reject, remove::remove};
 use crate::{
-    device::{DeviceExtension, Extension, Header, PnpState, StopReason, disconnect_interrupts},
+    device::{DeviceExtension, Extension, Header, PnpState, StopReason, lifecycle},
     irp::{complete, current_stack_location, forward_and_wait, pass_down, set_status},
     irql::{Irql, Passive},
     resources::Resources,
@@ -54,11 +54,11 @@ pub(crate) unsafe extern "C" fn pnp<T: DeviceExtension>(device: PDEVICE_OBJECT, 
     };
     match u32::from(minor) {
         IRP_MN_START_DEVICE => request.start(),
-        IRP_MN_QUERY_STOP_DEVICE => request.query(PnpState::StopPending),
-        IRP_MN_CANCEL_STOP_DEVICE => request.cancel_query(PnpState::StopPending),
+        IRP_MN_QUERY_STOP_DEVICE => request.query_stop(),
+        IRP_MN_CANCEL_STOP_DEVICE => request.cancel_stop(),
         IRP_MN_STOP_DEVICE => request.stop(),
         IRP_MN_QUERY_REMOVE_DEVICE => request.query(PnpState::RemovePending),
-        IRP_MN_CANCEL_REMOVE_DEVICE => request.cancel_query(PnpState::RemovePending),
+        IRP_MN_CANCEL_REMOVE_DEVICE => request.cancel_remove(),
         IRP_MN_SURPRISE_REMOVAL => request.surprise_removal(),
         _ => request.pass_down(),
     }
@@ -84,18 +84,24 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
             let list = unsafe { stack.Parameters.StartDevice.AllocatedResourcesTranslated };
             // SAFETY: the list is the PnP manager's, valid until the request is completed.
             let resources = unsafe { Resources::new(list) };
-            status = match self.device.start(&resources, self.irql) {
-                Ok(()) => {
-                    self.header.set_state(PnpState::Started);
-                    self.enable_interface(true)
-                }
-                Err(status) => {
-                    disconnect_interrupts(self.header, self.irql);
-                    status
-                }
+            status = match lifecycle::start(self.header, self.device, &resources, self.irql) {
+                Ok(()) => self.enable_interface(true),
+                Err(status) => status,
             };
         }
         self.complete(status)
+    }
+
+    /// Nothing may be in flight when the PnP manager learns that the device can be stopped.
+    fn query_stop(&mut self) -> Status {
+        lifecycle::query_stop(self.header, self.device, self.irql);
+        self.query(PnpState::StopPending)
+    }
+
+    fn cancel_stop(&mut self) -> Status {
+        self.lower_drivers_go_back(PnpState::StopPending);
+        lifecycle::cancel_stop(self.header, self.device, self.irql);
+        self.complete(Status::SUCCESS)
     }
 
     fn query(&mut self, pending: PnpState) -> Status {
@@ -104,18 +110,21 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
         self.pass_down()
     }
 
-    /// The lower drivers go back first.
-    fn cancel_query(&mut self, pending: PnpState) -> Status {
+    fn cancel_remove(&mut self) -> Status {
+        self.lower_drivers_go_back(PnpState::RemovePending);
+        self.complete(Status::SUCCESS)
+    }
+
+    /// A query is cancelled: by the lower drivers first.
+    fn lower_drivers_go_back(&mut self, pending: PnpState) {
         self.set_success();
         // The documentation lets nobody fail this request.
         let _ = self.forward_and_wait();
         self.header.leave_query(pending);
-        self.complete(Status::SUCCESS)
     }
 
     fn stop(&mut self) -> Status {
-        self.device.stop(StopReason::Rebalance, self.irql);
-        disconnect_interrupts(self.header, self.irql);
+        lifecycle::stop(self.header, self.device, StopReason::Rebalance, self.irql);
         self.header.set_state(PnpState::Stopped);
         self.set_success();
         self.pass_down()
@@ -125,8 +134,7 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
         self.header.set_state(PnpState::SurpriseRemoved);
         // That the interface cannot be disabled changes nothing about the device being gone.
         let _ = self.enable_interface(false);
-        self.device.surprise_removal(self.irql);
-        disconnect_interrupts(self.header, self.irql);
+        lifecycle::surprise_removal(self.header, self.device, self.irql);
         self.set_success();
         self.pass_down()
     }

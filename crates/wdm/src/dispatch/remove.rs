@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 use wdk_sys::IRP;
 
 use crate::{
-    device::{DeviceExtension, Extension, PnpState, StopReason, close_queues, disconnect_interrupts, tear_down},
+    device::{DeviceExtension, Extension, PnpState, StopReason, close_queues, lifecycle, tear_down},
     irp::{pass_down, set_status},
     irql::{Irql, Passive},
     status::Status,
@@ -29,16 +29,12 @@ pub(super) unsafe fn remove<T: DeviceExtension>(
     // SAFETY: AddDevice has initialised the value, and the remove lock keeps it.
     let device: &T = unsafe { Extension::data(extension) };
 
-    let previous = header.state_behind_query();
     header.set_state(PnpState::Removed);
     // SAFETY: PnP dispatch has the interface for itself.
     let interface = unsafe { &mut *header.interface.get() };
     // It is disabled already where the device was never started or was taken out.
     let _ = interface.set_state(false, irql);
-    if previous == PnpState::Started {
-        device.stop(StopReason::Remove, irql);
-        disconnect_interrupts(header, irql);
-    }
+    lifecycle::stop(header, device, StopReason::Remove, irql);
     close_queues(header, Status::DELETE_PENDING, irql);
 
     // SAFETY: the IRP is owned.
