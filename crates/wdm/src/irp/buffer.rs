@@ -10,7 +10,7 @@ use super::{Irp, device_control};
 use crate::status::{Result, Status};
 
 /// The transfer method is in the two low bits of an I/O control code.
-const METHOD_MASK: u32 = 3;
+pub(crate) const METHOD_MASK: u32 = 3;
 
 impl Irp<'_> {
     /// A copy of the input of a buffered device control request, which is exactly one `T` long.

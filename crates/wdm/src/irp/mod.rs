@@ -17,7 +17,7 @@ use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
-pub(crate) use buffer::read_input;
+pub(crate) use buffer::{METHOD_MASK, read_input};
 pub use completion::{Completed, CompletionRoutine};
 use disposed::Brand;
 pub use disposed::Disposed;
