@@ -8,7 +8,7 @@ use ntsim::{
 };
 use scenarios::{
     boot::{Pc, Run, Setup},
-    image::{broken, repository},
+    image::{repository, test_driver},
     program::Program,
 };
 
@@ -25,7 +25,7 @@ fn caught<F>(driver: &'static str, setup: Setup, script: impl FnOnce(Pc) -> F + 
 where
     F: Future<Output = Outcome<()>> + 'static,
 {
-    let run = Run::of(&broken(driver), setup, script);
+    let run = Run::of(&test_driver(driver), setup, script);
     let crash = run
         .machine()
         .kernel()

@@ -1,4 +1,4 @@
-//! Scenarios: the shipped customdpc.sys, on ntsim.
+//! Scenarios: the shipped customdpc.sys, on ntsim; and the drivers of `tests/drivers`.
 
 mod bad_input;
 mod broken_drivers;
@@ -11,3 +11,4 @@ mod interleavings;
 mod lifecycle;
 mod raise;
 mod statistics;
+mod two_storeys;

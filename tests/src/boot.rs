@@ -51,6 +51,8 @@ pub struct Pc {
     pub slot: Slot,
     /// The device's physical device object.
     pub pdo: Va,
+    /// The driver object.
+    pub driver: Va,
 }
 
 impl Pc {
@@ -120,6 +122,7 @@ impl Run {
                 k: k.clone(),
                 slot,
                 pdo: system.pdo,
+                driver: system.driver,
             };
             script(pc).await?;
             system.shut_down(&k, &name).await

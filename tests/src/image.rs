@@ -24,12 +24,12 @@ pub fn customdpc() -> Rc<DriverImage> {
     CUSTOMDPC.with(Rc::clone)
 }
 
-/// One of the drivers in `tests/drivers`, which are broken on purpose.
+/// One of the drivers in `tests/drivers`.
 ///
 /// # Panics
 /// When it is missing.
 #[must_use]
-pub fn broken(name: &str) -> Rc<DriverImage> {
+pub fn test_driver(name: &str) -> Rc<DriverImage> {
     open(&built(&format!("{name}.sys")))
 }
 

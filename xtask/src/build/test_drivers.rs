@@ -1,5 +1,5 @@
-//! The drivers under `tests/drivers`: broken on purpose, for the scenarios that show ntsim catching them. They are built like
-//! the shipped one and never packaged.
+//! The drivers under `tests/drivers`: most are broken on purpose, for the scenarios that show ntsim catching them; one uses what the shipped driver
+//! does not of the safe layer. They are built like the shipped one and never packaged.
 
 use anyhow::Result;
 use cargo_metadata::{MetadataCommand, Target};

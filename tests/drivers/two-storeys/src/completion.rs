@@ -1,0 +1,65 @@
+//! The upper storey's completion routines. IRQL: at most DISPATCH.
+
+use core::sync::atomic::Ordering;
+
+use wdm::{Completed, CompletionRoutine, Irp, Irql, irql::UpToDispatch};
+
+use crate::Storey;
+
+/// Counts the outcome.
+fn count(storey: &Storey, irp: &Irp<'_>) {
+    let counter = if irp.io_status().status.is_success() {
+        &storey.succeeded
+    } else {
+        &storey.failed
+    };
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Lets the completion go on.
+pub enum Continue {}
+
+impl CompletionRoutine for Continue {
+    type Device = Storey;
+
+    fn completed<'i>(storey: &Storey, irp: Irp<'i>, _irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+        count(storey, &irp);
+        irp.continue_completion()
+    }
+}
+
+/// Completes the request itself.
+pub enum Keep {}
+
+impl CompletionRoutine for Keep {
+    type Device = Storey;
+
+    fn completed<'i>(storey: &Storey, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+        count(storey, &irp);
+        irp.complete_unchanged(irql).into()
+    }
+}
+
+/// Leaves it to the DPC to complete the request.
+pub enum KeepInQueue {}
+
+impl CompletionRoutine for KeepInQueue {
+    type Device = Storey;
+
+    fn completed<'i>(storey: &Storey, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+        count(storey, &irp);
+        storey.queue(irp, irql).into()
+    }
+}
+
+/// Sends the request down again. The answer of the first time is the input of the second.
+pub enum SendAgain {}
+
+impl CompletionRoutine for SendAgain {
+    type Device = Storey;
+
+    fn completed<'i>(storey: &Storey, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+        count(storey, &irp);
+        irp.forward_with::<Continue, _>(irql).into()
+    }
+}

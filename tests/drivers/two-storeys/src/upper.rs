@@ -1,0 +1,49 @@
+//! The upper storey, which passes on.
+
+use core::sync::atomic::Ordering;
+
+use wdm::{
+    Disposed, Irp, Irql, Result, Status,
+    irql::{Dispatch, UpToDispatch},
+};
+
+use crate::{
+    Storey,
+    completion::{Continue, Keep, KeepInQueue, SendAgain},
+    protocol::{CONTINUE, COUNTS, FORWARD, KEEP, KEEP_IN_QUEUE, QUEUE_AND_CONTINUE, QUEUE_AND_FORWARD, SEND_TWICE},
+};
+
+/// Passes the request on, in the way that its code names.
+pub fn device_control<'i>(storey: &Storey, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+    let status = match code(&irp) {
+        Some(FORWARD) => return irp.forward(irql),
+        Some(CONTINUE) => return irp.forward_with::<Continue, _>(irql),
+        Some(KEEP) => return irp.forward_with::<Keep, _>(irql),
+        Some(KEEP_IN_QUEUE) => return irp.forward_with::<KeepInQueue, _>(irql),
+        Some(QUEUE_AND_FORWARD | QUEUE_AND_CONTINUE) => return storey.queue(irp, irql),
+        Some(SEND_TWICE) => return irp.forward_with::<SendAgain, _>(irql),
+        Some(COUNTS) => tell_counts(storey, &mut irp),
+        _ => Err(Status::INVALID_DEVICE_REQUEST),
+    };
+    irp.complete(status.err().unwrap_or(Status::SUCCESS), irql)
+}
+
+/// Passes on what was queued for that, and completes what a completion routine has left here. IRQL: DISPATCH.
+pub fn take_up(storey: &Storey, irql: &mut Irql<Dispatch>) {
+    while storey.queue.remove_next(irql, |irp, irql| match code(&irp) {
+        Some(QUEUE_AND_FORWARD) => irp.forward(irql),
+        Some(QUEUE_AND_CONTINUE) => irp.forward_with::<Continue, _>(irql),
+        _ => irp.complete_unchanged(irql),
+    }) {}
+}
+
+fn code(irp: &Irp<'_>) -> Option<u32> {
+    irp.device_control().map(|parameters| parameters.code)
+}
+
+fn tell_counts(storey: &Storey, irp: &mut Irp<'_>) -> Result<()> {
+    irp.write_output(&[
+        storey.succeeded.load(Ordering::Relaxed),
+        storey.failed.load(Ordering::Relaxed),
+    ])
+}

@@ -1,0 +1,127 @@
+//! Forwarding in the safe layer, on the driver `two-storeys`: a filter above itself, which passes requests on in every way there is.
+
+#[path = "../drivers/two-storeys/src/protocol.rs"]
+mod protocol;
+
+use ntsim::{NtStatus, Outcome, io::pnp, user::Request};
+use scenarios::{
+    boot::{Pc, Run, Setup},
+    image::test_driver,
+    program::Program,
+    seeds,
+};
+
+use protocol::{
+    ANSWER, CONTINUE, COUNTS, FAIL, FORWARD, KEEP, KEEP_IN_QUEUE, LATER, NEVER, QUEUE_AND_CONTINUE, QUEUE_AND_FORWARD,
+    SEND_TWICE,
+};
+
+/// The ways in which a request is passed on, and how often a completion routine hears of it.
+const WAYS: [(u32, u32); 7] = [
+    (FORWARD, 0),
+    (CONTINUE, 1),
+    (KEEP, 1),
+    (KEEP_IN_QUEUE, 1),
+    (QUEUE_AND_FORWARD, 0),
+    (QUEUE_AND_CONTINUE, 1),
+    (SEND_TWICE, 2),
+];
+
+/// Runs `script` on a started device with both storeys.
+fn on_both_storeys<F>(seed: u64, script: impl FnOnce(Pc) -> F + 'static) -> Run
+where
+    F: Future<Output = Outcome<()>> + 'static,
+{
+    Run::of(&test_driver("two-storeys"), Setup::seed(seed), async move |pc: Pc| {
+        let driver = pc.driver;
+        let added = pnp::add_device(&pc.k, pc.pdo, driver).await?;
+        assert!(added.is_success(), "the upper storey cannot be added: {added}");
+        pc.start().await?;
+        script(pc).await
+    })
+}
+
+async fn send(program: &Program, way: u32, input: u32) -> Outcome<Request> {
+    program.send(way, &input.to_le_bytes(), 4).await
+}
+
+/// What the completion routines have seen: successes and failures.
+async fn counts(program: &Program) -> Outcome<(u32, u32)> {
+    let done = program.call(COUNTS, &[], 8).await?;
+    assert_eq!(done.status, NtStatus::SUCCESS);
+    let number = |at: usize| u32::from_le_bytes(done.output[at..at + 4].try_into().expect("four bytes"));
+    Ok((number(0), number(4)))
+}
+
+#[test]
+fn every_way_brings_the_answer_back() {
+    for seed in seeds::up_to(40) {
+        let run = on_both_storeys(seed, async |pc| {
+            let program = Program::open(&pc).await?;
+            let (mut succeeded, mut failed) = (0, 0);
+            for (way, heard) in WAYS {
+                for input in [0x1230, 0x1230 | LATER, FAIL, FAIL | LATER] {
+                    let done = send(&program, way, input).await?.wait(&pc.k).await?;
+                    if input & FAIL == 0 {
+                        let answer = if way == SEND_TWICE { input } else { input ^ ANSWER };
+                        assert_eq!((done.status, done.information), (NtStatus::SUCCESS, 4), "{way:#x}");
+                        assert_eq!(done.output, answer.to_le_bytes(), "{way:#x}");
+                        succeeded += heard;
+                    } else {
+                        assert_eq!((done.status, done.information), (NtStatus::IO_TIMEOUT, 0), "{way:#x}");
+                        failed += heard;
+                    }
+                }
+            }
+            assert_eq!(counts(&program).await?, (succeeded, failed));
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
+
+#[test]
+fn a_cancelled_request_comes_back_through_its_completion_routine() {
+    for seed in seeds::up_to(20) {
+        let run = on_both_storeys(seed, async |pc| {
+            let program = Program::open(&pc).await?;
+            let mut failed = 0;
+            for (way, heard) in WAYS {
+                let request = send(&program, way, NEVER).await?;
+                pc.k.delay(50_000).await?;
+                assert!(request.result().is_none(), "{way:#x}");
+                assert_eq!(program.cancel_request(&request).await?, NtStatus::SUCCESS);
+                assert_eq!(request.wait(&pc.k).await?.status, NtStatus::CANCELLED, "{way:#x}");
+                // Sent down again after it was cancelled, it is cancelled again.
+                failed += heard;
+            }
+            assert_eq!(counts(&program).await?, (0, failed));
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
+
+#[test]
+fn removal_waits_for_what_was_passed_on() {
+    for seed in seeds::up_to(20) {
+        let run = on_both_storeys(seed, async |pc| {
+            let program = Program::open(&pc).await?;
+            let mut requests = Vec::new();
+            for (way, _) in WAYS {
+                requests.push(send(&program, way, NEVER).await?);
+                requests.push(send(&program, way, LATER).await?);
+            }
+            pnp::surprise_remove(&pc.k, pc.pdo).await?;
+            for request in &requests {
+                let status = request.wait(&pc.k).await?.status;
+                assert!(
+                    [NtStatus::SUCCESS, NtStatus::DEVICE_REMOVED].contains(&status),
+                    "{status}"
+                );
+            }
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
