@@ -2,7 +2,7 @@
 
 use wdk_sys::{
     DRIVER_OBJECT, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, IRP_MJ_POWER,
-    IRP_MJ_SYSTEM_CONTROL, NTSTATUS,
+    IRP_MJ_READ, IRP_MJ_SYSTEM_CONTROL, IRP_MJ_WRITE, NTSTATUS,
 };
 
 use crate::{
@@ -54,6 +54,8 @@ pub unsafe fn load<T: DeviceExtension>(driver: *mut DRIVER_OBJECT) -> NTSTATUS {
     driver.MajorFunction[IRP_MJ_CREATE as usize] = Some(dispatch::create::<T>);
     driver.MajorFunction[IRP_MJ_CLEANUP as usize] = Some(dispatch::cleanup::<T>);
     driver.MajorFunction[IRP_MJ_CLOSE as usize] = Some(dispatch::close::<T>);
+    driver.MajorFunction[IRP_MJ_READ as usize] = Some(dispatch::read::<T>);
+    driver.MajorFunction[IRP_MJ_WRITE as usize] = Some(dispatch::write::<T>);
     driver.MajorFunction[IRP_MJ_DEVICE_CONTROL as usize] = Some(dispatch::device_control::<T>);
     driver.MajorFunction[IRP_MJ_PNP as usize] = Some(dispatch::pnp::<T>);
     driver.MajorFunction[IRP_MJ_POWER as usize] = Some(dispatch::pass_through::<T>);

@@ -18,11 +18,13 @@ macro_rules! assert_layout {
 }
 
 assert_layout!(wdk_sys::IRP {
+    MdlAddress => nt::irp::MDL_ADDRESS;
     AssociatedIrp => nt::irp::SYSTEM_BUFFER;
     IoStatus => nt::irp::IO_STATUS;
     Tail.Overlay.__bindgen_anon_1.__bindgen_anon_1.DriverContext => nt::irp::DRIVER_CONTEXT;
     IoStatus.Information => nt::irp::IO_STATUS_INFORMATION;
     PendingReturned => nt::irp::PENDING_RETURNED;
+    Cancel => nt::irp::CANCEL;
     CurrentLocation => nt::irp::CURRENT_LOCATION;
     Tail.Overlay.__bindgen_anon_2.ListEntry => nt::irp::LIST_ENTRY;
     Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation => nt::irp::CURRENT_STACK_LOCATION;
@@ -33,6 +35,10 @@ assert_layout!(wdk_sys::IO_STACK_LOCATION {
     MinorFunction => nt::io_stack_location::MINOR_FUNCTION;
     Control => nt::io_stack_location::CONTROL;
     Parameters => nt::io_stack_location::PARAMETERS;
+    Parameters.Read.Length => nt::io_stack_location::READ_WRITE_LENGTH;
+    Parameters.Read.ByteOffset => nt::io_stack_location::READ_WRITE_BYTE_OFFSET;
+    Parameters.Write.Length => nt::io_stack_location::READ_WRITE_LENGTH;
+    Parameters.Write.ByteOffset => nt::io_stack_location::READ_WRITE_BYTE_OFFSET;
     Parameters.DeviceIoControl.OutputBufferLength => nt::io_stack_location::OUTPUT_BUFFER_LENGTH;
     Parameters.DeviceIoControl.InputBufferLength => nt::io_stack_location::INPUT_BUFFER_LENGTH;
     Parameters.DeviceIoControl.IoControlCode => nt::io_stack_location::IO_CONTROL_CODE;
@@ -41,6 +47,22 @@ assert_layout!(wdk_sys::IO_STACK_LOCATION {
     FileObject => nt::io_stack_location::FILE_OBJECT;
     CompletionRoutine => nt::io_stack_location::COMPLETION_ROUTINE;
     Context => nt::io_stack_location::CONTEXT;
+});
+
+assert_layout!(wdk_sys::MDL {
+    MdlFlags => nt::mdl::MDL_FLAGS;
+    MappedSystemVa => nt::mdl::MAPPED_SYSTEM_VA;
+    ByteCount => nt::mdl::BYTE_COUNT;
+});
+
+assert_layout!(wdk_sys::DMA_ADAPTER {
+    DmaOperations => nt::dma_adapter::DMA_OPERATIONS;
+});
+
+assert_layout!(wdk_sys::DMA_OPERATIONS {
+    PutDmaAdapter => nt::dma_operations::PUT_DMA_ADAPTER;
+    AllocateCommonBuffer => nt::dma_operations::ALLOCATE_COMMON_BUFFER;
+    FreeCommonBuffer => nt::dma_operations::FREE_COMMON_BUFFER;
 });
 
 assert_layout!(wdk_sys::DEVICE_OBJECT {

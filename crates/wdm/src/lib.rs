@@ -58,6 +58,7 @@
 mod device;
 mod device_interface;
 mod dispatch;
+mod dma;
 mod dpc;
 mod dpc_for_isr;
 mod driver;
@@ -74,6 +75,7 @@ mod power;
 mod queue;
 mod resources;
 mod revocable;
+mod shared_memory;
 mod spin_lock;
 mod status;
 mod thread;
@@ -81,13 +83,16 @@ mod time;
 mod unicode_string;
 mod wait_lock;
 
-pub use device::{DeviceExtension, DeviceInit, FileObject, StopReason};
+pub use device::{DeviceExtension, DeviceInit, FileObject, IoMethod, StopReason};
+pub use dma::{CommonBuffer, DeviceDescription, LogicalAddress};
 pub use dpc::{CustomDpc, DpcRoutine, flush_queued_dpcs};
 pub use dpc_for_isr::{DpcForIsr, DpcForIsrRoutine};
 pub use event::Event;
 pub use guid::Guid;
 pub use interrupt::{Claim, Interrupt, InterruptService};
-pub use irp::{Completed, CompletionRoutine, DeviceControl, Disposed, IoStatus, Irp, MajorFunction};
+pub use irp::{
+    Completed, CompletionRoutine, DeviceControl, Disposed, IoStatus, Irp, MajorFunction, ReadWrite, Transfer,
+};
 pub use irql::Irql;
 pub use lower_device::LowerDevice;
 pub use mmio::MmioRegion;

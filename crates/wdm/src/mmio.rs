@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::ptr::NonNull;
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::{Ordering, compiler_fence, fence};
 
 use wdk_sys::{
     PAGE_NOCACHE, PAGE_READWRITE, SIZE_T,
@@ -22,7 +22,8 @@ const ALIGNMENT: i64 = 8;
 ///
 /// Register offsets are constants: that an access lies within the mapping and is aligned is checked when the driver is compiled,
 /// and costs nothing when it runs. Accesses are volatile, each exactly one load or store of its width. A write is ordered before
-/// everything that follows it, as `WRITE_REGISTER_ULONG` orders it.
+/// everything that follows it, and a read before it, as `WRITE_REGISTER_ULONG` and `READ_REGISTER_ULONG` order them: what is read from memory that
+/// the device shares, after a register has said that it is there, is there.
 ///
 /// There is no `Drop`: a region is given back by [`unmap`](Self::unmap), where the IRQL is known. The driver must do so when it is stopped:
 /// a region that it keeps is memory it may access still, but the system may have given the addresses behind it to another device. Keep it
@@ -78,18 +79,40 @@ impl<const SIZE: usize> MmioRegion<SIZE> {
         unsafe { self.base.as_ptr().add(OFFSET) }.cast()
     }
 
+    fn read<T, const OFFSET: usize>(&self) -> T {
+        // SAFETY: the register lies within the mapping, and is aligned because its offset is, and the beginning of the range.
+        let value = unsafe { self.register::<T, OFFSET>().read_volatile() };
+        // The processor keeps loads in order; the compiler must as well.
+        compiler_fence(Ordering::SeqCst);
+        value
+    }
+
+    fn write<T, const OFFSET: usize>(&self, value: T) {
+        // SAFETY: as for a read.
+        unsafe { self.register::<T, OFFSET>().write_volatile(value) };
+        fence(Ordering::SeqCst);
+    }
+
     /// Reads the 32-bit register at `OFFSET` bytes. Any IRQL.
     #[must_use]
     pub fn read32<const OFFSET: usize>(&self) -> u32 {
-        // SAFETY: the register lies within the mapping, and is aligned because its offset is, and the beginning of the range.
-        unsafe { self.register::<u32, OFFSET>().read_volatile() }
+        self.read::<u32, OFFSET>()
     }
 
     /// Writes the 32-bit register at `OFFSET` bytes. Any IRQL.
     pub fn write32<const OFFSET: usize>(&self, value: u32) {
-        // SAFETY: as for a read.
-        unsafe { self.register::<u32, OFFSET>().write_volatile(value) };
-        fence(Ordering::SeqCst);
+        self.write::<u32, OFFSET>(value);
+    }
+
+    /// Reads the 64-bit register at `OFFSET` bytes. Any IRQL.
+    #[must_use]
+    pub fn read64<const OFFSET: usize>(&self) -> u64 {
+        self.read::<u64, OFFSET>()
+    }
+
+    /// Writes the 64-bit register at `OFFSET` bytes. Any IRQL.
+    pub fn write64<const OFFSET: usize>(&self, value: u64) {
+        self.write::<u64, OFFSET>(value);
     }
 }
 

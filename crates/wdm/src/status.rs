@@ -55,6 +55,10 @@ statuses! {
     NOT_SUPPORTED = STATUS_NOT_SUPPORTED;
     /// The driver broke a rule of its own.
     DRIVER_INTERNAL_ERROR = STATUS_DRIVER_INTERNAL_ERROR;
+    /// A read begins at or behind the end.
+    END_OF_FILE = STATUS_END_OF_FILE;
+    /// A write does not fit, and there is no more room.
+    DISK_FULL = STATUS_DISK_FULL;
     /// The device did not answer in time.
     IO_TIMEOUT = STATUS_IO_TIMEOUT;
 }

@@ -6,12 +6,12 @@ use core::ptr::NonNull;
 
 use pinned_init::PinInit;
 use wdk_sys::{
-    DEVICE_OBJECT, DO_DEVICE_INITIALIZING, DO_POWER_PAGABLE, DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN,
-    FILE_DEVICE_UNKNOWN, NTSTATUS, PDEVICE_OBJECT, ULONG,
+    DEVICE_OBJECT, DO_BUFFERED_IO, DO_DEVICE_INITIALIZING, DO_DIRECT_IO, DO_POWER_PAGABLE, DRIVER_OBJECT,
+    FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, NTSTATUS, PDEVICE_OBJECT, ULONG,
     ntddk::{IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice},
 };
 
-use super::{DeviceExtension, DeviceInit, Extension, Header, ObjectNode};
+use super::{DeviceExtension, DeviceInit, Extension, Header, IoMethod, ObjectNode};
 use crate::{
     device_interface::DeviceInterface,
     irql::{Irql, Passive},
@@ -92,7 +92,7 @@ unsafe fn initialize<T: DeviceExtension>(
     let memory = unsafe { (*device.as_ptr()).DeviceExtension };
     let extension = NonNull::new(memory.cast::<Extension<T>>()).ok_or(Status::INSUFFICIENT_RESOURCES)?;
     // SAFETY: the extension begins with a header, which nobody uses yet.
-    unsafe { extension.cast().write(Header::new(TypeId::of::<T>(), device)) };
+    unsafe { extension.cast().write(Header::new(TypeId::of::<T>(), device, pdo)) };
     // SAFETY: just written.
     let header = unsafe { Extension::header(extension) };
     // SAFETY: the header lies in the extension and the lock is used for the first time.
@@ -124,6 +124,10 @@ unsafe fn initialize<T: DeviceExtension>(
     let lower_flags = unsafe { (*lower.as_ptr()).Flags };
     // SAFETY: the device object is ours, and still marked as initialising.
     let flags = unsafe { &mut (*device.as_ptr()).Flags };
+    *flags |= match T::IO_METHOD {
+        IoMethod::Buffered => DO_BUFFERED_IO,
+        IoMethod::Direct => DO_DIRECT_IO,
+    };
     // Power requests come at PASSIVE_LEVEL only where every driver of the stack says so.
     *flags |= lower_flags & DO_POWER_PAGABLE;
     *flags &= !DO_DEVICE_INITIALIZING;

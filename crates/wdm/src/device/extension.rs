@@ -43,6 +43,8 @@ impl PnpState {
 pub(crate) struct Header {
     type_id: TypeId,
     device: NonNull<DEVICE_OBJECT>,
+    /// The physical device object, at the bottom of the device stack.
+    pdo: NonNull<DEVICE_OBJECT>,
     /// The device object below, in the device stack; null until `AddDevice` has attached.
     lower: Cell<PDEVICE_OBJECT>,
     state: AtomicU8,
@@ -64,10 +66,11 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    pub(super) fn new(type_id: TypeId, device: NonNull<DEVICE_OBJECT>) -> Self {
+    pub(super) fn new(type_id: TypeId, device: NonNull<DEVICE_OBJECT>, pdo: NonNull<DEVICE_OBJECT>) -> Self {
         Self {
             type_id,
             device,
+            pdo,
             lower: Cell::new(core::ptr::null_mut()),
             state: AtomicU8::new(PnpState::NotStarted as u8),
             state_before_query: Cell::new(PnpState::NotStarted),
@@ -89,6 +92,11 @@ impl Header {
 
     pub(crate) const fn device(&self) -> NonNull<DEVICE_OBJECT> {
         self.device
+    }
+
+    /// The physical device object. It exists for as long as this device is attached above it, which is until teardown.
+    pub(crate) const fn pdo(&self) -> NonNull<DEVICE_OBJECT> {
+        self.pdo
     }
 
     pub(crate) const fn lower(&self) -> PDEVICE_OBJECT {

@@ -30,6 +30,18 @@ use crate::{
     status::{Result, Status},
 };
 
+/// How the I/O manager passes the buffers of `IRP_MJ_READ` and `IRP_MJ_WRITE`. (Those of `IRP_MJ_DEVICE_CONTROL` go by the control code.)
+///
+/// See [Methods for Accessing Data Buffers](https://learn.microsoft.com/windows-hardware/drivers/kernel/methods-for-accessing-data-buffers).
+/// There is no "neither": the safe layer does not touch addresses of a program's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IoMethod {
+    /// `DO_BUFFERED_IO`: by a copy in system memory. For small ones.
+    Buffered,
+    /// `DO_DIRECT_IO`: by an MDL that describes the caller's memory, which is locked until the request is completed.
+    Direct,
+}
+
 /// Why [`DeviceExtension::stop`] is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
@@ -69,6 +81,9 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
     /// the device has started, and disabled by surprise removal or removal (`IoRegisterDeviceInterface`,
     /// `IoSetDeviceInterfaceState`).
     const INTERFACE: Option<Guid>;
+
+    /// How the buffers of [`read`](Self::read) and [`write`](Self::write) come.
+    const IO_METHOD: IoMethod = IoMethod::Buffered;
 
     /// The initialiser of the extension, run by `AddDevice` in the memory that it stays in.
     ///
@@ -124,6 +139,16 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
     /// `IRP_MJ_CLOSE`: the last reference to a file object is gone, and all its requests are completed.
     fn close<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
         irp.complete(Status::SUCCESS, irql)
+    }
+
+    /// `IRP_MJ_READ` (`ReadFile`): [`Irp::read_write`] tells what is wanted. The device has been started, and may be stopped at the moment.
+    fn read<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+        irp.complete(Status::INVALID_DEVICE_REQUEST, irql)
+    }
+
+    /// `IRP_MJ_WRITE` (`WriteFile`), as [`read`](Self::read).
+    fn write<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+        irp.complete(Status::INVALID_DEVICE_REQUEST, irql)
     }
 
     /// `IRP_MJ_DEVICE_CONTROL`. The device has been started, and may be stopped at the moment.

@@ -4,6 +4,7 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 
 use crate::{
+    dma::CommonBuffer,
     interrupt::Connection,
     queue::{CancelSafeQueue, StartIoCore},
 };
@@ -14,6 +15,7 @@ pub(crate) enum Object {
     Interrupt(NonNull<Connection>),
     Queue(NonNull<CancelSafeQueue>),
     StartIo(NonNull<StartIoCore>),
+    CommonBuffer(NonNull<CommonBuffer>),
 }
 
 /// A link of the list of an extension's kernel objects. Lies inside the object that it names.

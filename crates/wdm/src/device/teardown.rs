@@ -17,7 +17,7 @@ pub(crate) fn close_queues(header: &Header, status: Status, irql: &mut Irql<Pass
             Object::Queue(queue) => unsafe { queue.as_ref() }.close(status, irql),
             // SAFETY: as above.
             Object::StartIo(queue) => unsafe { queue.as_ref() }.close(status, irql),
-            Object::Interrupt(_) => {}
+            Object::Interrupt(_) | Object::CommonBuffer(_) => {}
         }
     }
 }
@@ -32,10 +32,20 @@ pub(crate) fn disconnect_interrupts(header: &Header, irql: &mut Irql<Passive>) {
     }
 }
 
+/// Frees what the driver has left allocated for the device.
+fn free_common_buffers(header: &Header, irql: &mut Irql<Passive>) {
+    for object in header.objects() {
+        if let Object::CommonBuffer(buffer) = object {
+            // SAFETY: the buffer lies in the extension, as the header does.
+            unsafe { buffer.as_ref() }.free(irql);
+        }
+    }
+}
+
 /// Makes the system let go of everything in the extension, drops the driver's value and deletes the device object.
 ///
 /// Order: the interrupts are disconnected, so that no ISR runs; no new DPC can be queued; every DPC that is queued runs, and those that run
-/// return; only then the value is dropped.
+/// return; nobody uses the memory that the device shared, and the bus driver has taken the bus from that; only then the value is dropped.
 ///
 /// # Safety
 /// `IRP_MN_REMOVE_DEVICE` must have been passed down, and `IoReleaseRemoveLockAndWait` have returned: no request of the device is
@@ -49,6 +59,7 @@ pub(crate) unsafe fn tear_down<T: DeviceExtension>(extension: NonNull<Extension<
     // the second for those which they queued: these see it closed.
     flush_queued_dpcs(irql);
     flush_queued_dpcs(irql);
+    free_common_buffers(header, irql);
 
     // SAFETY: no reference is made.
     let slot = unsafe { Extension::data_slot(extension) };

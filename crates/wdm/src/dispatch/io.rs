@@ -1,4 +1,4 @@
-//! Requests for the driver: create, cleanup, close, device control, WMI and the rest.
+//! Requests for the driver: create, cleanup, close, read, write, device control, WMI and the rest.
 
 use core::ptr::NonNull;
 
@@ -39,6 +39,10 @@ dispatch_routines! {
     cleanup: always;
     /// `IRP_MJ_CLOSE`. A handle can be closed in every state.
     close: always;
+    /// `IRP_MJ_READ`.
+    read: while_present;
+    /// `IRP_MJ_WRITE`.
+    write: while_present;
     /// `IRP_MJ_DEVICE_CONTROL`.
     device_control: while_present;
     /// `IRP_MJ_SYSTEM_CONTROL`: the lower driver may have a part in it in every state.

@@ -7,7 +7,7 @@ mod system;
 
 use core::ptr::NonNull;
 
-pub(crate) use io::{cleanup, close, create, device_control, other_request, system_control};
+pub(crate) use io::{cleanup, close, create, device_control, other_request, read, system_control, write};
 pub(crate) use pnp::pnp;
 pub(crate) use system::pass_through;
 use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT, ntddk::IofCompleteRequest};

@@ -1,89 +1,275 @@
-//! The buffer of a buffered request.
+//! The data that comes with a request, and that it is answered with.
+//!
+//! | request | input | output |
+//! |---|---|---|
+//! | device control, `METHOD_BUFFERED` | system buffer | the same system buffer |
+//! | device control, `METHOD_IN_DIRECT` | system buffer | – |
+//! | device control, `METHOD_OUT_DIRECT` | system buffer | the caller's memory, by an MDL |
+//! | `IRP_MJ_WRITE` | system buffer or MDL, as [`IO_METHOD`](crate::DeviceExtension::IO_METHOD) says | – |
+//! | `IRP_MJ_READ` | – | the same |
+//!
+//! The caller's memory can change at any time: what is read twice may differ. It must be [mapped](Irp::map_buffer) first.
 
-use core::mem::size_of;
 use core::ptr::NonNull;
 
-use wdk_sys::{IRP, METHOD_BUFFERED};
+use wdk_sys::{DO_BUFFERED_IO, DO_DIRECT_IO, IRP, MDL, METHOD_BUFFERED, METHOD_IN_DIRECT, METHOD_OUT_DIRECT};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::{Irp, device_control};
-use crate::status::{Result, Status};
+use super::{
+    Irp, mdl,
+    raw::{current_stack_location, information},
+    request::{ReadWrite, Transfer, device_control, read_write},
+};
+use crate::{
+    dma::CommonBuffer,
+    irql::{AtMostDispatch, Irql},
+    shared_memory::SharedMemory,
+    status::{Result, Status},
+};
 
 /// The transfer method is in the two low bits of an I/O control code.
 pub(crate) const METHOD_MASK: u32 = 3;
 
 impl Irp<'_> {
-    /// A copy of the input of a buffered device control request, which is exactly one `T` long.
-    ///
-    /// Input and output share one system buffer, so input is copied out before any output is written.
+    /// A copy of the input, which is exactly one `T` long.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` if the input has another length; `STATUS_INVALID_DEVICE_REQUEST` if the request is not a buffered
-    /// device control request, or if output has been written since the request was
-    /// last taken out of a queue.
+    /// `STATUS_INVALID_PARAMETER` if the input has another length; `STATUS_INVALID_DEVICE_REQUEST` if the request has no input, or if that
+    /// shares its buffer with output that has been written; `STATUS_INVALID_DEVICE_STATE` if it is to be mapped first.
     pub fn read_input<T: FromBytes>(&self) -> Result<T> {
-        if self.information != 0 {
-            return Err(Status::INVALID_DEVICE_REQUEST);
-        }
-        // SAFETY: the IRP is owned.
-        unsafe { read_input(self.raw) }
+        // SAFETY: the IRP is owned, and stays so while it is borrowed.
+        unsafe { input(self.raw, self.information) }?.read_value()
     }
 
-    /// Appends `value` to the output of a buffered device control request. What was written is returned to the caller when the request
-    /// is completed: no other byte of the buffer is.
+    /// Copies `length` bytes of the input, from `offset` on, to `at` in `buffer`.
     ///
     /// # Errors
-    /// `STATUS_BUFFER_TOO_SMALL` if it does not fit, and nothing is written; `STATUS_INVALID_DEVICE_REQUEST` if the request is not a
-    /// buffered device control request.
+    /// `STATUS_INVALID_PARAMETER` if they do not lie in both; else as [`read_input`](Self::read_input) and
+    /// [`CommonBuffer::write`]. Nothing is copied then.
+    pub fn copy_input_to(&self, offset: usize, buffer: &CommonBuffer, at: usize, length: usize) -> Result<()> {
+        // SAFETY: the IRP is owned, and stays so while it is borrowed.
+        let input = unsafe { input(self.raw, self.information) }?;
+        buffer.with(|memory| input.copy_to(offset, memory, at, length))
+    }
+
+    /// Appends `value` to the output. What was written is returned to the caller when the request is completed: no other byte
+    /// of the buffer is.
+    ///
+    /// # Errors
+    /// `STATUS_BUFFER_TOO_SMALL` if it does not fit; `STATUS_INVALID_DEVICE_REQUEST` if the request has no output;
+    /// `STATUS_INVALID_DEVICE_STATE` if it is to be mapped first. Nothing is written then.
     pub fn write_output<T: IntoBytes + Immutable>(&mut self, value: &T) -> Result<()> {
-        // SAFETY: the IRP is owned.
-        let (buffer, _, output_length) = unsafe { system_buffer(self.raw) }?;
         let bytes = value.as_bytes();
-        let end = self
-            .information
-            .checked_add(bytes.len())
-            .filter(|end| *end <= output_length);
-        let (Some(end), Some(buffer)) = (end, buffer) else {
-            return Err(Status::BUFFER_TOO_SMALL);
+        self.append(bytes.len(), |output, written| output.write(written, bytes))
+    }
+
+    /// Appends `length` bytes at `at` in `buffer` to the output, as [`write_output`](Self::write_output) does.
+    ///
+    /// # Errors
+    /// As there, and as [`CommonBuffer::read`].
+    pub fn append_output_from(&mut self, buffer: &CommonBuffer, at: usize, length: usize) -> Result<()> {
+        self.append(length, |output, written| {
+            buffer.with(|memory| memory.copy_to(at, output, written, length))
+        })
+    }
+
+    /// Notes that `length` more bytes of an `IRP_MJ_WRITE` have been written to the device: the caller is told how many when the
+    /// request is completed.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_DEVICE_REQUEST` if it is no such request; `STATUS_INVALID_PARAMETER` if that were more bytes than it has.
+    pub fn add_written(&mut self, length: usize) -> Result<()> {
+        let Some(ReadWrite {
+            transfer: Transfer::Write,
+            length: all,
+            ..
+        }) = self.read_write()
+        else {
+            return Err(Status::INVALID_DEVICE_REQUEST);
         };
-        // SAFETY: `information` is at most the length of the buffer.
-        let destination = unsafe { buffer.add(self.information) };
-        // SAFETY: the bytes fit behind what was written, and `value` cannot lie in a buffer that is only ever copied from.
-        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), destination.as_ptr(), bytes.len()) };
+        let written = self.information.checked_add(length);
+        let written = written.filter(|written| *written <= all as usize);
+        self.information = written.ok_or(Status::INVALID_PARAMETER)?;
+        Ok(())
+    }
+
+    /// How many bytes of output have been written, or of an `IRP_MJ_WRITE` noted as written. It stays with the request when that goes
+    /// through a queue.
+    #[must_use]
+    pub const fn transferred(&self) -> usize {
+        self.information
+    }
+
+    /// Maps the caller's memory, if the request comes with any: the buffer of a direct read or write, or the output of
+    /// `METHOD_OUT_DIRECT`. The mapping goes when the request is completed.
+    ///
+    /// IRQL: at most `DISPATCH_LEVEL`. DDI: `MmGetSystemAddressForMdlSafe`, with `NormalPagePriority` and `MdlMappingNoExecute`.
+    ///
+    /// # Errors
+    /// `STATUS_INSUFFICIENT_RESOURCES` if the system has no room for the mapping.
+    pub fn map_buffer<L: AtMostDispatch>(&mut self, irql: &mut Irql<L>) -> Result<()> {
+        // SAFETY: the IRP is owned.
+        match unsafe { direct_buffer(self.raw) } {
+            // SAFETY: the I/O manager has locked the pages of a direct request, until it is completed.
+            Some(mdl) => unsafe { mdl::map(mdl, irql) },
+            None => Ok(()),
+        }
+    }
+
+    /// Calls `write` with the output and how much of it is written, if `length` more bytes fit, and counts them if it succeeds.
+    fn append(&mut self, length: usize, write: impl FnOnce(&SharedMemory<'_>, usize) -> Result<()>) -> Result<()> {
+        // SAFETY: the IRP is owned, and stays so while it is borrowed.
+        let output = unsafe { output(self.raw) }?;
+        let written = self.information;
+        let end = written.checked_add(length).filter(|end| *end <= output.len());
+        let end = end.ok_or(Status::BUFFER_TOO_SMALL)?;
+        write(&output, written)?;
         self.information = end;
         Ok(())
     }
 }
 
-/// A copy of the input of a buffered device control request, which is exactly one `T` long.
+/// A copy of the input of a queued IRP, which is exactly one `T` long.
 ///
 /// # Safety
-/// The IRP must be at this driver, and owned or in a queue of this driver that is locked; no output may have been written.
+/// The IRP must be at this driver, in a queue that is locked.
 pub(crate) unsafe fn read_input<T: FromBytes>(irp: NonNull<IRP>) -> Result<T> {
     // SAFETY: promised by the caller.
-    let (buffer, input_length, _) = unsafe { system_buffer(irp) }?;
-    if input_length != size_of::<T>() {
-        return Err(Status::INVALID_PARAMETER);
-    }
-    let buffer = buffer.ok_or(Status::INVALID_PARAMETER)?;
-    // SAFETY: the system buffer is at least as long as the input, nobody else writes it meanwhile, and any bytes make a T.
-    Ok(unsafe { buffer.cast::<T>().read_unaligned() })
+    let written = unsafe { information(irp) };
+    // SAFETY: promised by the caller.
+    unsafe { input(irp, written) }?.read_value()
 }
 
-/// The system buffer of a buffered device control request, with the lengths of input and output.
+/// The memory that the input lies in. It is for reading. There is none left where `written` bytes of output were put in its place.
 ///
 /// # Safety
-/// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
-unsafe fn system_buffer(irp: NonNull<IRP>) -> Result<(Option<NonNull<u8>>, usize, usize)> {
+/// The IRP must be at this driver, and owned or in a queue of this driver that is locked, for `'a`.
+unsafe fn input<'a>(irp: NonNull<IRP>, written: usize) -> Result<SharedMemory<'a>> {
     // SAFETY: promised by the caller.
-    let request = unsafe { device_control(irp) }.ok_or(Status::INVALID_DEVICE_REQUEST)?;
-    if request.code & METHOD_MASK != METHOD_BUFFERED {
-        return Err(Status::INVALID_DEVICE_REQUEST);
+    if let Some(request) = unsafe { device_control(irp) } {
+        let method = request.code & METHOD_MASK;
+        let overwritten = method == METHOD_BUFFERED && written != 0;
+        if overwritten || !matches!(method, METHOD_BUFFERED | METHOD_IN_DIRECT | METHOD_OUT_DIRECT) {
+            return Err(Status::INVALID_DEVICE_REQUEST);
+        }
+        // SAFETY: the input of these methods is in the system buffer.
+        return unsafe { system_buffer(irp, request.input_length as usize) };
+    }
+    // SAFETY: promised by the caller.
+    match unsafe { read_write(irp) } {
+        // SAFETY: promised by the caller.
+        Some(request) if request.transfer == Transfer::Write => unsafe {
+            read_write_buffer(irp, request.length as usize)
+        },
+        _ => Err(Status::INVALID_DEVICE_REQUEST),
+    }
+}
+
+/// The memory that the output goes to. It is for writing.
+///
+/// # Safety
+/// As [`input`].
+unsafe fn output<'a>(irp: NonNull<IRP>) -> Result<SharedMemory<'a>> {
+    // SAFETY: promised by the caller.
+    if let Some(request) = unsafe { device_control(irp) } {
+        let length = request.output_length as usize;
+        return match request.code & METHOD_MASK {
+            // SAFETY: input and output share the system buffer, which is as long as the longer of the two.
+            METHOD_BUFFERED => unsafe { system_buffer(irp, length) },
+            // SAFETY: the I/O manager has locked the caller's memory for writing.
+            METHOD_OUT_DIRECT => unsafe { mapped_buffer(irp, length) },
+            _ => Err(Status::INVALID_DEVICE_REQUEST),
+        };
+    }
+    // SAFETY: promised by the caller.
+    match unsafe { read_write(irp) } {
+        // SAFETY: promised by the caller.
+        Some(request) if request.transfer == Transfer::Read => unsafe {
+            read_write_buffer(irp, request.length as usize)
+        },
+        _ => Err(Status::INVALID_DEVICE_REQUEST),
+    }
+}
+
+/// The buffer of a read or write.
+///
+/// # Safety
+/// The IRP must be one, at this driver, and owned or in a queue that is locked, for `'a`.
+unsafe fn read_write_buffer<'a>(irp: NonNull<IRP>, length: usize) -> Result<SharedMemory<'a>> {
+    // SAFETY: promised by the caller.
+    let flags = unsafe { device_flags(irp) };
+    if flags & DO_DIRECT_IO != 0 {
+        // SAFETY: the device's flags say how its buffers come.
+        unsafe { mapped_buffer(irp, length) }
+    } else if flags & DO_BUFFERED_IO != 0 {
+        // SAFETY: as above.
+        unsafe { system_buffer(irp, length) }
+    } else {
+        Err(Status::INVALID_DEVICE_REQUEST)
+    }
+}
+
+/// `Irp->AssociatedIrp.SystemBuffer`, which is null where there are no bytes.
+///
+/// # Safety
+/// The IRP must be one whose data is there, `length` bytes of it, at this driver, and owned or in a queue that is locked, for `'a`.
+unsafe fn system_buffer<'a>(irp: NonNull<IRP>, length: usize) -> Result<SharedMemory<'a>> {
+    if length == 0 {
+        return Ok(SharedMemory::empty());
     }
     // SAFETY: promised by the caller.
     let associated = unsafe { &(*irp.as_ptr()).AssociatedIrp };
-    // SAFETY: a buffered request uses this member of the union; it is null where both lengths are 0.
-    let buffer = unsafe { associated.SystemBuffer };
-    let lengths = (request.input_length as usize, request.output_length as usize);
-    Ok((NonNull::new(buffer.cast()), lengths.0, lengths.1))
+    // SAFETY: such a request uses this member of the union.
+    let buffer = NonNull::new(unsafe { associated.SystemBuffer }.cast()).ok_or(Status::INVALID_PARAMETER)?;
+    // SAFETY: the buffer is nonpaged, that long, and the request's until that is completed.
+    Ok(unsafe { SharedMemory::new(buffer, length) })
+}
+
+/// The pages that `Irp->MdlAddress` describes, which is null where there are no bytes.
+///
+/// # Safety
+/// The IRP must be one whose data is there, at this driver, and owned or in a queue that is locked, for `'a`.
+unsafe fn mapped_buffer<'a>(irp: NonNull<IRP>, length: usize) -> Result<SharedMemory<'a>> {
+    if length == 0 {
+        return Ok(SharedMemory::empty());
+    }
+    // SAFETY: promised by the caller.
+    let mdl = NonNull::new(unsafe { (*irp.as_ptr()).MdlAddress }).ok_or(Status::INVALID_PARAMETER)?;
+    // SAFETY: the MDL is the request's.
+    if unsafe { mdl::byte_count(mdl) } < length {
+        return Err(Status::INVALID_PARAMETER);
+    }
+    // SAFETY: as above.
+    let address = unsafe { mdl::system_address(mdl) }.ok_or(Status::INVALID_DEVICE_STATE)?;
+    // SAFETY: the pages are locked and mapped, and stay so until the request is completed; the mapping is that long.
+    Ok(unsafe { SharedMemory::new(address, length) })
+}
+
+/// The MDL that the I/O manager has made for the request, if it has.
+///
+/// # Safety
+/// The IRP must be at this driver, and owned.
+unsafe fn direct_buffer(irp: NonNull<IRP>) -> Option<NonNull<MDL>> {
+    // SAFETY: promised by the caller.
+    let is_direct = match unsafe { device_control(irp) } {
+        Some(request) => request.code & METHOD_MASK == METHOD_OUT_DIRECT,
+        // SAFETY: promised by the caller.
+        None => unsafe { read_write(irp) }.is_some() && unsafe { device_flags(irp) } & DO_DIRECT_IO != 0,
+    };
+    if !is_direct {
+        return None;
+    }
+    // SAFETY: promised by the caller.
+    NonNull::new(unsafe { (*irp.as_ptr()).MdlAddress })
+}
+
+/// The flags of the device object that the request was sent to.
+///
+/// # Safety
+/// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
+unsafe fn device_flags(irp: NonNull<IRP>) -> u32 {
+    // SAFETY: promised by the caller.
+    let device = unsafe { current_stack_location(irp) }.DeviceObject;
+    // SAFETY: a request keeps the device object that it was sent to.
+    unsafe { (*device).Flags }
 }

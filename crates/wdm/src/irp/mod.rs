@@ -10,7 +10,9 @@ mod disposed;
 mod forward;
 mod lower;
 mod major_function;
+mod mdl;
 mod raw;
+mod request;
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -24,8 +26,10 @@ pub use disposed::Disposed;
 pub use forward::IoStatus;
 pub(crate) use lower::{forward_and_wait, pass_down};
 pub use major_function::MajorFunction;
-use raw::note_slot;
 pub(crate) use raw::{complete, current_stack_location, mark_pending, note, set_status, status};
+use raw::{information, is_cancelled, note_slot, set_information};
+pub use request::{DeviceControl, ReadWrite, Transfer};
+use request::{device_control, read_write};
 use wdk_sys::IRP;
 
 use crate::{
@@ -42,20 +46,9 @@ use crate::{
 pub struct Irp<'i> {
     raw: NonNull<IRP>,
     header: NonNull<Header>,
-    /// How many bytes of output have been written.
+    /// How many bytes of output have been written, or of input taken by the device. In `IoStatus.Information` while the IRP is in a queue.
     information: usize,
     brand: Brand<'i>,
-}
-
-/// The parameters of `IRP_MJ_DEVICE_CONTROL`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeviceControl {
-    /// The I/O control code.
-    pub code: u32,
-    /// Length of the input, in bytes.
-    pub input_length: u32,
-    /// Length of the output buffer, in bytes.
-    pub output_length: u32,
 }
 
 impl<'i> Irp<'i> {
@@ -73,13 +66,30 @@ impl<'i> Irp<'i> {
         }
     }
 
+    /// As [`new`](Self::new), for an IRP that was queued: what has been transferred is so still.
+    ///
+    /// # Safety
+    /// As there, and the IRP must have been given up by [`into_raw`](Self::into_raw).
+    pub(crate) const unsafe fn from_queue(raw: NonNull<IRP>, header: NonNull<Header>) -> Self {
+        Self {
+            raw,
+            header,
+            // SAFETY: promised by the caller.
+            information: unsafe { information(raw) },
+            brand: PhantomData,
+        }
+    }
+
     pub(crate) const fn header(&self) -> NonNull<Header> {
         self.header
     }
 
     /// Hands the responsibility to the caller, who has to see that the IRP is completed and its remove lock released.
     pub(crate) fn into_raw(self) -> NonNull<IRP> {
-        ManuallyDrop::new(self).raw
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the IRP is owned until this returns.
+        unsafe { set_information(this.raw, this.information) };
+        this.raw
     }
 
     /// The parameters of a device control request; `None` for another request.
@@ -87,6 +97,20 @@ impl<'i> Irp<'i> {
     pub fn device_control(&self) -> Option<DeviceControl> {
         // SAFETY: the IRP is owned.
         unsafe { device_control(self.raw) }
+    }
+
+    /// The parameters of a read or write request; `None` for another request.
+    #[must_use]
+    pub fn read_write(&self) -> Option<ReadWrite> {
+        // SAFETY: the IRP is owned.
+        unsafe { read_write(self.raw) }
+    }
+
+    /// Whether the request is to be cancelled (`Irp->Cancel`). A driver that works on one for long looks between two pieces of its work.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        // SAFETY: the IRP is owned.
+        unsafe { is_cancelled(self.raw) }
     }
 
     /// The file object that the request was made through.
@@ -132,25 +156,6 @@ impl<'i> Irp<'i> {
         unsafe { complete(this.raw, this.header, status, this.information) };
         Disposed::new(status)
     }
-}
-
-/// The parameters of a device control request; `None` for another request.
-///
-/// # Safety
-/// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
-unsafe fn device_control(irp: NonNull<IRP>) -> Option<DeviceControl> {
-    // SAFETY: promised by the caller.
-    let stack = unsafe { current_stack_location(irp) };
-    if stack.MajorFunction != MajorFunction::DEVICE_CONTROL.as_raw() {
-        return None;
-    }
-    // SAFETY: the major function says which member of the union is in use.
-    let parameters = unsafe { stack.Parameters.DeviceIoControl };
-    Some(DeviceControl {
-        code: parameters.IoControlCode,
-        input_length: parameters.InputBufferLength,
-        output_length: parameters.OutputBufferLength,
-    })
 }
 
 impl Drop for Irp<'_> {

@@ -49,7 +49,7 @@ pub(crate) const unsafe fn status(irp: NonNull<IRP>) -> Status {
 /// `Irp->IoStatus.Information`.
 ///
 /// # Safety
-/// The IRP must be at this driver and owned.
+/// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
 pub(super) const unsafe fn information(irp: NonNull<IRP>) -> usize {
     // SAFETY: promised by the caller.
     let status_block = unsafe { &(*irp.as_ptr()).IoStatus };
@@ -71,6 +71,26 @@ pub(crate) unsafe fn set_status(irp: NonNull<IRP>, status: Status, information: 
     } else {
         information as u64
     };
+}
+
+/// Sets `Irp->IoStatus.Information`.
+///
+/// # Safety
+/// The IRP must be at this driver, and owned.
+pub(super) unsafe fn set_information(irp: NonNull<IRP>, information: usize) {
+    // SAFETY: promised by the caller.
+    unsafe { (*irp.as_ptr()).IoStatus.Information = information as u64 };
+}
+
+/// `Irp->Cancel`, which `IoCancelIrp` sets at any time.
+///
+/// # Safety
+/// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
+pub(super) unsafe fn is_cancelled(irp: NonNull<IRP>) -> bool {
+    // SAFETY: only an address is computed, within the IRP.
+    let cancel = unsafe { &raw const (*irp.as_ptr()).Cancel };
+    // SAFETY: the byte is in the IRP; others write it meanwhile, so it is read once.
+    unsafe { cancel.read_volatile() != 0 }
 }
 
 /// `IoMarkIrpPending`.

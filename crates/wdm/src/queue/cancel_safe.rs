@@ -154,7 +154,7 @@ impl CancelSafeQueue {
             return false;
         };
         // SAFETY: the queue gave the IRP up, with the remove lock acquired for it; `f` takes it with a brand of its own.
-        let irp = unsafe { Irp::new(irp, self.header) };
+        let irp = unsafe { Irp::from_queue(irp, self.header) };
         let _ = f(irp, irql);
         true
     }

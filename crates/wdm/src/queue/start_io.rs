@@ -199,7 +199,7 @@ impl<S: StartIo> StartIoQueue<S> {
         // SAFETY: the current IRP has been taken by this call, so nobody else starts the next one; DISPATCH_LEVEL, as the token proves.
         unsafe { IoStartNextPacket(self.core.device(), 1) };
         // SAFETY: taken out of the queue above, with the remove lock acquired for it; `f` takes it with a brand of its own.
-        let irp = unsafe { Irp::new(irp, self.core.header) };
+        let irp = unsafe { Irp::from_queue(irp, self.core.header) };
         let _ = f(irp, irql);
         true
     }

@@ -1,0 +1,221 @@
+//! Common buffers: memory that processor and device share.
+
+use core::fmt;
+use core::marker::PhantomPinned;
+use core::ptr::NonNull;
+
+use pinned_init::{PinInit, pin_init_from_closure};
+
+use super::{
+    adapter::{CommonMemory, DmaAdapter},
+    description::DeviceDescription,
+};
+use crate::{
+    device::{DeviceInit, Header, Object, ObjectNode},
+    irql::{Irql, Passive},
+    revocable::Revocable,
+    shared_memory::SharedMemory,
+    status::{Result, Status},
+};
+
+/// By which address a device reaches memory: what its registers are told. Not a physical address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogicalAddress(u64);
+
+impl LogicalAddress {
+    /// The address, as a number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// A stretch of memory that the device reads and writes while the driver does, and the DMA adapter that it comes from.
+///
+/// It lies in the device extension, empty until it is [allocated](Self::allocate) and again when it is [freed](Self::free). Bytes are copied
+/// in and out, each time with a check of the range; there is no reference to be had, since the device writes whenever it likes.
+///
+/// Memory must not be freed while the device may still write to it. The driver frees it when the device is idle; what it has not freed
+/// goes when the device is removed, after the lower drivers have handled `IRP_MN_REMOVE_DEVICE`: the bus driver has taken the bus from
+/// the device by then, whatever that was doing. So a driver whose device cannot be stopped, or is gone, leaves the buffer alone.
+///
+/// ```no_run
+/// # use wdm::{CommonBuffer, DeviceDescription, Irql, Result, Status, irql::Passive};
+/// const DEVICE: DeviceDescription = DeviceDescription {
+///     address_width: 28,
+///     maximum_length: 4096,
+///     scatter_gather: false,
+/// };
+///
+/// fn acquire(buffer: &CommonBuffer, irql: &mut Irql<Passive>) -> Result<()> {
+///     let address = buffer.allocate(DEVICE, 4096, irql)?;
+///     if address.get() + 4095 > 0x0FFF_FFFF {
+///         buffer.free(irql);
+///         return Err(Status::INSUFFICIENT_RESOURCES);
+///     }
+///     buffer.write(0, b"for the device")
+/// }
+/// # fn main() {}
+/// ```
+///
+/// See [Using Common-Buffer Bus-Master DMA](https://learn.microsoft.com/windows-hardware/drivers/kernel/using-common-buffer-bus-master-dma).
+pub struct CommonBuffer {
+    allocation: Revocable<Allocation>,
+    header: NonNull<Header>,
+    node: ObjectNode,
+    _pinned: PhantomPinned,
+}
+
+/// The memory keeps its adapter: they are given back together, in this order.
+struct Allocation {
+    memory: CommonMemory,
+    adapter: DmaAdapter,
+}
+
+// SAFETY: the memory belongs to no thread; it is copied to and from only, by instructions that others may run at the same time.
+unsafe impl Send for Allocation {}
+// SAFETY: as above.
+unsafe impl Sync for Allocation {}
+
+// SAFETY: what it holds is behind `Revocable`; the rest is written by its initialiser only.
+unsafe impl Sync for CommonBuffer {}
+// SAFETY: it belongs to no thread.
+unsafe impl Send for CommonBuffer {}
+
+impl CommonBuffer {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_PARAMETER` outside the device extension.
+    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
+        let init = move |slot: *mut Self| {
+            device.check_inside(slot)?;
+            let empty = Self {
+                allocation: Revocable::new(),
+                header: device.header(),
+                node: ObjectNode::new(),
+                _pinned: PhantomPinned,
+            };
+            // SAFETY: the slot is valid for writes.
+            unsafe { slot.write(empty) };
+            // SAFETY: just written; only shared from here on.
+            let this = unsafe { &*slot };
+            // SAFETY: the node lies in the object, and the object in the extension.
+            unsafe { device.register(&this.node, Object::CommonBuffer(NonNull::from(this))) };
+            Ok(())
+        };
+        // SAFETY: on success every field is initialised; the failing path comes first. It stays in place.
+        unsafe { pin_init_from_closure(init) }
+    }
+
+    /// Allocates `length` bytes, all 0, for the device that `description` describes; where the device finds them.
+    ///
+    /// The system sees to it that the device can reach them. A driver whose device drives fewer address bits than the system knows
+    /// how to honour checks the address, before it tells it to the device.
+    ///
+    /// IRQL: `PASSIVE_LEVEL`. DDIs: `IoGetDmaAdapter`, `AllocateCommonBuffer`.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_PARAMETER` for no bytes at all; `STATUS_INVALID_DEVICE_STATE` if there are some already;
+    /// `STATUS_INSUFFICIENT_RESOURCES` if the system has no adapter for such a device, or no memory.
+    pub fn allocate(
+        &self,
+        description: DeviceDescription,
+        length: u32,
+        irql: &mut Irql<Passive>,
+    ) -> Result<LogicalAddress> {
+        if length == 0 {
+            return Err(Status::INVALID_PARAMETER);
+        }
+        // SAFETY: the header lies in the extension, as this object does.
+        let pdo = unsafe { self.header.as_ref() }.pdo();
+        // SAFETY: it is the PDO of this device, which is attached above it until teardown has emptied this object.
+        let adapter = unsafe { DmaAdapter::get(pdo, description, irql) }?;
+        let memory = match adapter.allocate_common_buffer(length, irql) {
+            Ok(memory) => memory,
+            Err(status) => {
+                // SAFETY: nothing was allocated from it.
+                unsafe { adapter.put(irql) };
+                return Err(status);
+            }
+        };
+        let allocation = Allocation { memory, adapter };
+        let address = allocation.address();
+        self.allocation
+            .publish(allocation, irql)
+            .map(|()| address)
+            .map_err(|second| {
+                second.release(irql);
+                Status::INVALID_DEVICE_STATE
+            })
+    }
+
+    /// Gives memory and adapter back, if there are any, when nobody copies any more. The device must be idle.
+    ///
+    /// IRQL: `PASSIVE_LEVEL`. DDIs: `FreeCommonBuffer`, `PutDmaAdapter`.
+    pub fn free(&self, irql: &mut Irql<Passive>) {
+        if let Some(allocation) = self.allocation.revoke(irql) {
+            allocation.release(irql);
+        }
+    }
+
+    /// Where the device finds it; `None` while it is empty. Any IRQL.
+    #[must_use]
+    pub fn logical_address(&self) -> Option<LogicalAddress> {
+        self.allocation.with(Allocation::address)
+    }
+
+    /// Copies `source` to `offset`. Any IRQL.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_PARAMETER` if it does not fit there, `STATUS_INVALID_DEVICE_STATE` while the buffer is empty; nothing is copied
+    /// then.
+    pub fn write(&self, offset: usize, source: &[u8]) -> Result<()> {
+        self.with(|memory| memory.write(offset, source))
+    }
+
+    /// Copies what is at `offset` to `destination`. Any IRQL.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn read(&self, offset: usize, destination: &mut [u8]) -> Result<()> {
+        self.with(|memory| memory.read(offset, destination))
+    }
+
+    /// Calls `f` with the memory.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_DEVICE_STATE` while the buffer is empty; what `f` returns.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&SharedMemory<'_>) -> Result<R>) -> Result<R> {
+        self.allocation
+            .with(|allocation| {
+                let CommonMemory { base, length, .. } = allocation.memory;
+                // SAFETY: the memory is nonpaged and there while this closure runs; nobody has a reference to it.
+                let memory = unsafe { SharedMemory::new(base, length as usize) };
+                f(&memory)
+            })
+            .unwrap_or(Err(Status::INVALID_DEVICE_STATE))
+    }
+}
+
+impl Allocation {
+    fn address(&self) -> LogicalAddress {
+        // SAFETY: every bit pattern of this member is a number.
+        let address = unsafe { self.memory.logical.QuadPart };
+        LogicalAddress(address.cast_unsigned())
+    }
+
+    /// Gives both back.
+    fn release(self, irql: &mut Irql<Passive>) {
+        // SAFETY: the memory came from this adapter, and nobody copies any more: the value was taken out, or never put in.
+        unsafe { self.adapter.free_common_buffer(&self.memory, irql) };
+        // SAFETY: that was all.
+        unsafe { self.adapter.put(irql) };
+    }
+}
+
+impl fmt::Debug for CommonBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommonBuffer").finish_non_exhaustive()
+    }
+}
