@@ -6,7 +6,6 @@ use core::fmt;
 use core::marker::PhantomPinned;
 use core::mem::offset_of;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicI32, Ordering};
 
 use pinned_init::{PinInit, pin_init_from_closure};
 use wdk_sys::{
@@ -14,7 +13,7 @@ use wdk_sys::{
     ntddk::{IoCsqInitialize, IoCsqInsertIrp, IoCsqRemoveNextIrp, KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock},
 };
 
-use super::{QueueCounts, QueuedIrp, counts::Counters, irp_list};
+use super::{QueueCounts, QueuedIrp, closed::Closed, counts::Counters, irp_list};
 use crate::{
     device::{DeviceInit, FileObject, Header, Object, ObjectNode},
     irp::{Disposed, Irp, complete},
@@ -24,9 +23,6 @@ use crate::{
 
 /// What `peek_next_irp` asks of an IRP.
 struct Filter<'a>(&'a mut dyn FnMut(&QueuedIrp<'_>) -> bool);
-
-/// [`CancelSafeQueue`] is open.
-const OPEN: i32 = 0;
 
 /// A first-in, first-out queue of pending IRPs that can be cancelled at any time.
 ///
@@ -39,8 +35,7 @@ pub struct CancelSafeQueue {
     csq: UnsafeCell<IO_CSQ>,
     lock: UnsafeCell<KSPIN_LOCK>,
     list: UnsafeCell<LIST_ENTRY>,
-    /// `OPEN`, or the status that the queue was closed with.
-    closed: AtomicI32,
+    closed: Closed,
     counters: Counters,
     header: NonNull<Header>,
     node: ObjectNode,
@@ -64,7 +59,7 @@ impl CancelSafeQueue {
                 csq: UnsafeCell::new(IO_CSQ::default()),
                 lock: UnsafeCell::new(0),
                 list: UnsafeCell::new(LIST_ENTRY::default()),
-                closed: AtomicI32::new(OPEN),
+                closed: Closed::open(),
                 counters: Counters::new(),
                 header: device.header(),
                 node: ObjectNode::new(),
@@ -111,8 +106,7 @@ impl CancelSafeQueue {
         let irp = irp.into_raw();
         // SAFETY: the IRP was owned, and has the remove lock; the queue takes it over.
         unsafe { IoCsqInsertIrp(self.csq.get(), irp.as_ptr(), core::ptr::null_mut()) };
-        // Inserted first, then looked: `close` does it the other way round, so one of the two sees the other.
-        if let Some(status) = self.closed_with() {
+        if let Some(status) = self.closed.status() {
             self.drain(status, irql);
         }
         Disposed::new(Status::PENDING)
@@ -182,12 +176,7 @@ impl CancelSafeQueue {
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
     pub fn close<L: NoLockHeld>(&self, status: Status, irql: &mut Irql<L>) {
-        let status = if status.is_success() {
-            Status::DRIVER_INTERNAL_ERROR
-        } else {
-            status
-        };
-        self.closed.swap(status.as_raw(), Ordering::SeqCst);
+        let status = self.closed.close(status);
         self.drain(status, irql);
     }
 
@@ -200,12 +189,6 @@ impl CancelSafeQueue {
     /// Counts from 0 again. Any IRQL.
     pub fn reset_counts(&self) {
         self.counters.reset();
-    }
-
-    fn closed_with(&self) -> Option<Status> {
-        core::sync::atomic::fence(Ordering::SeqCst);
-        let closed = self.closed.load(Ordering::SeqCst);
-        (closed != OPEN).then(|| Status::from_raw(closed))
     }
 
     /// The queue that `csq` is the first field of.

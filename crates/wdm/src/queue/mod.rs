@@ -1,6 +1,7 @@
 //! Queues of pending IRPs.
 
 mod cancel_safe;
+mod closed;
 mod counts;
 mod irp_list;
 mod queued_irp;

@@ -4,7 +4,7 @@ use core::cell::{Cell, UnsafeCell};
 use core::fmt;
 use core::marker::{PhantomData, PhantomPinned};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering, fence};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use pinned_init::{PinInit, pin_init_from_closure};
 use wdk_sys::{
@@ -15,16 +15,13 @@ use wdk_sys::{
     },
 };
 
-use super::{QueueCounts, QueuedIrp, counts::Counters, irp_list};
+use super::{QueueCounts, QueuedIrp, closed::Closed, counts::Counters, irp_list};
 use crate::{
     device::{DeviceExtension, DeviceInit, Extension, FileObject, Header, Object, ObjectNode},
     irp::{Disposed, Irp, complete, mark_pending, set_status, status as irp_status},
     irql::{Dispatch, Irql, NoLockHeld, SpinLockHeld, lower_irql},
     status::Status,
 };
-
-/// [`StartIoQueue`] is open.
-const OPEN: i32 = 0;
 
 /// `DISPATCH_LEVEL`, as a `KIRQL`.
 #[expect(clippy::cast_possible_truncation, reason = "IRQLs are small")]
@@ -67,8 +64,7 @@ pub(crate) struct StartIoCore {
     routine: unsafe fn(NonNull<Header>),
     /// Every IRP that is the queue's, in the order of arrival, the current one included. Under the cancel spin lock.
     list: UnsafeCell<LIST_ENTRY>,
-    /// `OPEN`, or the status that the queue was closed with.
-    closed: AtomicI32,
+    closed: Closed,
     counters: Counters,
     /// The number that the next IRP is given.
     next_serial: AtomicU64,
@@ -105,7 +101,7 @@ impl<S: StartIo> StartIoQueue<S> {
                     header: device.header(),
                     routine: run_start_io::<S>,
                     list: UnsafeCell::new(LIST_ENTRY::default()),
-                    closed: AtomicI32::new(OPEN),
+                    closed: Closed::open(),
                     counters: Counters::new(),
                     next_serial: AtomicU64::new(0),
                     current: Cell::new(core::ptr::null_mut()),
@@ -148,8 +144,7 @@ impl<S: StartIo> StartIoQueue<S> {
         self.core.enlist(irp);
         // SAFETY: the device object is ours, with the driver's StartIo routine; the IRP is pending, and the queue's.
         unsafe { IoStartPacket(self.core.device(), irp.as_ptr(), core::ptr::null_mut(), Some(cancel)) };
-        // Inserted first, then looked: `close` does it the other way round, so one of the two sees the other.
-        if let Some(status) = self.core.closed_with() {
+        if let Some(status) = self.core.closed.status() {
             self.core.end_all(|_| true, status, irql);
         }
         Disposed::new(Status::PENDING)
@@ -266,19 +261,8 @@ impl StartIoCore {
         NonNull::new(self.current.get())
     }
 
-    fn closed_with(&self) -> Option<Status> {
-        fence(Ordering::SeqCst);
-        let closed = self.closed.load(Ordering::SeqCst);
-        (closed != OPEN).then(|| Status::from_raw(closed))
-    }
-
     pub(crate) fn close<L: NoLockHeld>(&self, status: Status, irql: &mut Irql<L>) {
-        let status = if status.is_success() {
-            Status::DRIVER_INTERNAL_ERROR
-        } else {
-            status
-        };
-        self.closed.swap(status.as_raw(), Ordering::SeqCst);
+        let status = self.closed.close(status);
         self.end_all(|_| true, status, irql);
     }
 
