@@ -24,6 +24,7 @@ pub mod ke;
 pub mod kernel;
 pub mod machine;
 pub mod mm;
+mod named;
 pub mod po;
 pub mod report;
 pub mod rtl;

@@ -2,31 +2,14 @@
 
 use std::fmt;
 
+use crate::named::named_constants;
+
 /// An `NTSTATUS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NtStatus(pub u32);
 
-macro_rules! statuses {
-    ($($constant:ident = $value:literal $name:literal;)*) => {
-        impl NtStatus {
-            $(
-                #[doc = concat!("`", $name, "`")]
-                pub const $constant: Self = Self($value);
-            )*
-
-            /// The name that ntstatus.h gives the value, if the model knows it.
-            #[must_use]
-            pub const fn name(self) -> Option<&'static str> {
-                match self.0 {
-                    $($value => Some($name),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-statuses! {
+named_constants! {
+    NtStatus;
     SUCCESS = 0x0000_0000 "STATUS_SUCCESS";
     TIMEOUT = 0x0000_0102 "STATUS_TIMEOUT";
     PENDING = 0x0000_0103 "STATUS_PENDING";
@@ -83,7 +66,7 @@ impl NtStatus {
 
 impl fmt::Display for NtStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
+        match self.known_name() {
             Some(name) => f.write_str(name),
             None => write!(f, "{:#010x}", self.0),
         }

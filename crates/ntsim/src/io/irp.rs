@@ -17,6 +17,7 @@ use crate::{
     bugcheck::Outcome,
     kernel::Kernel,
     mm::Va,
+    named::named_constants,
     sched::{Mode, WaitQueue},
     status::NtStatus,
     trace::{Counter, Event},
@@ -44,27 +45,8 @@ pub(crate) const UNSET_INFORMATION: u64 = u64::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Major(pub u8);
 
-macro_rules! majors {
-    ($($constant:ident = $value:literal $name:literal;)*) => {
-        impl Major {
-            $(
-                #[doc = concat!("`", $name, "`")]
-                pub const $constant: Self = Self($value);
-            )*
-
-            /// The header's name.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self.0 {
-                    $($value => $name,)*
-                    _ => "IRP_MJ_?",
-                }
-            }
-        }
-    };
-}
-
-majors! {
+named_constants! {
+    Major;
     CREATE = 0x00 "IRP_MJ_CREATE";
     CLOSE = 0x02 "IRP_MJ_CLOSE";
     READ = 0x03 "IRP_MJ_READ";
@@ -80,6 +62,15 @@ majors! {
 impl Major {
     /// How many major functions a driver object has entries for.
     pub const COUNT: u8 = 0x1C;
+
+    /// The header's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self.known_name() {
+            Some(name) => name,
+            None => "IRP_MJ_?",
+        }
+    }
 }
 
 /// `IO_STATUS_BLOCK`: how a request ended.

@@ -1,30 +1,13 @@
 //! `IRP_MN_xxx` of `IRP_MJ_PNP`.
 
+use crate::named::named_constants;
+
 /// A minor function of `IRP_MJ_PNP`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Minor(pub u8);
 
-macro_rules! minors {
-    ($($constant:ident = $value:literal $name:literal;)*) => {
-        impl Minor {
-            $(
-                #[doc = concat!("`", $name, "`")]
-                pub const $constant: Self = Self($value);
-            )*
-
-            /// The header's name.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self.0 {
-                    $($value => $name,)*
-                    _ => "IRP_MN_?",
-                }
-            }
-        }
-    };
-}
-
-minors! {
+named_constants! {
+    Minor;
     START_DEVICE = 0x00 "IRP_MN_START_DEVICE";
     QUERY_REMOVE_DEVICE = 0x01 "IRP_MN_QUERY_REMOVE_DEVICE";
     REMOVE_DEVICE = 0x02 "IRP_MN_REMOVE_DEVICE";
@@ -40,6 +23,15 @@ minors! {
 }
 
 impl Minor {
+    /// The header's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self.known_name() {
+            Some(name) => name,
+            None => "IRP_MN_?",
+        }
+    }
+
     /// Whether no driver may fail it.
     #[must_use]
     pub const fn must_succeed(self) -> bool {
