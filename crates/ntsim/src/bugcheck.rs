@@ -44,6 +44,7 @@ codes! {
     CANCEL_STATE_IN_COMPLETED_IRP = 0x48 ["address of the IRP", "cancel routine set by the driver", "reserved", "reserved"];
     PAGE_FAULT_IN_NONPAGED_AREA = 0x50 ["address referenced", "operation: 0 read, 2 write, 10 execute", "address of the instruction", "type of fault"];
     UNEXPECTED_KERNEL_MODE_TRAP = 0x7F ["trap number", "reserved", "reserved", "reserved"];
+    INVALID_KERNEL_HANDLE = 0x93 ["the handle", "0 it is protected from being closed, 1 it is invalid", "reserved", "reserved"];
     ATTEMPTED_SWITCH_FROM_DPC = 0xB8 ["original thread", "new thread", "stack address of the original thread", "reserved"];
     ATTEMPTED_WRITE_TO_READONLY_MEMORY = 0xBE ["address written to", "page table entry", "reserved", "reserved"];
     BAD_POOL_CALLER = 0xC2 ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
@@ -150,6 +151,7 @@ verifier_rules! {
     IRQL_MM_APC_LTE = 0x2_0019 "IrqlMmApcLte";
     IRQL_RETURN = 0x2_001D "IrqlReturn";
     IRQL_RTL_PASSIVE = 0x2_001E "IrqlRtlPassive";
+    IRQL_ZW_PASSIVE = 0x2_001F "IrqlZwPassive";
     IRQL_IO_DISPATCH = 0x2_0022 "IrqlIoDispatch";
     SPIN_LOCK = 0x4_0009 "SpinLock";
     SPIN_LOCK_RELEASE = 0x4_000B "SpinlockRelease";

@@ -7,13 +7,14 @@
 //! - [`machine`]: build a machine, run a script on it.
 //! - [`kernel`]: the handle that the model's own code works through.
 //! - [`cpu`], [`sched`]: the emulated processors and the scheduler.
-//! - [`ke`], [`mm`], [`ex`], [`rtl`]: the kernel model, by component.
+//! - [`ke`], [`mm`], [`ex`], [`rtl`], [`io`], [`ob`], [`cm`]: the kernel model, by component.
 //! - [`ddi`]: the table of exports and their IRQL contracts.
 //! - [`trace`], [`report`], [`bugcheck`]: what a run leaves behind.
 //! - [`image`], [`verifier`], [`bus`], [`devices`]: the driver's image, rules over runs, and hardware.
 
 pub mod bugcheck;
 pub mod bus;
+pub mod cm;
 pub mod cpu;
 pub mod ddi;
 pub mod devices;
@@ -25,6 +26,7 @@ pub mod kernel;
 pub mod machine;
 pub mod mm;
 mod named;
+pub mod ob;
 pub mod po;
 pub mod report;
 pub mod rtl;

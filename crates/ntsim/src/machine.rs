@@ -48,10 +48,12 @@ pub struct Machine {
 /// Every export that the model has.
 fn exports() -> Registry {
     let mut ddi = Registry::default();
+    crate::cm::register(&mut ddi);
     crate::ex::register(&mut ddi);
     crate::io::register(&mut ddi);
     ke::register(&mut ddi);
     crate::mm::register(&mut ddi);
+    crate::ob::register(&mut ddi);
     crate::po::register(&mut ddi);
     crate::rtl::register(&mut ddi);
     ddi

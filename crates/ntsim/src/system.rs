@@ -9,6 +9,7 @@ use crate::{
     kernel::Kernel,
     machine::Machine,
     mm::{Va, driver_image},
+    ob,
     sched::{RunEnd, ThreadSpec},
     status::NtStatus,
 };
@@ -95,7 +96,8 @@ impl System {
             return Err(k.bugcheck(left_behind(why)));
         }
         driver_image::unload(k, name)?;
-        let leftovers = io::leftovers(k, self.driver);
+        let mut leftovers = io::leftovers(k, self.driver);
+        leftovers.extend(ob::leftovers(k));
         if leftovers.is_empty() {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use ntlayout::{driver_extension, driver_object as layout, unicode_string};
 
 use super::call::INVALID_DEVICE_REQUEST;
 use crate::{
-    bugcheck::Outcome, kernel::Kernel, mm::Va, rtl::unicode_string::write_new, status::NtStatus, trace::Event,
+    bugcheck::Outcome, cm, kernel::Kernel, mm::Va, rtl::unicode_string::write_new, status::NtStatus, trace::Event,
 };
 
 /// `IO_TYPE_DRIVER`.
@@ -14,7 +14,7 @@ const IO_TYPE_DRIVER: u16 = 4;
 /// `DRVO_INITIALIZED`: `DriverEntry` has succeeded.
 const DRVO_INITIALIZED: u32 = 0x0000_0010;
 /// Where services are configured.
-const SERVICES: &str = "\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\";
+pub(crate) const SERVICES: &str = "\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\";
 /// `DRIVER_OBJECT::HardwareDatabase`.
 const HARDWARE_DATABASE: &str = "\\REGISTRY\\MACHINE\\HARDWARE\\DESCRIPTION\\SYSTEM";
 
@@ -97,7 +97,9 @@ fn hardware_database(k: &Kernel) -> Outcome<Va> {
 pub async fn load(k: &Kernel, name: &str, image: LoadedImage) -> Outcome<Result<Va, NtStatus>> {
     let driver = create(k, name, image)?;
     let path = k.allocate_system(unicode_string::SIZE, "registry path")?;
-    write_new(k, path, &format!("{SERVICES}{name}"))?;
+    let registry_path = format!("{SERVICES}{name}");
+    cm::set_value(k, &registry_path, "ImagePath", cm::Value::Sz(format!("{name}.sys")));
+    write_new(k, path, &registry_path)?;
     k.trace(Event::Note(format!("DriverEntry of {name} called")));
     let returned = k
         .call(image.entry, &[driver.get(), path.get()])

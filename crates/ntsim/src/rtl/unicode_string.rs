@@ -10,6 +10,9 @@ use crate::{
     mm::Va,
 };
 
+/// The most bytes that `RtlInitUnicodeString` counts.
+const LONGEST: u16 = 0xFFFC;
+
 /// Reads a `UNICODE_STRING`.
 ///
 /// # Errors
@@ -22,6 +25,27 @@ pub fn read(k: &Kernel, string: Va) -> Outcome<String> {
     }
     let bytes = k.read_bytes(buffer, usize::from(length))?;
     Ok(decode(&bytes))
+}
+
+/// Reads a string of UTF-16 up to its terminator.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read_terminated(k: &Kernel, start: Va) -> Outcome<String> {
+    let length = terminated_length(k, start)?;
+    Ok(decode(&match length {
+        0 => Vec::new(),
+        length => k.read_bytes(start, length)?,
+    }))
+}
+
+/// How many bytes come before the terminator of the string at `start`.
+fn terminated_length(k: &Kernel, start: Va) -> Outcome<usize> {
+    let mut length = 0;
+    while k.read::<u16>(start + length)? != 0 {
+        length += 2;
+    }
+    Ok(length)
 }
 
 fn decode(bytes: &[u8]) -> String {
@@ -65,12 +89,12 @@ pub(super) fn register(ddi: &mut Registry) {
     let at_dispatch = Contract::at_most(Irql::DISPATCH);
     ddi.function("RtlInitUnicodeString", 2, at_dispatch, |k, args| {
         let source = args.va(1);
-        let mut length = 0_u16;
-        if !source.is_null() {
-            while k.read::<u16>(source + u64::from(length))? != 0 {
-                length += 2;
-            }
-        }
+        let length = if source.is_null() {
+            0
+        } else {
+            // As documented, a longer string is cut off.
+            u16::try_from(terminated_length(k, source)?).unwrap_or(LONGEST)
+        };
         let maximum = if source.is_null() { 0 } else { length + 2 };
         write(k, args.va(0), length, maximum, source)
     });

@@ -2,7 +2,7 @@
 
 use ntlayout::{device_object, device_relations, driver_object, io_stack_location as stack, irp as layout};
 
-use super::{Minor, Node};
+use super::{Minor, Node, registry_key};
 use crate::{
     bugcheck::Outcome,
     bus::Slot,
@@ -71,6 +71,7 @@ pub(super) fn report(k: &Kernel, slot: Slot) -> Outcome<Va> {
         waiters: WaitQueue::default(),
     };
     k.io().borrow_mut().pnp.nodes.insert(pdo, node);
+    registry_key::create(k, pdo);
     Ok(pdo)
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod bus_driver;
 pub(super) mod manager;
 mod minor;
+mod registry_key;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ pub use manager::{
     surprise_remove, wait_for_removal,
 };
 pub use minor::Minor;
+pub(crate) use registry_key::hardware_key;
 
 use crate::{
     bugcheck::Outcome,
@@ -27,6 +29,7 @@ use super::violation::{IoRule, violation};
 
 pub(super) fn register(ddi: &mut Registry) {
     bus_driver::register(ddi);
+    registry_key::register(ddi);
     let contract = Contract::at_most(Irql::DISPATCH);
     ddi.function("IoInvalidateDeviceState", 1, contract, |k, a| {
         invalidate_state(k, a.va(0))
