@@ -5,6 +5,7 @@ use edu::ioctl::{Factorial, Request as _};
 use ntsim::{
     Outcome,
     bugcheck::{BugCheck, BugCheckCode, VerifierRule},
+    bus::InterruptMode,
 };
 use scenarios::{
     boot::{Pc, Run, Setup},
@@ -20,11 +21,15 @@ fn marked_lines(driver: &str) -> Vec<u32> {
     marked.map(|(_, number)| number).collect()
 }
 
-/// Boots the driver and has it break its rule; how the run ended. The innermost line of the driver's own on the call stack must be marked.
+/// Boots the driver, which connects to a line, and has it break its rule; how the run ended. The innermost line of the driver's own on the call stack must be marked.
 fn caught<F>(driver: &'static str, setup: Setup, script: impl FnOnce(Pc) -> F + 'static) -> BugCheck
 where
     F: Future<Output = Outcome<()>> + 'static,
 {
+    let setup = Setup {
+        interrupts: InterruptMode::Line,
+        ..setup
+    };
     let run = Run::of(&test_driver(driver), setup, script);
     let crash = run
         .machine()

@@ -9,6 +9,7 @@ mod first_light;
 mod hardware;
 mod interleavings;
 mod lifecycle;
+mod message;
 mod raise;
 mod statistics;
 mod two_storeys;

@@ -1,6 +1,6 @@
 //! A machine that has booted a driver, from `DriverEntry` to the last check after it was unloaded.
 
-use std::{future::Future, rc::Rc};
+use std::{env, future::Future, rc::Rc};
 
 use edu::interface::GUID_DEVINTERFACE_EDU;
 use ntsim::{
@@ -27,8 +27,23 @@ pub struct Setup {
     pub interrupts: InterruptMode,
 }
 
+/// Has devices signal their interrupts by messages wherever a scenario leaves it open: `INTERRUPTS=message cargo test -p scenarios`.
+const INTERRUPTS: &str = "INTERRUPTS";
+
+/// What [`INTERRUPTS`] says; by their line if it says nothing.
+fn usual_interrupts() -> InterruptMode {
+    match env::var(INTERRUPTS).as_deref() {
+        Err(env::VarError::NotPresent) | Ok("line") => InterruptMode::Line,
+        Ok("message") => InterruptMode::Message,
+        other => panic!("{INTERRUPTS}={other:?} is neither line nor message"),
+    }
+}
+
 impl Setup {
     /// Two processors and a device as QEMU has it.
+    ///
+    /// # Panics
+    /// When `INTERRUPTS` names no way to interrupt.
     #[must_use]
     pub fn seed(seed: u64) -> Self {
         Self {
@@ -37,7 +52,7 @@ impl Setup {
                 ..Config::default()
             },
             profile: EduProfile::default(),
-            interrupts: InterruptMode::Line,
+            interrupts: usual_interrupts(),
         }
     }
 }

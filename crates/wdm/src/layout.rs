@@ -105,11 +105,38 @@ assert_layout!(wdk_sys::CM_PARTIAL_RESOURCE_DESCRIPTOR {
     u.Interrupt.Affinity => nt::cm_partial_resource_descriptor::INTERRUPT_AFFINITY;
 });
 
+assert_layout!(wdk_sys::IO_CONNECT_INTERRUPT_PARAMETERS {
+    Version => nt::io_connect_interrupt_parameters::VERSION;
+    __bindgen_anon_1.MessageBased.PhysicalDeviceObject => nt::io_connect_interrupt_parameters::PHYSICAL_DEVICE_OBJECT;
+    __bindgen_anon_1.MessageBased.ConnectionContext => nt::io_connect_interrupt_parameters::CONNECTION_CONTEXT;
+    __bindgen_anon_1.MessageBased.MessageServiceRoutine => nt::io_connect_interrupt_parameters::SERVICE_ROUTINE;
+    __bindgen_anon_1.MessageBased.ServiceContext => nt::io_connect_interrupt_parameters::SERVICE_CONTEXT;
+    __bindgen_anon_1.MessageBased.SpinLock => nt::io_connect_interrupt_parameters::SPIN_LOCK;
+    __bindgen_anon_1.MessageBased.SynchronizeIrql => nt::io_connect_interrupt_parameters::SYNCHRONIZE_IRQL;
+    __bindgen_anon_1.MessageBased.FallBackServiceRoutine => nt::io_connect_interrupt_parameters::FALL_BACK_SERVICE_ROUTINE;
+});
+
+assert_layout!(wdk_sys::IO_DISCONNECT_INTERRUPT_PARAMETERS {
+    Version => nt::io_disconnect_interrupt_parameters::VERSION;
+    ConnectionContext => nt::io_disconnect_interrupt_parameters::CONNECTION_CONTEXT;
+});
+
+assert_layout!(wdk_sys::IO_INTERRUPT_MESSAGE_INFO {
+    MessageCount => nt::io_interrupt_message_info::MESSAGE_COUNT;
+    MessageInfo => nt::io_interrupt_message_info::MESSAGE_INFO;
+});
+
+assert_layout!(wdk_sys::IO_INTERRUPT_MESSAGE_INFO_ENTRY {
+    InterruptObject => nt::io_interrupt_message_info_entry::INTERRUPT_OBJECT;
+});
+
 // Structures that the driver provides the memory for and the system uses: they must be as large as the kernel's.
 const _: () = {
     assert!(size_of::<wdk_sys::IO_STACK_LOCATION>() == nt::io_stack_location::SIZE);
     assert!(size_of::<wdk_sys::CM_PARTIAL_RESOURCE_DESCRIPTOR>() == nt::cm_partial_resource_descriptor::SIZE);
     assert!(size_of::<wdk_sys::KDPC>() == nt::kdpc::SIZE);
+    assert!(size_of::<wdk_sys::IO_CONNECT_INTERRUPT_PARAMETERS>() == nt::io_connect_interrupt_parameters::SIZE);
+    assert!(size_of::<wdk_sys::IO_DISCONNECT_INTERRUPT_PARAMETERS>() == nt::io_disconnect_interrupt_parameters::SIZE);
     assert!(size_of::<wdk_sys::KEVENT>() == nt::kevent::SIZE);
     assert!(size_of::<wdk_sys::IO_CSQ>() == nt::io_csq::SIZE);
     assert!(size_of::<wdk_sys::IO_REMOVE_LOCK>() == nt::io_remove_lock::SIZE);

@@ -82,7 +82,11 @@ pub const ALL: &[Step] = &[
     },
     Step {
         name: "scenarios on the shipped driver",
-        run: scenarios,
+        run: |workspace| scenarios(workspace, "line"),
+    },
+    Step {
+        name: "scenarios on the shipped driver, interrupts by messages",
+        run: |workspace| scenarios(workspace, "message"),
     },
     Step {
         name: "what must not compile",
@@ -199,8 +203,10 @@ fn interleavings(workspace: &Workspace) -> Result<String> {
     test_count(&process::read(&mut test)?)
 }
 
-fn scenarios(workspace: &Workspace) -> Result<String> {
+/// Those that do not say how the device interrupts have it do so as `interrupts` says.
+fn scenarios(workspace: &Workspace, interrupts: &str) -> Result<String> {
     let mut test = cargo(workspace, "test");
+    test.env("INTERRUPTS", interrupts);
     test_count(&process::read(test.args(["--package", SCENARIOS]))?)
 }
 

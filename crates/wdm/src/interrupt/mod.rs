@@ -1,24 +1,23 @@
 //! Interrupts.
 
+mod connection;
+
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::fmt;
 use core::marker::{PhantomData, PhantomPinned};
 use core::mem::{MaybeUninit, needs_drop};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering};
 
+pub(crate) use connection::Connection;
+use connection::{connect_line, connect_messages};
 use pinned_init::{PinInit, pin_init_from_closure};
-use wdk_sys::{
-    _KINTERRUPT, _KINTERRUPT_MODE, BOOLEAN, PKINTERRUPT,
-    ntddk::{IoConnectInterrupt, IoDisconnectInterrupt, KeSynchronizeExecution},
-};
+use wdk_sys::{BOOLEAN, KSPIN_LOCK, PKINTERRUPT, ULONG, ntddk::KeSynchronizeExecution};
 
 use crate::{
     device::{DeviceExtension, DeviceInit, Extension, Object, ObjectNode},
     irql::{AtMostDispatch, Dirql, Irql, Passive},
     resources::InterruptResource,
-    revocable::Revocable,
     status::{Result, Status},
 };
 
@@ -27,7 +26,7 @@ use crate::{
 pub enum Claim {
     /// The device interrupted, and has been made to stop: the ISR returns `TRUE`.
     Claimed,
-    /// Another device on the line did: the ISR returns `FALSE`, and has written nothing.
+    /// Another device on the line did, or the cause of a message is gone already: the ISR returns `FALSE`, and has written nothing.
     NotOurs,
 }
 
@@ -39,34 +38,9 @@ pub trait InterruptService: 'static {
     /// Plain data: a type that does something when it is dropped is refused when `connect` is compiled.
     type State: Send + 'static;
 
-    /// Runs at the device's IRQL under the interrupt spin lock. On a shared line it is called for other devices' interrupts too.
+    /// Runs at the device's IRQL under the interrupt spin lock. On a shared line it is called for other devices' interrupts too; a message may
+    /// come when its cause has been seen with the one before.
     fn service(device: &Self::Device, state: &mut Self::State, irql: &mut Irql<Dirql>) -> Claim;
-}
-
-/// A `KINTERRUPT`, as the system gave it.
-struct InterruptObject(NonNull<_KINTERRUPT>);
-
-// SAFETY: an interrupt object belongs to no thread or processor.
-unsafe impl Send for InterruptObject {}
-// SAFETY: the DDIs that take it synchronise.
-unsafe impl Sync for InterruptObject {}
-
-/// The connection of an interrupt, without its types.
-pub(crate) struct Connection {
-    /// Set from before the first ISR can run until after the last one: who sets it may write the state.
-    in_use: AtomicBool,
-    object: Revocable<InterruptObject>,
-}
-
-impl Connection {
-    /// Disconnects, if connected; no ISR runs when it returns. DDI: `IoDisconnectInterrupt`.
-    pub(crate) fn disconnect(&self, irql: &mut Irql<Passive>) {
-        if let Some(object) = self.object.revoke(irql) {
-            // SAFETY: the object came from IoConnectInterrupt and was taken out of its only place.
-            unsafe { IoDisconnectInterrupt(object.0.as_ptr()) };
-            self.in_use.store(false, Ordering::Release);
-        }
-    }
 }
 
 /// An interrupt of the device, with the state of its ISR.
@@ -74,6 +48,8 @@ impl Connection {
 /// See [Introduction to Interrupt Service Routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/introduction-to-interrupt-service-routines).
 pub struct Interrupt<S: InterruptService> {
     connection: Connection,
+    /// The interrupt spin lock of a device with messages. A line's is the system's own.
+    lock: UnsafeCell<KSPIN_LOCK>,
     state: UnsafeCell<MaybeUninit<S::State>>,
     extension: NonNull<Extension<S::Device>>,
     node: ObjectNode,
@@ -96,10 +72,8 @@ impl<S: InterruptService> Interrupt<S> {
         let init = move |slot: *mut Self| {
             device.check_inside(slot)?;
             let unconnected = Self {
-                connection: Connection {
-                    in_use: AtomicBool::new(false),
-                    object: Revocable::new(),
-                },
+                connection: Connection::new(),
+                lock: UnsafeCell::new(0),
                 state: UnsafeCell::new(MaybeUninit::uninit()),
                 extension: device.extension(),
                 node: ObjectNode::new(),
@@ -119,64 +93,39 @@ impl<S: InterruptService> Interrupt<S> {
         unsafe { pin_init_from_closure(init) }
     }
 
-    /// Connects the ISR to the line, with `state` as the first state that it sees. The ISR may run before this returns.
+    /// Connects the ISR to the device's line, or to its messages, with `state` as the first state that it sees. The ISR may run before this
+    /// returns.
     ///
-    /// IRQL: `PASSIVE_LEVEL`. DDI: `IoConnectInterrupt`.
+    /// A device may have several messages. One lock is held for all of them, so that the ISR runs for one at a time.
+    ///
+    /// IRQL: `PASSIVE_LEVEL`. DDIs: `IoConnectInterrupt`; `IoConnectInterruptEx` with `CONNECT_MESSAGE_BASED` for messages.
     ///
     /// # Errors
-    /// `STATUS_NOT_SUPPORTED` for a message-signalled interrupt; `STATUS_INVALID_DEVICE_STATE` if it is connected; what the DDI
-    /// returns, such as `STATUS_INSUFFICIENT_RESOURCES` or `STATUS_INVALID_PARAMETER`.
+    /// `STATUS_INVALID_DEVICE_STATE` if it is connected; what the DDI returns, such as `STATUS_INSUFFICIENT_RESOURCES` or
+    /// `STATUS_INVALID_PARAMETER`.
     pub fn connect(&self, resource: &InterruptResource<'_>, state: S::State, irql: &mut Irql<Passive>) -> Result<()> {
-        if resource.is_message_signaled() {
-            return Err(Status::NOT_SUPPORTED);
-        }
         const { assert!(!needs_drop::<S::State>(), "the state of an ISR is plain data") };
-        if self.connection.in_use.swap(true, Ordering::AcqRel) {
+        if !self.connection.begin() {
             return Err(Status::INVALID_DEVICE_STATE);
         }
         // SAFETY: no ISR is connected, and no other call of `connect` got here: nobody else touches the state.
         let slot = unsafe { &mut *self.state.get() };
         slot.write(state);
-        let mode = if resource.latched {
-            _KINTERRUPT_MODE::Latched
+        let context = core::ptr::from_ref(self).cast_mut().cast();
+        let object = if resource.is_message_signaled() {
+            // SAFETY: the header lies at the start of the extension.
+            let pdo = unsafe { Extension::header(self.extension) }.pdo();
+            // SAFETY: the routine and its context fit each other; the context and the lock lie in the extension, which outlives the connection.
+            unsafe { connect_messages(pdo, message_service::<S>, context, self.lock.get()) }
         } else {
-            _KINTERRUPT_MODE::LevelSensitive
+            // SAFETY: as above.
+            unsafe { connect_line(resource, line_service::<S>, context) }
         };
-        let mut object: PKINTERRUPT = core::ptr::null_mut();
-        // SAFETY: the routine and its context fit each other, and the context lies in the extension, which outlives the connection.
-        // The system's own spin lock is used, at the interrupt's own IRQL.
-        let status = unsafe {
-            IoConnectInterrupt(
-                &raw mut object,
-                Some(trampoline::<S>),
-                core::ptr::from_ref(self).cast_mut().cast(),
-                core::ptr::null_mut(),
-                resource.vector,
-                resource.level,
-                resource.level,
-                mode,
-                BOOLEAN::from(resource.shared),
-                resource.affinity,
-                0,
-            )
-        };
-        let object = Status::from_raw(status)
-            .into_result()
-            .and_then(|()| NonNull::new(object).ok_or(Status::INSUFFICIENT_RESOURCES))
-            .inspect_err(|_| self.connection.in_use.store(false, Ordering::Release))?;
-        self.connection
-            .object
-            .publish(InterruptObject(object), irql)
-            .map_err(|object| {
-                // Cannot be: `in_use` lets one object in at a time. Undone all the same.
-                // SAFETY: the object is the one connected above, and is in no other place.
-                unsafe { IoDisconnectInterrupt(object.0.as_ptr()) };
-                Status::INVALID_DEVICE_STATE
-            })
+        self.connection.finish(object, irql)
     }
 
     /// Disconnects, if connected; no ISR runs when it returns. If two disconnect at a time that is true of the one that does it; the other
-    /// returns at once. IRQL: `PASSIVE_LEVEL`. DDI: `IoDisconnectInterrupt`.
+    /// returns at once. IRQL: `PASSIVE_LEVEL`. DDIs: `IoDisconnectInterrupt`, `IoDisconnectInterruptEx`.
     pub fn disconnect(&self, irql: &mut Irql<Passive>) {
         self.connection.disconnect(irql);
     }
@@ -191,7 +140,7 @@ impl<S: InterruptService> Interrupt<S> {
         F: FnOnce(&mut S::State, &mut Irql<Dirql>) -> R + Send,
         R: Send,
     {
-        self.connection.object.with(|object| {
+        self.connection.with_object(|object| {
             let mut call = SynchronizedCall {
                 state: self.state.get(),
                 f: Some(f),
@@ -201,7 +150,7 @@ impl<S: InterruptService> Interrupt<S> {
             // which outlives the call.
             unsafe {
                 KeSynchronizeExecution(
-                    object.0.as_ptr(),
+                    object.as_ptr(),
                     Some(synchronized::<S::State, F, R>),
                     (&raw mut call).cast(),
                 );
@@ -235,9 +184,31 @@ where
     1
 }
 
+/// The `KSERVICE_ROUTINE` of a line.
+///
 /// # Safety
 /// To be called by the kernel only, with an [`Interrupt<S>`] as context.
-unsafe extern "C" fn trampoline<S: InterruptService>(_interrupt: PKINTERRUPT, context: *mut c_void) -> BOOLEAN {
+unsafe extern "C" fn line_service<S: InterruptService>(_interrupt: PKINTERRUPT, context: *mut c_void) -> BOOLEAN {
+    // SAFETY: as promised to this routine.
+    unsafe { service::<S>(context) }
+}
+
+/// The `KMESSAGE_SERVICE_ROUTINE` of every message.
+///
+/// # Safety
+/// As [`line_service`].
+unsafe extern "C" fn message_service<S: InterruptService>(
+    _interrupt: PKINTERRUPT,
+    context: *mut c_void,
+    _message: ULONG,
+) -> BOOLEAN {
+    // SAFETY: as promised to this routine.
+    unsafe { service::<S>(context) }
+}
+
+/// # Safety
+/// As [`line_service`].
+unsafe fn service<S: InterruptService>(context: *mut c_void) -> BOOLEAN {
     // SAFETY: the context is the interrupt that was connected; the extension it lies in is there until it is disconnected.
     let interrupt = unsafe { &*context.cast::<Interrupt<S>>() };
     // SAFETY: the extension was initialised before anybody could connect, and teardown disconnects before it drops the value.
