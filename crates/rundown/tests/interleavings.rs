@@ -3,7 +3,7 @@
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
-use loom::thread;
+use loom::thread::{self, JoinHandle};
 use rundown::Rundown;
 
 struct Guarded {
@@ -51,15 +51,18 @@ impl Guarded {
     }
 }
 
+/// Calls `f` in a thread of its own.
+fn beside<T: 'static>(guarded: &Arc<Guarded>, f: impl FnOnce(&Guarded) -> T + 'static) -> JoinHandle<T> {
+    let guarded = guarded.clone();
+    thread::spawn(move || f(&guarded))
+}
+
 #[test]
 fn a_user_gets_the_value_or_nothing_while_it_is_revoked() {
     loom::model(|| {
         let guarded = Guarded::new();
         assert!(guarded.publish(7));
-        let user = thread::spawn({
-            let guarded = guarded.clone();
-            move || guarded.read()
-        });
+        let user = beside(&guarded, Guarded::read);
         assert!(guarded.revoke());
         assert!(matches!(user.join().unwrap(), None | Some(7)));
         assert_eq!(guarded.read(), None);
@@ -74,12 +77,7 @@ fn revoke_waits_for_every_user() {
     model.check(|| {
         let guarded = Guarded::new();
         assert!(guarded.publish(7));
-        let users: Vec<_> = (0..2)
-            .map(|_| {
-                let guarded = guarded.clone();
-                thread::spawn(move || guarded.read())
-            })
-            .collect();
+        let users: Vec<_> = (0..2).map(|_| beside(&guarded, Guarded::read)).collect();
         assert!(guarded.revoke());
         for user in users {
             assert!(matches!(user.join().unwrap(), None | Some(7)));
@@ -91,10 +89,7 @@ fn revoke_waits_for_every_user() {
 fn a_user_gets_the_new_value_or_nothing_while_it_is_published() {
     loom::model(|| {
         let guarded = Guarded::new();
-        let user = thread::spawn({
-            let guarded = guarded.clone();
-            move || guarded.read()
-        });
+        let user = beside(&guarded, Guarded::read);
         assert!(guarded.publish(7));
         assert!(matches!(user.join().unwrap(), None | Some(7)));
         assert_eq!(guarded.read(), Some(7));
@@ -106,10 +101,7 @@ fn two_revoke_and_one_takes_it() {
     loom::model(|| {
         let guarded = Guarded::new();
         assert!(guarded.publish(7));
-        let other = thread::spawn({
-            let guarded = guarded.clone();
-            move || guarded.revoke()
-        });
+        let other = beside(&guarded, Guarded::revoke);
         let here = guarded.revoke();
         assert!(here != other.join().unwrap());
     });
@@ -120,14 +112,8 @@ fn a_second_value_never_meets_a_user_of_the_first() {
     loom::model(|| {
         let guarded = Guarded::new();
         assert!(guarded.publish(7));
-        let user = thread::spawn({
-            let guarded = guarded.clone();
-            move || guarded.read()
-        });
-        let publisher = thread::spawn({
-            let guarded = guarded.clone();
-            move || guarded.publish(8)
-        });
+        let user = beside(&guarded, Guarded::read);
+        let publisher = beside(&guarded, |guarded| guarded.publish(8));
         assert!(guarded.revoke() || guarded.revoke());
         publisher.join().unwrap();
         assert!(matches!(user.join().unwrap(), None | Some(7 | 8)));

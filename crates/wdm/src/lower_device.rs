@@ -67,31 +67,6 @@ impl LowerDevice {
         output: &mut [u8],
         irql: &mut Irql<Passive>,
     ) -> Result<usize> {
-        self.send(code, false, input, output, irql)
-    }
-
-    /// As [`device_control`](Self::device_control), but an `IRP_MJ_INTERNAL_DEVICE_CONTROL`, which only drivers send.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn internal_device_control(
-        &self,
-        code: u32,
-        input: &[u8],
-        output: &mut [u8],
-        irql: &mut Irql<Passive>,
-    ) -> Result<usize> {
-        self.send(code, true, input, output, irql)
-    }
-
-    fn send(
-        &self,
-        code: u32,
-        internal: bool,
-        input: &[u8],
-        output: &mut [u8],
-        irql: &mut Irql<Passive>,
-    ) -> Result<usize> {
         if code & METHOD_MASK != METHOD_BUFFERED {
             return Err(Status::INVALID_PARAMETER);
         }
@@ -107,7 +82,6 @@ impl LowerDevice {
         let sent = StackEvent::with_wait(irql, |event| {
             let request = Request {
                 code,
-                internal,
                 input,
                 output,
                 event,
@@ -134,7 +108,6 @@ impl LowerDevice {
 /// A request that is about to be sent.
 struct Request<'a> {
     code: u32,
-    internal: bool,
     input: &'a [u8],
     output: &'a mut [u8],
     event: *mut KEVENT,
@@ -160,7 +133,7 @@ impl Request<'_> {
                 length(self.input)?,
                 self.output.as_mut_ptr().cast(),
                 length(self.output)?,
-                u8::from(self.internal),
+                0,
                 self.event,
                 self.io_status,
             )

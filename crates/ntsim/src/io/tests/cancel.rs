@@ -27,11 +27,7 @@ fn a_cancelled_request_ends_by_its_cancel_routine() {
         assert_eq!(handle.cancel_io(&k, Some(&request)).await?, NtStatus::NOT_FOUND);
         handle.close(&k).await
     });
-    assert!(
-        machine.kernel().crash().is_none(),
-        "{}",
-        machine.crash_report(None).unwrap()
-    );
+    assert_clean(&machine);
 }
 
 #[test]
@@ -161,11 +157,7 @@ fn a_queued_irp_is_cancelled_or_taken_off_but_never_both() {
             assert_eq!(completion.status, expected);
             handle.close(&k).await
         });
-        assert!(
-            machine.kernel().crash().is_none(),
-            "{}",
-            machine.crash_report(None).unwrap()
-        );
+        assert_clean(&machine);
         let cancelled = machine.kernel().recorded().counters.get(Counter::IrpsCancelled);
         outcomes[usize::from(cancelled == 1)] += 1;
     }

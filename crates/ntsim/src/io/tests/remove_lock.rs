@@ -79,11 +79,7 @@ fn removal_waits_for_those_inside_and_turns_others_away() {
         acquire(f, 3);
     });
     let (machine, result) = run(&program, true);
-    assert!(
-        machine.kernel().crash().is_none(),
-        "{}",
-        machine.crash_report(None).unwrap()
-    );
+    assert_clean(&machine);
     assert_eq!(result, Some(NtStatus::DELETE_PENDING.0.into()));
     assert!(
         machine.kernel().now() >= 50_000,

@@ -74,11 +74,7 @@ fn close_follows_the_last_request() {
         }
         Ok(())
     });
-    assert!(
-        machine.kernel().crash().is_none(),
-        "{}",
-        machine.crash_report(None).unwrap()
-    );
+    assert_clean(&machine);
 }
 
 #[test]
@@ -125,11 +121,7 @@ fn a_missing_dispatch_routine_refuses() {
         assert_eq!(io_status.status, NtStatus::INVALID_DEVICE_REQUEST);
         Ok(())
     });
-    assert!(
-        machine.kernel().crash().is_none(),
-        "{}",
-        machine.crash_report(None).unwrap()
-    );
+    assert_clean(&machine);
 }
 
 #[test]

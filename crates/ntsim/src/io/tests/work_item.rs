@@ -65,11 +65,7 @@ fn the_routine_runs_later_with_its_arguments() {
         k.delay(10_000).await?;
         work_item::free(&k, item)
     });
-    assert!(
-        machine.kernel().crash().is_none(),
-        "{}",
-        machine.crash_report(None).unwrap()
-    );
+    assert_clean(&machine);
 }
 
 #[test]
@@ -80,11 +76,7 @@ fn the_routine_may_free_its_item() {
         assert!(k.io().borrow().work_items.is_empty());
         Ok(())
     });
-    assert!(
-        machine.kernel().crash().is_none(),
-        "{}",
-        machine.crash_report(None).unwrap()
-    );
+    assert_clean(&machine);
 }
 
 #[test]
@@ -99,11 +91,7 @@ fn a_queued_item_keeps_its_device_object() {
         assert!(!k.io().borrow().devices.exists(fdo));
         work_item::free(&k, item)
     });
-    assert!(
-        machine.kernel().crash().is_none(),
-        "{}",
-        machine.crash_report(None).unwrap()
-    );
+    assert_clean(&machine);
 }
 
 #[test]
@@ -169,9 +157,5 @@ fn work_is_queued_from_dispatch_level() {
         assert!(left.iter().any(|what| what.contains("work item")), "{left:?}");
         Ok(())
     });
-    assert!(
-        machine.kernel().crash().is_none(),
-        "{}",
-        machine.crash_report(None).unwrap()
-    );
+    assert_clean(&machine);
 }
