@@ -64,56 +64,70 @@ impl<const SIZE: usize> MmioRegion<SIZE> {
         unsafe { MmUnmapIoSpace(self.base.as_ptr().cast(), SIZE as SIZE_T) };
     }
 
-    const fn register<T, const OFFSET: usize>(&self) -> *mut T {
-        const {
-            assert!(
-                OFFSET + size_of::<T>() <= SIZE,
-                "the register lies outside the mapped region"
-            );
-            assert!(
-                OFFSET.is_multiple_of(size_of::<T>()),
-                "the register is not aligned to its width"
-            );
-        }
-        // SAFETY: the offset lies within the mapping, as asserted.
-        unsafe { self.base.as_ptr().add(OFFSET) }.cast()
-    }
-
-    fn read<T, const OFFSET: usize>(&self) -> T {
-        // SAFETY: the register lies within the mapping, and is aligned because its offset is, and the beginning of the range.
-        let value = unsafe { self.register::<T, OFFSET>().read_volatile() };
+    /// # Safety
+    /// [`check`] must have passed.
+    unsafe fn read<T, const OFFSET: usize>(&self) -> T {
+        // SAFETY: the offset lies within the mapping.
+        let register = unsafe { self.base.byte_add(OFFSET) }.cast::<T>();
+        // SAFETY: the whole register does, and is aligned because its offset is, and the beginning of the range.
+        let value = unsafe { register.read_volatile() };
         // The processor keeps loads in order; the compiler must as well.
         compiler_fence(Ordering::SeqCst);
         value
     }
 
-    fn write<T, const OFFSET: usize>(&self, value: T) {
+    /// # Safety
+    /// [`check`] must have passed.
+    unsafe fn write<T, const OFFSET: usize>(&self, value: T) {
         // SAFETY: as for a read.
-        unsafe { self.register::<T, OFFSET>().write_volatile(value) };
+        let register = unsafe { self.base.byte_add(OFFSET) }.cast::<T>();
+        // SAFETY: as for a read.
+        unsafe { register.write_volatile(value) };
         fence(Ordering::SeqCst);
     }
 
     /// Reads the 32-bit register at `OFFSET` bytes. Any IRQL.
     #[must_use]
     pub fn read32<const OFFSET: usize>(&self) -> u32 {
-        self.read::<u32, OFFSET>()
+        const { check::<u32, SIZE>(OFFSET) };
+        // SAFETY: checked.
+        unsafe { self.read::<u32, OFFSET>() }
     }
 
     /// Writes the 32-bit register at `OFFSET` bytes. Any IRQL.
     pub fn write32<const OFFSET: usize>(&self, value: u32) {
-        self.write::<u32, OFFSET>(value);
+        const { check::<u32, SIZE>(OFFSET) };
+        // SAFETY: checked.
+        unsafe { self.write::<u32, OFFSET>(value) };
     }
 
     /// Reads the 64-bit register at `OFFSET` bytes. Any IRQL.
     #[must_use]
     pub fn read64<const OFFSET: usize>(&self) -> u64 {
-        self.read::<u64, OFFSET>()
+        const { check::<u64, SIZE>(OFFSET) };
+        // SAFETY: checked.
+        unsafe { self.read::<u64, OFFSET>() }
     }
 
     /// Writes the 64-bit register at `OFFSET` bytes. Any IRQL.
     pub fn write64<const OFFSET: usize>(&self, value: u64) {
-        self.write::<u64, OFFSET>(value);
+        const { check::<u64, SIZE>(OFFSET) };
+        // SAFETY: checked.
+        unsafe { self.write::<u64, OFFSET>(value) };
     }
+}
+
+/// Checks that a register lies in a region of `SIZE` bytes, aligned to its width. Each access does so itself, so that what rustc reports names the line that
+/// makes the access.
+const fn check<T, const SIZE: usize>(offset: usize) {
+    assert!(
+        offset + size_of::<T>() <= SIZE,
+        "the register lies outside the mapped region"
+    );
+    assert!(
+        offset.is_multiple_of(size_of::<T>()),
+        "the register is not aligned to its width"
+    );
 }
 
 impl<const SIZE: usize> fmt::Debug for MmioRegion<SIZE> {

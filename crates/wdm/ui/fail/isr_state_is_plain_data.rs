@@ -1,4 +1,5 @@
 //@ error-in-other-file: the state of an ISR is plain data
+//@ error-in-other-file: erroneous constant encountered
 //! Nobody drops what the ISR works on: a value that does something when dropped is an error of the driver's compilation.
 #![no_std]
 
@@ -56,5 +57,6 @@ pub fn connect(
     resource: &InterruptResource<'_>,
     irql: &mut Irql<Passive>,
 ) -> Result<()> {
-    dropped.connect(resource, Default::default(), irql) // refused in wdm
+    let _ = (plain, dropped);
+    dropped.connect(resource, Default::default(), irql) //~ NOTE: encountered while instantiating
 }

@@ -56,5 +56,6 @@ pub fn connect(
     resource: &InterruptResource<'_>,
     irql: &mut Irql<Passive>,
 ) -> Result<()> {
+    let _ = (plain, dropped);
     plain.connect(resource, Default::default(), irql)
 }
