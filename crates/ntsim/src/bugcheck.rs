@@ -59,6 +59,7 @@ codes! {
     DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION = 0xD6 ["address referenced", "operation: 0 read, 1 write", "address of the instruction", "reserved"];
     MANUALLY_INITIATED_CRASH = 0xE2 ["", "", "", ""];
     WORKER_INVALID = 0xE4 ["what was found: 1 queued twice, 2 freed while queued, 3 no device object, 6 wrong queue", "address of the work item", "depends on parameter 1", "depends on parameter 1"];
+    DRIVER_VERIFIER_DMA_VIOLATION = 0xE6 ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
     HARDWARE_INTERRUPT_STORM = 0xF2 ["address of the ISR", "ISR context", "address of the interrupt object", "1 ISR not chained, 2 chained"];
     ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY = 0xFC ["address executed", "page table entry", "reserved", "reserved"];
     DPC_WATCHDOG_VIOLATION = 0x133 ["0 one DPC took too long, 1 too long at DISPATCH_LEVEL or above", "time spent", "time allowed", "reserved"];
@@ -162,6 +163,7 @@ verifier_rules! {
     LEFT_BEHIND = 0x4E54_0006 "ntsim: left behind at unload";
     DEVICE_QUEUE = 0x4E54_0007 "ntsim: device queue misused";
     NO_TIMER = 0x4E54_0008 "ntsim: timer not initialized";
+    COMMON_BUFFER_MISMATCH = 0x4E54_0030 "ntsim: common buffer freed unlike it was allocated";
     OBJECT_IN_USE = 0x4E54_0004 "ntsim: freed memory in use";
 }
 

@@ -16,6 +16,7 @@ use crate::{
     bus::Bus,
     cpu::{Engine, EngineError, Watch},
     ddi::Registry,
+    hal::DmaSupport,
     io::IoState,
     ke::KeState,
     mm,
@@ -33,6 +34,8 @@ pub struct Config {
     pub processors: usize,
     /// How many scheduler steps a run may take before it counts as one that never ends.
     pub step_limit: u64,
+    /// What DMA adapters give.
+    pub dma: DmaSupport,
 }
 
 impl Default for Config {
@@ -41,6 +44,7 @@ impl Default for Config {
             seed: 1,
             processors: 2,
             step_limit: 20_000_000,
+            dma: DmaSupport::default(),
         }
     }
 }

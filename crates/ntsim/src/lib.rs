@@ -7,7 +7,7 @@
 //! - [`machine`]: build a machine, run a script on it.
 //! - [`kernel`]: the handle that the model's own code works through.
 //! - [`cpu`], [`sched`]: the emulated processors and the scheduler.
-//! - [`ke`], [`mm`], [`ex`], [`rtl`], [`io`], [`ob`], [`cm`]: the kernel model, by component.
+//! - [`ke`], [`mm`], [`ex`], [`rtl`], [`io`], [`ob`], [`cm`], [`hal`]: the kernel model, by component.
 //! - [`ddi`]: the table of exports and their IRQL contracts.
 //! - [`trace`], [`report`], [`bugcheck`]: what a run leaves behind.
 //! - [`image`], [`verifier`], [`bus`], [`devices`]: the driver's image, rules over runs, and hardware.
@@ -19,6 +19,7 @@ pub mod cpu;
 pub mod ddi;
 pub mod devices;
 pub mod ex;
+pub mod hal;
 pub mod image;
 pub mod io;
 pub mod ke;

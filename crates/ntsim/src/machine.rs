@@ -50,6 +50,7 @@ fn exports() -> Registry {
     let mut ddi = Registry::default();
     crate::cm::register(&mut ddi);
     crate::ex::register(&mut ddi);
+    crate::hal::register(&mut ddi);
     crate::io::register(&mut ddi);
     ke::register(&mut ddi);
     crate::mm::register(&mut ddi);

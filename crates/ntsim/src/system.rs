@@ -5,6 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
     bus::Slot,
+    hal,
     io::{self, driver, pnp},
     kernel::Kernel,
     machine::Machine,
@@ -98,6 +99,7 @@ impl System {
         driver_image::unload(k, name)?;
         let mut leftovers = io::leftovers(k, self.driver);
         leftovers.extend(ob::leftovers(k));
+        leftovers.extend(hal::leftovers(k));
         if leftovers.is_empty() {
             return Ok(());
         }

@@ -5,6 +5,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::iommu::DmaFault;
+
 /// How wide an access is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Width {
@@ -55,43 +57,40 @@ impl fmt::Display for Width {
     }
 }
 
-/// Something was done to a device that ends the run: a real one would be damaged, hang or corrupt memory.
+/// Something that ends the run: a real device would be damaged, hang or corrupt memory.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{device}: {message}")]
-pub struct DeviceFault {
-    /// The device's name.
-    pub device: &'static str,
-    /// What happened.
-    pub message: String,
+pub enum DeviceFault {
+    /// Something was done to the device that it does not allow.
+    #[error("{device}: {message}")]
+    Misused {
+        /// The device's name.
+        device: &'static str,
+        /// What happened.
+        message: String,
+    },
+    /// The device accessed memory that it must not.
+    #[error("{device}: {fault}")]
+    Dma {
+        /// The device's name.
+        device: &'static str,
+        /// The access.
+        fault: DmaFault,
+    },
 }
 
 /// What a device uses to reach memory by itself.
 pub trait BusMaster {
-    /// Reads physical memory from `address` on.
+    /// Reads memory from the logical address `address` on.
     ///
     /// # Errors
-    /// With the reason, when that is no memory the device was given.
-    fn read(&mut self, address: u64, buffer: &mut [u8]) -> Result<(), String>;
+    /// When that is no memory that the device was given to read.
+    fn read(&mut self, address: u64, buffer: &mut [u8]) -> Result<(), DmaFault>;
 
-    /// Writes `bytes` to physical memory from `address` on.
+    /// Writes `bytes` to memory from the logical address `address` on.
     ///
     /// # Errors
-    /// With the reason, when that is no memory the device was given.
-    fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), String>;
-}
-
-/// The bus master of a machine in which no memory was given to any device.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoBusMaster;
-
-impl BusMaster for NoBusMaster {
-    fn read(&mut self, address: u64, _: &mut [u8]) -> Result<(), String> {
-        Err(format!("reads {address:#x}, but has no memory mapped for DMA"))
-    }
-
-    fn write(&mut self, address: u64, _: &[u8]) -> Result<(), String> {
-        Err(format!("writes {address:#x}, but has no memory mapped for DMA"))
-    }
+    /// When that is no memory that the device was given to write.
+    fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), DmaFault>;
 }
 
 /// Where a device takes what it leaves to chance: latencies, above all. The machine's seed decides.
@@ -104,8 +103,6 @@ pub trait Dice {
 pub struct BusContext<'c> {
     /// The virtual time, nanoseconds since power-on.
     pub now: u64,
-    /// The device's way to memory.
-    pub memory: &'c mut dyn BusMaster,
     /// The device's dice.
     pub dice: &'c mut dyn Dice,
 }
@@ -178,11 +175,11 @@ pub trait Device: Any + fmt::Debug {
     /// When it will next do something of its own accord, nanoseconds of virtual time.
     fn next_event(&self) -> Option<u64>;
 
-    /// Does what is due at `cx.now`.
+    /// Does what is due at `cx.now`. This is when a device reaches memory: never amid a processor's access to its registers.
     ///
     /// # Errors
-    /// When it finds that it was misused.
-    fn advance(&mut self, cx: &mut BusContext<'_>) -> Result<(), DeviceFault>;
+    /// When it finds that it was misused, or may not access the memory that it was told to.
+    fn advance(&mut self, cx: &mut BusContext<'_>, memory: &mut dyn BusMaster) -> Result<(), DeviceFault>;
 
     /// Whether it asserts its interrupt pin.
     fn line_asserted(&self) -> bool;
@@ -214,21 +211,8 @@ pub(crate) mod testing {
         }
     }
 
-    /// Calls `body` with a context at the time `now`, without chance and without memory.
-    pub(crate) fn with_context<T>(now: u64, body: impl FnOnce(&mut BusContext<'_>) -> T) -> T {
-        with_memory(now, &mut NoBusMaster, body)
-    }
-
     /// Calls `body` with a context at the time `now`, without chance.
-    pub(crate) fn with_memory<T>(
-        now: u64,
-        memory: &mut dyn BusMaster,
-        body: impl FnOnce(&mut BusContext<'_>) -> T,
-    ) -> T {
-        body(&mut BusContext {
-            now,
-            memory,
-            dice: &mut Low,
-        })
+    pub(crate) fn with_context<T>(now: u64, body: impl FnOnce(&mut BusContext<'_>) -> T) -> T {
+        body(&mut BusContext { now, dice: &mut Low })
     }
 }

@@ -1,16 +1,22 @@
 //! The PCI bus: device models, where they lie in physical memory, and the interrupt lines they drive.
 
 mod device;
+pub mod iommu;
 mod pci;
+mod ram;
 mod resources;
 
 use std::{any::Any, collections::BTreeSet};
 
 #[cfg(test)]
 pub(crate) use device::testing;
-pub use device::{BarRequest, BusContext, BusMaster, Device, DeviceFault, Dice, NoBusMaster, PciIdentity, Width};
+pub use device::{BarRequest, BusContext, BusMaster, Device, DeviceFault, Dice, PciIdentity, Width};
+pub use iommu::Iommu;
 pub use pci::{ConfigSpace, PciFunction};
+pub use ram::{Ram, Translated};
 pub use resources::{Interrupt, InterruptMode, MemoryRange, Resources};
+
+use ram::Master;
 
 /// Where the first device's registers lie in physical memory: the hole that PC firmware leaves below 4 GiB.
 const WINDOW_BASE: u64 = 0xFE00_0000;
@@ -68,6 +74,7 @@ pub struct Bus {
     /// The vectors of the interrupt messages that have reached the processors and that none has taken yet. As in a local APIC's
     /// interrupt request register, a message that comes while the same one is pending coalesces with it.
     pending: BTreeSet<u32>,
+    iommu: Iommu,
 }
 
 impl Bus {
@@ -222,12 +229,26 @@ impl Bus {
         self.functions.iter().filter_map(PciFunction::next_event).min()
     }
 
-    /// Lets every device do what is due at `cx.now`.
+    /// Lets every device do what is due at `cx.now`. `ram` is the memory that they reach through the [`Iommu`].
     ///
     /// # Errors
-    /// When a device finds that it was misused.
-    pub fn advance(&mut self, cx: &mut BusContext<'_>) -> Result<(), DeviceFault> {
-        self.functions.iter_mut().try_for_each(|function| function.advance(cx))
+    /// When a device finds that it was misused, or may not access the memory that it was told to.
+    pub fn advance(&mut self, cx: &mut BusContext<'_>, ram: &mut dyn Ram) -> Result<(), DeviceFault> {
+        let iommu = &self.iommu;
+        self.functions.iter_mut().try_for_each(|function| {
+            let mut master = Master {
+                slot: function.slot(),
+                mastering: function.mastering(),
+                iommu,
+                ram: &mut *ram,
+            };
+            function.advance(cx, &mut master)
+        })
+    }
+
+    /// What devices can reach of memory.
+    pub const fn iommu_mut(&mut self) -> &mut Iommu {
+        &mut self.iommu
     }
 
     /// Whether any device asserts the interrupt line `number`.

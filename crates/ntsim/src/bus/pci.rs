@@ -1,7 +1,8 @@
 //! A device's place on the PCI bus: its configuration space, its assigned resources, and whether it is there at all.
 
 use super::Slot;
-use super::device::{BusContext, Device, DeviceFault, PciIdentity, Width};
+use super::device::{BusContext, BusMaster, Device, DeviceFault, PciIdentity, Width};
+use super::ram::Mastering;
 use super::resources::{Interrupt, Resources};
 
 /// Bytes of a conventional PCI function's configuration space.
@@ -72,6 +73,8 @@ pub struct PciFunction {
     resources: Resources,
     config: ConfigSpace,
     present: bool,
+    /// It was surprise-removed: nothing it does matters any more.
+    given_up: bool,
     reads: u64,
     writes: u64,
     /// The vectors of the interrupt messages that have left it and not yet reached the processors.
@@ -87,6 +90,7 @@ impl PciFunction {
             slot,
             resources,
             present: true,
+            given_up: false,
             reads: 0,
             writes: 0,
             posted: Vec::new(),
@@ -167,6 +171,24 @@ impl PciFunction {
             self.config.command() & !bits
         };
         self.config.put(offset::COMMAND, &command.to_le_bytes());
+        self.given_up &= !enabled;
+    }
+
+    /// Cuts it off while it may be at work, as the bus driver does when it is surprise-removed: nothing it does reaches memory.
+    pub fn give_up(&mut self) {
+        self.set_enabled(false);
+        self.given_up = true;
+    }
+
+    /// What becomes of its accesses to memory.
+    pub(super) fn mastering(&self) -> Mastering {
+        if self.given_up {
+            Mastering::Blocked
+        } else if self.config.command() & COMMAND_BUS_MASTER == 0 {
+            Mastering::Off
+        } else {
+            Mastering::On
+        }
     }
 
     /// Whether a processor reaches its registers.
@@ -215,8 +237,12 @@ impl PciFunction {
         if self.present { self.device.next_event() } else { None }
     }
 
-    pub(super) fn advance(&mut self, cx: &mut BusContext<'_>) -> Result<(), DeviceFault> {
-        if self.present { self.device.advance(cx) } else { Ok(()) }
+    pub(super) fn advance(&mut self, cx: &mut BusContext<'_>, memory: &mut dyn BusMaster) -> Result<(), DeviceFault> {
+        if self.present {
+            self.device.advance(cx, memory)
+        } else {
+            Ok(())
+        }
     }
 
     /// Sends the messages that the device wants to send. They are writes to memory: a device that may not be bus master loses them.

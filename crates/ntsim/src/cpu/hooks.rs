@@ -11,6 +11,7 @@ use std::{
 
 use super::{Access, PageFault};
 use crate::{
+    bus::{DeviceFault, Ram},
     image::{AccessKind, CodeMap, Image, SystemInstruction},
     ke::Irql,
     mm::{
@@ -73,11 +74,11 @@ pub trait Hardware {
     /// When a device next does something by itself.
     fn next_event(&self) -> Option<VirtualTime>;
 
-    /// Lets devices do what they do by themselves until `now`.
+    /// Lets devices do what they do by themselves until `now`, `ram` being the memory that they reach.
     ///
     /// # Errors
     /// What rule a device breaks, or what it finds broken.
-    fn advance(&mut self, now: VirtualTime) -> Result<(), String>;
+    fn advance(&mut self, now: VirtualTime, ram: &mut dyn Ram) -> Result<(), DeviceFault>;
 
     /// Whether a device asserts an interrupt line.
     fn line_asserted(&self, line: u32) -> bool;

@@ -4,9 +4,12 @@
 //! events is kept: the result is stored, then the COMPUTING bit falls, and only then the interrupt is raised. A driver that
 //! starts the next factorial between the last two sees the interrupt of the one before while the next is computed.
 
+mod dma;
+
 use std::ops::RangeInclusive;
 
-use crate::bus::{BarRequest, BusContext, Device, DeviceFault, PciIdentity, Width};
+use crate::bus::{BarRequest, BusContext, BusMaster, Device, DeviceFault, PciIdentity, Width};
+use dma::Dma;
 
 /// Register offsets.
 mod register {
@@ -32,16 +35,6 @@ const STATUS_INTERRUPT: u32 = 0x80;
 
 const INTERRUPT_FACTORIAL: u32 = 0x001;
 const INTERRUPT_DMA: u32 = 0x100;
-
-const DMA_START: u64 = 0x1;
-const DMA_TO_MEMORY: u64 = 0x2;
-const DMA_INTERRUPT: u64 = 0x4;
-/// How long a transfer takes, whatever its size, nanoseconds.
-const DMA_LATENCY: u64 = 100_000_000;
-/// The internal buffer's address, as DMA addresses it.
-const BUFFER_BASE: u64 = 0x4_0000;
-/// The internal buffer's size. A transfer must end before its last byte: QEMU 7.2 aborts at one that reaches it.
-const BUFFER_SIZE: usize = 4096;
 
 /// How long one multiplication of a factorial takes, nanoseconds.
 const MULTIPLICATION: u64 = 1;
@@ -76,6 +69,12 @@ pub struct EduFaults {
     pub extra_latency: u64,
     /// A computation that ends while this is set does not end: COMPUTING stays until it is cleared.
     pub stuck: bool,
+    /// How many of the next DMA interrupts are lost: the bit is not set and the line not raised, though the transfer is made.
+    pub lose_dma_interrupts: u32,
+    /// How much longer a transfer takes that is started now, nanoseconds.
+    pub extra_dma_latency: u64,
+    /// A transfer that ends while this is set does not end: nothing is moved, and the command reads as running until it is cleared.
+    pub dma_stuck: bool,
     /// The device no longer answers: it reads as ones and ignores writes, though it is still plugged in.
     pub dead: bool,
 }
@@ -99,21 +98,6 @@ enum Engine {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Dma {
-    source: u64,
-    destination: u64,
-    count: u64,
-    command: u64,
-    done_at: u64,
-}
-
-impl Dma {
-    const fn running(&self) -> bool {
-        self.command & DMA_START != 0
-    }
-}
-
 /// The device.
 #[derive(Debug)]
 pub struct Edu {
@@ -126,7 +110,6 @@ pub struct Edu {
     engine: Engine,
     interrupt_status: u32,
     dma: Dma,
-    buffer: Vec<u8>,
     message_signalled: bool,
     /// How often message 0, the only one it has, was sent and not yet taken.
     messages: usize,
@@ -145,7 +128,6 @@ impl Edu {
             engine: Engine::Idle,
             interrupt_status: 0,
             dma: Dma::default(),
-            buffer: vec![0; BUFFER_SIZE],
             message_signalled: false,
             messages: 0,
         }
@@ -164,17 +146,13 @@ impl Edu {
         }
     }
 
-    fn fault(message: String) -> DeviceFault {
-        DeviceFault { device: "edu", message }
-    }
-
     /// Narrow registers take 4 bytes, wide ones 4 or 8, and nothing may straddle.
     fn check(what: &str, offset: u64, width: Width) -> Result<(), DeviceFault> {
         let allowed = width == Width::Dword || (offset >= WIDE_REGISTERS && width == Width::Qword);
         if allowed && offset.is_multiple_of(width.bytes()) {
             return Ok(());
         }
-        Err(Self::fault(format!(
+        Err(misused(format!(
             "{width} {what} at {offset:#x}, which takes no such access"
         )))
     }
@@ -240,46 +218,6 @@ impl Edu {
             Engine::Computing { until } | Engine::Stored { until } | Engine::Finished { until, .. } => Some(until),
         }
     }
-
-    fn write_dma(&mut self, offset: u64, value: u64, now: u64) {
-        if self.dma.running() {
-            return;
-        }
-        match offset {
-            register::DMA_SOURCE => self.dma.source = value,
-            register::DMA_DESTINATION => self.dma.destination = value,
-            register::DMA_COUNT => self.dma.count = value,
-            register::DMA_COMMAND if value & DMA_START != 0 => {
-                self.dma.command = value;
-                self.dma.done_at = now + DMA_LATENCY;
-            }
-            _ => {}
-        }
-    }
-
-    fn finish_dma(&mut self, cx: &mut BusContext<'_>) -> Result<(), DeviceFault> {
-        let Dma {
-            source,
-            destination,
-            count,
-            command,
-            ..
-        } = self.dma;
-        let mask = self.profile.dma_mask;
-        let moved = if command & DMA_TO_MEMORY == 0 {
-            let range = buffer_range(destination, count)?;
-            cx.memory.read(source & mask, &mut self.buffer[range])
-        } else {
-            let range = buffer_range(source, count)?;
-            cx.memory.write(destination & mask, &self.buffer[range])
-        };
-        moved.map_err(|reason| Self::fault(format!("DMA {reason}")))?;
-        self.dma.command &= !DMA_START;
-        if command & DMA_INTERRUPT != 0 {
-            self.raise(INTERRUPT_DMA);
-        }
-        Ok(())
-    }
 }
 
 impl Device for Edu {
@@ -318,11 +256,7 @@ impl Device for Edu {
             register::FACTORIAL => self.factorial.into(),
             register::STATUS => self.status.into(),
             register::INTERRUPT_STATUS => self.interrupt_status.into(),
-            register::DMA_SOURCE => self.dma.source,
-            register::DMA_DESTINATION => self.dma.destination,
-            register::DMA_COUNT => self.dma.count,
-            register::DMA_COMMAND => self.dma.command,
-            _ => width.ones(),
+            _ => self.dma.read(offset).unwrap_or(width.ones()),
         })
     }
 
@@ -348,23 +282,27 @@ impl Device for Edu {
             }
             register::INTERRUPT_RAISE => self.raise(narrow),
             register::INTERRUPT_ACKNOWLEDGE => self.interrupt_status &= !narrow,
-            WIDE_REGISTERS.. => self.write_dma(offset, value, cx.now),
+            WIDE_REGISTERS.. => self.dma.write(offset, value, cx.now, &self.faults),
             _ => {}
         }
         Ok(())
     }
 
     fn next_event(&self) -> Option<u64> {
-        let dma = self.dma.running().then_some(self.dma.done_at);
-        self.due().into_iter().chain(dma).min()
+        self.due().into_iter().chain(self.dma.due(&self.faults)).min()
     }
 
-    fn advance(&mut self, cx: &mut BusContext<'_>) -> Result<(), DeviceFault> {
+    fn advance(&mut self, cx: &mut BusContext<'_>, memory: &mut dyn BusMaster) -> Result<(), DeviceFault> {
         while let Some(due) = self.due().filter(|&due| due <= cx.now) {
             self.step(due, cx);
         }
-        if self.dma.running() && self.dma.done_at <= cx.now {
-            self.finish_dma(cx)?;
+        if self.dma.due(&self.faults).is_some_and(|due| due <= cx.now)
+            && self.dma.finish(self.profile.dma_mask, memory)?
+        {
+            match self.faults.lose_dma_interrupts.checked_sub(1) {
+                Some(left) => self.faults.lose_dma_interrupts = left,
+                None => self.raise(INTERRUPT_DMA),
+            }
         }
         Ok(())
     }
@@ -404,21 +342,8 @@ fn factorial(n: u32) -> u32 {
     if n >= 34 { 0 } else { (1..=n).fold(1, u32::wrapping_mul) }
 }
 
-/// The part of the internal buffer that `count` bytes from the device address `start` take.
-fn buffer_range(start: u64, count: u64) -> Result<std::ops::Range<usize>, DeviceFault> {
-    let range = start
-        .checked_sub(BUFFER_BASE)
-        .and_then(|from| Some((from, from.checked_add(count)?)))
-        .and_then(|(from, to)| Some((usize::try_from(from).ok()?, usize::try_from(to).ok()?)));
-    match range {
-        Some((from, to)) if to < BUFFER_SIZE => Ok(from..to),
-        _ => {
-            let end = BUFFER_BASE + BUFFER_SIZE as u64 - 1;
-            Err(Edu::fault(format!(
-                "DMA of {count} bytes at device address {start:#x}, outside of {BUFFER_BASE:#x}..{end:#x}"
-            )))
-        }
-    }
+fn misused(message: String) -> DeviceFault {
+    DeviceFault::Misused { device: "edu", message }
 }
 
 #[cfg(test)]

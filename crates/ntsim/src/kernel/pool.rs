@@ -23,6 +23,13 @@ impl Kernel {
         Ok(self.allocate_pool(PoolKind::NonPagedNx, size as u64, 0, PoolOwner::System, what))
     }
 
+    /// Allocates zeroed pool for the system itself that starts a page. It ends where it was asked to, not at the page's end.
+    #[must_use]
+    pub fn allocate_pages(&self, size: u64, what: &'static str) -> Va {
+        self.watch().pool.borrow_mut().skip_to_page();
+        self.allocate_pool(PoolKind::NonPagedNx, size, 0, PoolOwner::System, what)
+    }
+
     /// Allocates zeroed pool.
     #[must_use]
     pub fn allocate_pool(&self, kind: PoolKind, size: u64, tag: u32, owner: PoolOwner, what: &'static str) -> Va {

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use crate::{
-    bus::{Bus, BusContext, Dice, NoBusMaster, Width},
+    bus::{Bus, BusContext, DeviceFault, Dice, Ram, Width},
     cpu::Hardware,
     kernel::stream,
     mm::Pa,
@@ -35,7 +35,6 @@ impl Port {
     fn with<T>(&mut self, now: VirtualTime, work: impl FnOnce(&mut Bus, &mut BusContext<'_>) -> T) -> T {
         let mut cx = BusContext {
             now,
-            memory: &mut NoBusMaster,
             dice: &mut self.dice,
         };
         work(&mut self.bus.borrow_mut(), &mut cx)
@@ -63,8 +62,8 @@ impl Hardware for Port {
         self.bus.borrow().next_event()
     }
 
-    fn advance(&mut self, now: VirtualTime) -> Result<(), String> {
-        self.with(now, Bus::advance).map_err(|fault| fault.to_string())
+    fn advance(&mut self, now: VirtualTime, ram: &mut dyn Ram) -> Result<(), DeviceFault> {
+        self.with(now, |bus, cx| bus.advance(cx, ram))
     }
 
     fn line_asserted(&self, line: u32) -> bool {

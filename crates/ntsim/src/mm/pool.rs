@@ -151,6 +151,11 @@ impl Pool {
         start
     }
 
+    /// Has the next allocation start a page.
+    pub fn skip_to_page(&mut self) {
+        self.next = (self.next + RED_ZONE).next_multiple_of(PAGE_SIZE) - RED_ZONE;
+    }
+
     /// The first address that no allocation has reached yet, rounded up to a page.
     #[must_use]
     pub fn end(&self) -> Va {
@@ -288,5 +293,15 @@ mod tests {
         assert_eq!(block.page(), block);
         assert!(pool.end() >= block + 4096_u64);
         assert_eq!(pool.outstanding(PoolOwner::Driver).count(), 2);
+    }
+
+    #[test]
+    fn a_block_can_be_made_to_start_a_page() {
+        let mut pool = Pool::default();
+        let _ = allocate(&mut pool, PoolKind::NonPagedNx, 5);
+        pool.skip_to_page();
+        let block = allocate(&mut pool, PoolKind::NonPagedNx, 7);
+        assert_eq!(block.page(), block);
+        assert!(pool.check(block + 7_u64, 1, true).is_err());
     }
 }

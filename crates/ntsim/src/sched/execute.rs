@@ -21,6 +21,7 @@ use crate::{
     mm::{Va, fault},
     status::NtStatus,
     trace::{Counter, Event},
+    verifier::SyncObject,
 };
 
 /// What a device access costs, in virtual nanoseconds: a trip over the bus and back.
@@ -165,6 +166,9 @@ fn note_device_accesses(k: &Kernel) {
         k.watch().clock.set(k.now() + DEVICE_ACCESS_TIME);
         let (address, width, value) = (access.address, access.width, access.value);
         if access.write {
+            if let Some((slot, ..)) = k.bus().borrow().decode(address.0) {
+                k.sync_release(SyncObject::Device(slot.0.into()));
+            }
             k.count(Counter::RegisterWrites);
             k.trace(Event::RegisterWritten { address, width, value });
         } else {

@@ -3,6 +3,7 @@
 use super::{ActivityKind, dispatch, thread::ThreadState};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
+    hal::{self, DeviceMemory},
     ke::{self, Irql},
     kernel::Kernel,
     trace::Counter,
@@ -70,9 +71,12 @@ impl Kernel {
     }
 
     fn advance_hardware(&self) -> Outcome<()> {
-        let advanced = self.watch().hardware.borrow_mut().advance(self.now());
-        advanced
-            .map_err(|message| self.bugcheck(BugCheck::new(Code::MANUALLY_INITIATED_CRASH, [0; 4], "device", message)))
+        let advanced = self
+            .watch()
+            .hardware
+            .borrow_mut()
+            .advance(self.now(), &mut DeviceMemory(self));
+        advanced.map_err(|fault| hal::fault::stop(self, &fault))
     }
 
     /// Nobody can run: moves the clock to the next thing that happens by itself. Says whether there is one.

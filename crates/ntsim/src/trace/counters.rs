@@ -40,6 +40,8 @@ counters! {
     IrpsCancelled "IRPs cancelled";
     RegisterReads "register reads";
     RegisterWrites "register writes";
+    DmaReads "DMA reads";
+    DmaWrites "DMA writes";
     PoolAllocations "pool allocations";
     Instructions "instructions";
     Steps "scheduler steps";

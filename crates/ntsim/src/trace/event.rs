@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::{
+    bus::iommu::Transfer,
     ke::{Irql, interrupt::Source},
     mm::{Pa, Va},
     sched::VirtualTime,
@@ -159,6 +160,17 @@ pub enum Event {
         /// What was written.
         value: u64,
     },
+    /// A device read or wrote memory by itself.
+    DmaDone {
+        /// The device's slot.
+        slot: u8,
+        /// What it did.
+        transfer: Transfer,
+        /// The logical address.
+        address: u64,
+        /// Bytes.
+        length: u64,
+    },
     /// The driver printed something.
     Printed(String),
     /// An IRP was allocated.
@@ -231,6 +243,7 @@ impl Event {
             | Self::InterruptConnected { .. }
             | Self::InterruptDisconnected { .. }
             | Self::InterruptServiced { claimed: true, .. }
+            | Self::DmaDone { .. }
             | Self::IrpQueued { .. }
             | Self::IrpDequeued { .. }
             | Self::IrpHeld { .. }
@@ -299,6 +312,12 @@ impl fmt::Display for Event {
             Self::RegisterWritten { address, width, value } => {
                 write!(f, "device write {address} ({width} bytes) = {value:#x}")
             }
+            Self::DmaDone {
+                slot,
+                transfer,
+                address,
+                length,
+            } => write!(f, "DMA {transfer} by device {slot}: {length} bytes at {address:#x}"),
             Self::Printed(text) => write!(f, "DbgPrint: {}", text.trim_end()),
             Self::IrpCreated { irp, what } => write!(f, "IRP {irp} created: {what}"),
             Self::IrpQueued { irp, csq } => write!(f, "IRP {irp} queued in {csq}"),

@@ -45,15 +45,16 @@ pub(super) struct Write {
 #[derive(Debug, Clone, Copy)]
 struct Store {
     mask: u8,
-    processor: usize,
+    /// The processor; none for a device.
+    by: Option<usize>,
     clock: VectorClock,
 }
 
 impl Cell {
-    /// `clock` of `processor` learns what the processors knew whose stores it reads.
-    pub(super) fn learn(&self, processor: usize, mask: u8, clock: &mut VectorClock) {
+    /// The `clock` of a processor, or of a device, learns what those knew whose stores it reads.
+    pub(super) fn learn(&self, by: Option<usize>, mask: u8, clock: &mut VectorClock) {
         for store in &self.stores {
-            if store.processor != processor && store.mask & mask != 0 {
+            if store.by != by && store.mask & mask != 0 {
                 clock.join(&store.clock);
             }
         }
@@ -87,9 +88,15 @@ impl Cell {
         });
         self.stores.push(Store {
             mask: write.mask,
-            processor,
+            by: Some(processor),
             clock: if write.update { clock.before(processor) } else { *clock },
         });
+    }
+
+    /// Notes a store by a device that knew what `clock` says. Nobody's earlier writes of those bytes matter any more.
+    pub(super) fn overwrite(&mut self, mask: u8, clock: VectorClock) {
+        self.clear(mask);
+        self.stores.push(Store { mask, by: None, clock });
     }
 
     fn clear(&mut self, mask: u8) {

@@ -12,6 +12,10 @@
 //!   and loads in order, which is what a release store and an acquire load compile to. The store of an unlocked
 //!   read-modify-write orders what came before it, but not itself: reading a counter does not license updating it.
 //!
+//! - A device knows what a processor did before it wrote one of the device's registers, and what it reads from memory. What it
+//!   writes to memory is nobody's earlier data any more; a processor that loads it comes after all that the device knew. A read
+//!   of a register orders nothing: that would order every interrupt with all that went before, and hide what is unlocked.
+//!
 //! Not a violation: a plain load, or plain stores alone, of bytes that another processor writes. Those have no lost update,
 //! and on x86 they are how relaxed atomics look.
 
@@ -44,6 +48,8 @@ pub enum SyncObject {
     Irp(u64),
     /// A remove lock: what was done under it comes before the wait for it ends.
     RemoveLock(u64),
+    /// A device, by its slot: a write of its registers comes before what it then does to memory.
+    Device(u64),
 }
 
 /// One of the two accesses of a [`Violation`].
@@ -161,6 +167,20 @@ impl SharingRule {
         }
     }
 
+    /// The device `slot` reads `bytes`.
+    pub fn device_read(&mut self, slot: u64, bytes: &Range<u64>) {
+        let clock = self.objects.entry(SyncObject::Device(slot)).or_default();
+        self.memory
+            .for_each_cell(bytes, |_, cell, mask| cell.learn(None, mask, clock));
+    }
+
+    /// The device `slot` writes `bytes`.
+    pub fn device_write(&mut self, slot: u64, bytes: &Range<u64>) {
+        let clock = *self.objects.entry(SyncObject::Device(slot)).or_default();
+        self.memory
+            .for_each_cell(bytes, |_, cell, mask| cell.overwrite(mask, clock));
+    }
+
     fn load(&mut self, site: AccessSite, bytes: &Range<u64>) {
         let processor = &mut self.processors[site.processor];
         match site.kind {
@@ -180,7 +200,7 @@ impl SharingRule {
         }
         let clock = &mut processor.clock;
         self.memory.for_each_cell(bytes, |_, cell, mask| {
-            cell.learn(site.processor, mask, clock);
+            cell.learn(Some(site.processor), mask, clock);
         });
     }
 
@@ -210,7 +230,7 @@ impl SharingRule {
                 });
             }
             if site.kind == AccessKind::Rmw {
-                cell.learn(site.processor, mask, clock);
+                cell.learn(Some(site.processor), mask, clock);
             }
             cell.record(write, clock);
         });
@@ -453,5 +473,45 @@ mod tests {
         assert_eq!(m.update(1, Rmw, COUNTER), None);
         m.0.acquire(0, interrupt);
         assert!(m.update(0, Rmw, COUNTER).is_some());
+    }
+
+    const DEVICE: SyncObject = SyncObject::Device(3);
+
+    #[test]
+    fn what_a_device_writes_is_nobodys_earlier_data() {
+        let mut machine = Machine::new();
+        machine.store(0, COUNTER);
+        machine.0.device_write(3, &COUNTER);
+        assert_eq!(machine.update(1, AccessKind::Rmw, COUNTER), None);
+    }
+
+    #[test]
+    fn data_through_a_device_orders_what_led_to_it() {
+        let race = |written: bool, loaded: bool| {
+            let mut machine = Machine::new();
+            machine.update(0, AccessKind::Rmw, COUNTER);
+            if written {
+                machine.0.release(0, DEVICE);
+            }
+            machine.0.device_write(3, &FLAG);
+            if loaded {
+                machine.load(1, FLAG);
+            }
+            machine.update(1, AccessKind::Rmw, COUNTER)
+        };
+        assert_eq!(race(true, true), None);
+        assert!(race(true, false).is_some(), "nobody looked at what the device wrote");
+        assert!(race(false, true).is_some(), "the device did not know of the update");
+    }
+
+    #[test]
+    fn a_device_knows_what_it_reads() {
+        let mut machine = Machine::new();
+        machine.update(0, AccessKind::Rmw, COUNTER);
+        machine.store(0, FLAG);
+        machine.0.device_read(3, &FLAG);
+        machine.0.device_write(3, &(0x3000..0x3004));
+        machine.load(1, 0x3000..0x3004);
+        assert_eq!(machine.update(1, AccessKind::Rmw, COUNTER), None);
     }
 }

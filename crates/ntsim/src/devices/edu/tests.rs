@@ -1,8 +1,8 @@
 //! What the device does, register by register.
 
 use super::*;
-use crate::bus::BusMaster;
-use crate::bus::testing::{with_context, with_memory};
+use crate::bus::iommu::{DmaFault, DmaFaultKind, Transfer};
+use crate::bus::{Slot, testing::with_context};
 
 /// The lowest latency of the default profile: what dice that always give 0 make of it.
 const LATENCY: u64 = 500;
@@ -20,7 +20,37 @@ fn write(edu: &mut Edu, now: u64, offset: u64, value: u64) {
 }
 
 fn advance(edu: &mut Edu, now: u64) {
-    with_context(now, |cx| edu.advance(cx)).unwrap();
+    with_context(now, |cx| edu.advance(cx, &mut Zeroes)).unwrap();
+}
+
+/// Memory that holds nothing, up to address 0x1000.
+struct Zeroes;
+
+impl Zeroes {
+    fn check(transfer: Transfer, address: u64, length: usize) -> Result<(), DmaFault> {
+        let length = length as u64;
+        if address + length <= 0x1000 {
+            return Ok(());
+        }
+        Err(DmaFault {
+            slot: Slot(3),
+            transfer,
+            address,
+            length,
+            kind: DmaFaultKind::NeverMapped,
+        })
+    }
+}
+
+impl BusMaster for Zeroes {
+    fn read(&mut self, address: u64, buffer: &mut [u8]) -> Result<(), DmaFault> {
+        buffer.fill(0);
+        Self::check(Transfer::Read, address, buffer.len())
+    }
+
+    fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), DmaFault> {
+        Self::check(Transfer::Write, address, bytes.len())
+    }
 }
 
 #[test]
@@ -130,23 +160,6 @@ fn registers_that_are_none_read_as_ones() {
     assert_eq!(read(&mut edu(), 0x84), 0xFFFF_FFFF);
 }
 
-/// 256 bytes of memory at address 0x100.
-struct Memory([u8; 256]);
-
-impl BusMaster for Memory {
-    fn read(&mut self, address: u64, buffer: &mut [u8]) -> Result<(), String> {
-        let from = usize::try_from(address - 0x100).unwrap();
-        buffer.copy_from_slice(&self.0[from..from + buffer.len()]);
-        Ok(())
-    }
-
-    fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), String> {
-        let from = usize::try_from(address - 0x100).unwrap();
-        self.0[from..from + bytes.len()].copy_from_slice(bytes);
-        Ok(())
-    }
-}
-
 fn transfer(edu: &mut Edu, now: u64, source: u64, destination: u64, count: u64, command: u64) {
     for (offset, value) in [(0x80, source), (0x88, destination), (0x90, count), (0x98, command)] {
         write(edu, now, offset, value);
@@ -154,33 +167,59 @@ fn transfer(edu: &mut Edu, now: u64, source: u64, destination: u64, count: u64, 
 }
 
 #[test]
-fn dma_echoes_through_the_buffer_100_ms_each_way() {
+fn the_end_of_a_transfer_raises_an_interrupt_if_asked_to() {
     let mut edu = edu();
-    let mut memory = Memory([0; 256]);
-    memory.0[..4].copy_from_slice(b"echo");
-    transfer(&mut edu, 0, 0x1000_0100, 0x4_0000, 4, 0x5);
+    transfer(&mut edu, 0, 0x100, 0x4_0000, 4, 0x5);
     assert_eq!(edu.next_event(), Some(100_000_000));
-    write(&mut edu, 5, 0x90, 77);
-    assert_eq!(read(&mut edu, 0x90), 4, "registers are closed during a transfer");
-    with_memory(99_999_999, &mut memory, |cx| edu.advance(cx)).unwrap();
-    assert_eq!(read(&mut edu, 0x98), 5);
-    with_memory(100_000_000, &mut memory, |cx| edu.advance(cx)).unwrap();
+    advance(&mut edu, 99_999_999);
+    assert_eq!((read(&mut edu, 0x98), edu.line_asserted()), (5, false));
+    advance(&mut edu, 100_000_000);
     assert_eq!((read(&mut edu, 0x98), read(&mut edu, 0x24)), (4, 0x100));
+    write(&mut edu, 100_000_000, 0x64, 0x100);
     transfer(&mut edu, 100_000_000, 0x4_0000, 0x180, 4, 0x3);
-    with_memory(200_000_000, &mut memory, |cx| edu.advance(cx)).unwrap();
-    assert_eq!(&memory.0[0x80..0x84], b"echo");
+    advance(&mut edu, 200_000_000);
+    assert_eq!((read(&mut edu, 0x98), edu.line_asserted()), (2, false));
 }
 
 #[test]
-fn dma_beyond_the_buffer_is_a_fault() {
-    let range = |start, count| buffer_range(start, count).is_ok();
-    assert!(range(0x4_0000, 4095));
-    assert!(!range(0x4_0000, 4096));
-    assert!(!range(0x3_FFFF, 1));
-    assert!(!range(0x4_0000, u64::MAX));
+fn dma_registers_take_four_or_eight_bytes() {
     let mut edu = edu();
-    transfer(&mut edu, 0, 0x100, 0x4_0FFF, 1, 1);
-    assert!(with_context(100_000_000, |cx| edu.advance(cx)).is_err());
+    let wide = 0x1_2345_6789;
+    with_context(0, |cx| edu.write(cx, 0, 0x80, Width::Qword, wide)).unwrap();
+    let whole = with_context(0, |cx| edu.read(cx, 0, 0x80, Width::Qword)).unwrap();
+    assert_eq!(whole, wide);
+    write(&mut edu, 0, 0x80, 0x11);
+    let whole = with_context(0, |cx| edu.read(cx, 0, 0x80, Width::Qword)).unwrap();
+    assert_eq!(whole, 0x11, "a narrow write is the whole value");
+}
+
+#[test]
+fn an_access_that_memory_refuses_is_the_devices_fault() {
+    let mut edu = edu();
+    transfer(&mut edu, 0, 0x1000, 0x4_0000, 4, 1);
+    let refused = with_context(100_000_000, |cx| edu.advance(cx, &mut Zeroes));
+    assert!(matches!(
+        refused,
+        Err(DeviceFault::Dma { fault, .. }) if fault.kind == DmaFaultKind::NeverMapped
+    ));
+}
+
+#[test]
+fn dma_faults_do_what_they_say() {
+    let mut edu = edu();
+    edu.faults_mut().lose_dma_interrupts = 1;
+    edu.faults_mut().extra_dma_latency = 50;
+    transfer(&mut edu, 0, 0x100, 0x4_0000, 4, 0x5);
+    assert_eq!(edu.next_event(), Some(100_000_050));
+    advance(&mut edu, 100_000_050);
+    assert_eq!((read(&mut edu, 0x98), read(&mut edu, 0x24)), (4, 0));
+    edu.faults_mut().dma_stuck = true;
+    transfer(&mut edu, 0, 0x100, 0x4_0000, 4, 0x5);
+    advance(&mut edu, 900_000_000);
+    assert_eq!((edu.next_event(), read(&mut edu, 0x98)), (None, 5));
+    edu.faults_mut().dma_stuck = false;
+    advance(&mut edu, 900_000_000);
+    assert_eq!((read(&mut edu, 0x98), read(&mut edu, 0x24)), (4, 0x100));
 }
 
 #[test]

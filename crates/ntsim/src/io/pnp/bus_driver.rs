@@ -158,8 +158,12 @@ fn plug_and_play(k: &Kernel, pdo: Va, location: Va, minor: Minor, before: IoStat
             };
             Ok(IoStatus { status, ..succeeded })
         }
-        Minor::STOP_DEVICE | Minor::SURPRISE_REMOVAL => {
+        Minor::STOP_DEVICE => {
             enable(false);
+            Ok(succeeded)
+        }
+        Minor::SURPRISE_REMOVAL => {
+            k.bus().borrow_mut().function_mut(slot).give_up();
             Ok(succeeded)
         }
         Minor::REMOVE_DEVICE => {

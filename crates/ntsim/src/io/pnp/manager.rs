@@ -6,6 +6,7 @@ use super::{DeviceState, Minor, Node, bus_driver};
 use crate::{
     bugcheck::Outcome,
     bus::Slot,
+    hal,
     io::{
         device,
         file::send_and_wait,
@@ -248,6 +249,7 @@ pub async fn cancel_stop_device(k: &Kernel, pdo: Va) -> Outcome<()> {
 pub async fn stop_device(k: &Kernel, pdo: Va) -> Outcome<()> {
     begin(k).await?;
     send(k, pdo, Minor::STOP_DEVICE, |_, _| Ok(())).await?;
+    hal::check_put(k, pdo, "IRP_MN_STOP_DEVICE")?;
     set_state(k, pdo, DeviceState::Stopped);
     end(k);
     Ok(())
@@ -372,6 +374,7 @@ async fn send_remove(k: &Kernel, pdo: Va) -> Outcome<()> {
         let message = format!("device {top} still exists after IRP_MN_REMOVE_DEVICE");
         return Err(violation(k, IoRule::NOT_DELETED_AT_REMOVE, Va::NULL, top, message));
     }
+    hal::check_put(k, pdo, "IRP_MN_REMOVE_DEVICE")?;
     k.trace(Event::Note("the device was removed".to_owned()));
     set_state(k, pdo, DeviceState::Removed);
     Ok(())

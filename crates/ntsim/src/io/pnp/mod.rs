@@ -15,7 +15,7 @@ pub use minor::Minor;
 pub(crate) use registry_key::hardware_key;
 
 use crate::{
-    bugcheck::Outcome,
+    bugcheck::{Halted, Outcome},
     bus::Slot,
     ddi::{Contract, Registry},
     ke::Irql,
@@ -141,11 +141,16 @@ pub(crate) fn file_closed(k: &Kernel, pdo: Va) {
     waiters.wake_all(k);
 }
 
+/// Stops the machine because `routine` needs a physical device object, which `given` is not.
+pub(crate) fn not_a_pdo(k: &Kernel, routine: &str, given: Va) -> Halted {
+    let message = format!("{routine} was given {given}, which is no physical device object");
+    violation(k, IoRule::NOT_A_PDO, Va::NULL, given, message)
+}
+
 /// `IoInvalidateDeviceState`: has the PnP manager ask the device's drivers for its state, in a thread of its own.
 fn invalidate_state(k: &Kernel, pdo: Va) -> Outcome<()> {
     if state(k, pdo).is_none() {
-        let message = format!("IoInvalidateDeviceState was given {pdo}, which is no physical device object");
-        return Err(violation(k, IoRule::NOT_A_PDO, Va::NULL, pdo, message));
+        return Err(not_a_pdo(k, "IoInvalidateDeviceState", pdo));
     }
     k.spawn(ThreadSpec::system("PnP: device state"), move |k| async move {
         manager::requery_state(&k, pdo).await

@@ -1,0 +1,70 @@
+//! Memory as devices reach it.
+
+use crate::{
+    bus::{Ram, Translated, iommu::Transfer},
+    kernel::Kernel,
+    mm::{
+        Pa, layout,
+        pool::{POOL_BASE, PoolFault},
+    },
+    trace::{Counter, Event},
+};
+
+/// The machine's memory, for its devices.
+pub(crate) struct DeviceMemory<'k>(pub(crate) &'k Kernel);
+
+impl DeviceMemory<'_> {
+    /// Memory that is mapped for a device must not be freed before it is unmapped.
+    fn check(&self, physical: u64, length: u64) -> Result<(), String> {
+        let offset = Pa(physical) - layout::POOL_PHYSICAL;
+        if offset >= layout::POOL_LENGTH {
+            return Ok(());
+        }
+        let va = POOL_BASE + offset;
+        let checked = self.0.watch().pool.borrow().check(va, length, true);
+        checked.map_err(|fault| match fault {
+            PoolFault::Freed(block) => format!(
+                "the memory there, {} bytes at {}, was freed while it was mapped",
+                block.size, block.start
+            ),
+            _ => format!("the memory there, at {va}, belongs to nobody"),
+        })
+    }
+
+    fn note(&self, access: Translated, transfer: Transfer, length: u64) {
+        self.0.count(match transfer {
+            Transfer::Read => Counter::DmaReads,
+            Transfer::Write => Counter::DmaWrites,
+        });
+        self.0.trace(Event::DmaDone {
+            slot: access.slot.0,
+            transfer,
+            address: access.logical,
+            length,
+        });
+    }
+}
+
+impl Ram for DeviceMemory<'_> {
+    fn read(&mut self, from: Translated, buffer: &mut [u8]) -> Result<(), String> {
+        let length = buffer.len() as u64;
+        self.check(from.physical, length)?;
+        let bytes = from.physical..from.physical + length;
+        let sharing = &self.0.watch().sharing;
+        sharing.borrow_mut().device_read(from.slot.0.into(), &bytes);
+        self.0.engine().borrow().read(Pa(from.physical), buffer);
+        self.note(from, Transfer::Read, length);
+        Ok(())
+    }
+
+    fn write(&mut self, to: Translated, bytes: &[u8]) -> Result<(), String> {
+        let length = bytes.len() as u64;
+        self.check(to.physical, length)?;
+        let range = to.physical..to.physical + length;
+        let sharing = &self.0.watch().sharing;
+        sharing.borrow_mut().device_write(to.slot.0.into(), &range);
+        self.0.engine().borrow_mut().write(Pa(to.physical), bytes);
+        self.note(to, Transfer::Write, length);
+        Ok(())
+    }
+}

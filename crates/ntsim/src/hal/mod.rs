@@ -1,0 +1,80 @@
+//! The HAL's part of the model: DMA adapters, and what devices do to memory through them.
+//!
+//! - `adapter`: `IoGetDmaAdapter`, from what `description` reads, and the end of an adapter.
+//! - `operations`: the table of routines that an adapter comes with.
+//! - `common_buffer`: memory that processor and device share.
+//! - [`fault`], [`DeviceMemory`]: what devices do by themselves, and what they must not.
+
+mod adapter;
+mod common_buffer;
+mod description;
+pub mod fault;
+mod memory;
+mod operations;
+#[cfg(test)]
+mod tests;
+mod violation;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) use adapter::check_put;
+pub(crate) use memory::DeviceMemory;
+pub use violation::DmaRule;
+
+use crate::{bus::iommu::MappingId, ddi::Registry, kernel::Kernel, mm::Va, report::StackEntry};
+
+/// What DMA adapters give: how the systems differ that a driver meets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DmaSupport {
+    /// Common buffers with the lowest logical addresses.
+    #[default]
+    Low,
+    /// Common buffers with the highest logical addresses that the device was said to drive.
+    High,
+    /// Common buffers just above what the device was said to drive, as from a HAL that knows no address widths.
+    AboveWidth,
+    /// No common buffer at all.
+    NoCommonBuffers,
+    /// No adapter at all.
+    NoAdapters,
+}
+
+/// What the HAL keeps beside guest memory.
+#[derive(Debug, Default)]
+pub struct HalState {
+    /// By `DMA_ADAPTER`.
+    adapters: BTreeMap<Va, adapter::Adapter>,
+    /// Adapters that were put.
+    released: BTreeSet<Va>,
+    /// The tables of routines, by their size.
+    tables: BTreeMap<usize, Va>,
+    /// Who freed what devices had mapped.
+    unmapped_by: BTreeMap<MappingId, Vec<StackEntry>>,
+}
+
+/// Adds this component's exports.
+pub fn register(ddi: &mut Registry) {
+    adapter::register(ddi);
+    common_buffer::register(ddi);
+    operations::register(ddi);
+}
+
+/// Unmaps what a device could reach at a logical address, and remembers who did.
+fn unmap(k: &Kernel, logical: u64) {
+    let unmapped = k.bus().borrow_mut().iommu_mut().unmap(logical);
+    if let Some(id) = unmapped {
+        let stack = crate::report::call_stack(k, false);
+        k.state::<HalState>().borrow_mut().unmapped_by.insert(id, stack);
+    }
+}
+
+/// What a driver that is unloaded has left behind in the HAL, in words. Empty when it cleaned up.
+#[must_use]
+pub fn leftovers(k: &Kernel) -> Vec<String> {
+    let hal = k.state::<HalState>();
+    let hal = hal.borrow();
+    let adapters = hal.adapters.iter();
+    adapters
+        .map(|(adapter, _)| format!("the DMA adapter {adapter} was never put"))
+        .collect()
+}

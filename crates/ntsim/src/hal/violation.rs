@@ -1,0 +1,82 @@
+//! Driver Verifier's DMA verification: what it stops with when a driver misuses a DMA adapter.
+//!
+//! Parameters are those that the bug check reference gives for `DRIVER_VERIFIER_DMA_VIOLATION` (0xE6).
+
+use crate::{
+    bugcheck::{BugCheck, BugCheckCode, Halted, Outcome},
+    ke::Irql,
+    kernel::Kernel,
+};
+
+/// A violation: parameter 1 of the bug check, with this machine's name of the rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DmaRule {
+    /// Parameter 1.
+    pub code: u64,
+    /// The rule's name in reports.
+    pub name: &'static str,
+}
+
+macro_rules! dma_rules {
+    ($($constant:ident = $code:literal $name:literal $doc:literal;)*) => {
+        impl DmaRule {
+            $(
+                #[doc = $doc]
+                pub const $constant: Self = Self { code: $code, name: $name };
+            )*
+        }
+    };
+}
+
+dma_rules! {
+    COMMON_BUFFER_FREED_TWICE = 0x03 "common-buffer-double-free" "A common buffer was freed that is not allocated.";
+    COMMON_BUFFERS_LEFT = 0x07 "common-buffer-leak" "An adapter was put that still has common buffers.";
+    ADAPTER_NOT_PUT = 0x11 "dma-adapter-leak" "An adapter outlives the start of its device.";
+    WRONG_IRQL = 0x13 "irql-contract" "A DMA routine was called at an improper IRQL.";
+    ADAPTER_RELEASED = 0x18 "dma-adapter-use-after-put" "A DMA routine was given an adapter that was put, or that is none.";
+    NULL_ADAPTER = 0x19 "dma-adapter-null" "A DMA routine was given a null adapter.";
+}
+
+/// Stops the machine because `rule` is broken. `details` are parameters 2 to 4.
+pub(super) fn violation(k: &Kernel, rule: DmaRule, details: [u64; 3], message: impl Into<String>) -> Halted {
+    let [second, third, fourth] = details;
+    k.bugcheck(BugCheck::new(
+        BugCheckCode::DRIVER_VERIFIER_DMA_VIOLATION,
+        [rule.code, second, third, fourth],
+        rule.name,
+        message,
+    ))
+}
+
+/// The IRQL that a DMA routine may be called at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallableAt {
+    /// That one only.
+    Exactly(Irql),
+    /// That one and those below.
+    AtMost(Irql),
+}
+
+impl CallableAt {
+    /// Checks a call of `routine`.
+    ///
+    /// # Errors
+    /// When the current IRQL is not one of them.
+    pub(super) fn check(self, k: &Kernel, routine: &str) -> Outcome<()> {
+        let irql = k.irql();
+        let (kind, expected, allowed) = match self {
+            Self::Exactly(expected) => (1, expected, irql == expected),
+            Self::AtMost(expected) => (2, expected, irql <= expected),
+        };
+        if allowed {
+            return Ok(());
+        }
+        let or_below = if kind == 1 { "" } else { " or below" };
+        Err(violation(
+            k,
+            DmaRule::WRONG_IRQL,
+            [kind, expected.0.into(), irql.0.into()],
+            format!("{routine} was called at {irql}, but may be called at {expected}{or_below} only"),
+        ))
+    }
+}
