@@ -79,7 +79,7 @@ pub(super) unsafe extern "C" fn trampoline<R: CompletionRoutine>(
     // SAFETY: the I/O manager calls completion routines at DISPATCH_LEVEL or below.
     let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
     // SAFETY: the IRP is at this driver again, with the remove lock acquired for it; the brand is that of this call.
-    let irp = unsafe { Irp::new(raw, header) };
+    let irp = unsafe { Irp::from_lower(raw, header) };
     let completed = R::completed(device, irp, &mut irql);
 
     // SAFETY: the routine's own hold of the lock keeps the header until it is released.

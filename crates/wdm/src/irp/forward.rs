@@ -83,9 +83,8 @@ impl<'i> Irp<'i> {
     /// Completes the request as the lower driver has, with its status and its output: for one that a completion routine has kept.
     ///
     /// IRQL and DDIs: as [`complete`](Self::complete).
-    pub fn complete_unchanged<L: NoLockHeld>(mut self, irql: &mut Irql<L>) -> Disposed<'i> {
-        let IoStatus { status, information } = self.io_status();
-        self.information = information;
+    pub fn complete_unchanged<L: NoLockHeld>(self, irql: &mut Irql<L>) -> Disposed<'i> {
+        let IoStatus { status, .. } = self.io_status();
         self.complete(status, irql)
     }
 

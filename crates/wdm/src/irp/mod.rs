@@ -30,7 +30,7 @@ pub(crate) use raw::{complete, current_stack_location, mark_pending, note, set_s
 use raw::{information, is_cancelled, note_slot, set_information};
 pub use request::{DeviceControl, ReadWrite, Transfer};
 use request::{device_control, read_write};
-use wdk_sys::IRP;
+use wdk_sys::{IRP, NT_ERROR};
 
 use crate::{
     device::{FileObject, Header},
@@ -69,7 +69,7 @@ impl<'i> Irp<'i> {
     /// As [`new`](Self::new), for an IRP that was queued: what has been transferred is so still.
     ///
     /// # Safety
-    /// As there, and the IRP must have been given up by [`into_raw`](Self::into_raw).
+    /// As there, and `IoStatus.Information` must say what was transferred, as [`into_raw`](Self::into_raw) leaves it.
     pub(crate) const unsafe fn from_queue(raw: NonNull<IRP>, header: NonNull<Header>) -> Self {
         Self {
             raw,
@@ -78,6 +78,20 @@ impl<'i> Irp<'i> {
             information: unsafe { information(raw) },
             brand: PhantomData,
         }
+    }
+
+    /// As [`new`](Self::new), for an IRP that the lower driver has completed: what that has transferred is so. Nothing, if it failed.
+    ///
+    /// # Safety
+    /// As there.
+    const unsafe fn from_lower(raw: NonNull<IRP>, header: NonNull<Header>) -> Self {
+        // SAFETY: promised by the caller.
+        let mut irp = unsafe { Self::from_queue(raw, header) };
+        // SAFETY: promised by the caller.
+        if NT_ERROR(unsafe { status(raw) }.as_raw()) {
+            irp.information = 0;
+        }
+        irp
     }
 
     pub(crate) const fn header(&self) -> NonNull<Header> {
