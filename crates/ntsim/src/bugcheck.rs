@@ -38,6 +38,7 @@ macro_rules! codes {
 codes! {
     IRQL_NOT_LESS_OR_EQUAL = 0x0A ["address referenced", "IRQL", "operation: 0 read, 1 write, 8 execute", "address of the instruction"];
     TRAP_CAUSE_UNKNOWN = 0x12 ["unexpected interrupt", "unknown floating-point exception", "enabled and asserted status bits", "reserved"];
+    REFERENCE_BY_POINTER = 0x18 ["object type", "the object", "reserved", "reserved"];
     KMODE_EXCEPTION_NOT_HANDLED = 0x1E ["exception code", "address of the instruction", "exception parameter 0", "exception parameter 1"];
     NO_MORE_IRP_STACK_LOCATIONS = 0x35 ["address of the IRP", "reserved", "reserved", "reserved"];
     MULTIPLE_IRP_COMPLETE_REQUESTS = 0x44 ["address of the IRP", "reserved", "reserved", "reserved"];
@@ -58,7 +59,7 @@ codes! {
     DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL = 0xD5 ["address referenced", "operation: 0 read, 1 write", "address of the instruction", "reserved"];
     DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION = 0xD6 ["address referenced", "operation: 0 read, 1 write", "address of the instruction", "reserved"];
     MANUALLY_INITIATED_CRASH = 0xE2 ["", "", "", ""];
-    WORKER_INVALID = 0xE4 ["what was found: 1 queued twice, 2 freed while queued, 3 no device object, 6 wrong queue", "address of the work item", "depends on parameter 1", "depends on parameter 1"];
+    WORKER_INVALID = 0xE4 ["what was found: 1 queued twice, 2 freed while queued, 3 no device object, 5 not initialized, 6 wrong queue", "address of the work item", "depends on parameter 1", "depends on parameter 1"];
     DRIVER_VERIFIER_DMA_VIOLATION = 0xE6 ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
     HARDWARE_INTERRUPT_STORM = 0xF2 ["address of the ISR", "ISR context", "address of the interrupt object", "1 ISR not chained, 2 chained"];
     ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY = 0xFC ["address executed", "page table entry", "reserved", "reserved"];

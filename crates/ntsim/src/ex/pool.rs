@@ -3,6 +3,7 @@
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Halted, Outcome},
     ddi::{Contract, Registry},
+    io,
     ke::{Irql, device_queue, dpc, timer, wait},
     kernel::Kernel,
     mm::{PoolKind, PoolOwner, Va, pool::FreeError},
@@ -113,7 +114,8 @@ fn free(k: &Kernel, start: Va, tag: Option<u32>) -> Outcome<()> {
 /// Memory that is being freed must hold nothing that the system still uses.
 ///
 /// # Errors
-/// When a queued DPC, a timer that is set, an entry of a device queue, or an object that a thread waits for lies in it.
+/// When a queued DPC, a timer that is set, an entry of a device queue, or an object that a thread waits for lies in it, or a work item
+/// that was not uninitialized.
 pub fn check_idle(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
     const DPC_OBJECT: u64 = 1;
     let end = (start + length).get();
@@ -150,7 +152,7 @@ pub fn check_idle(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
             format!("memory at {start} is freed, but a thread waits for the object at {object} in it"),
         ));
     }
-    Ok(())
+    io::check_freed(k, start, length)
 }
 
 /// What an attempt to free what is not allocated is.

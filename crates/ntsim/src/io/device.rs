@@ -13,6 +13,7 @@ use crate::{
     ke::{Irql, device_queue},
     kernel::Kernel,
     mm::Va,
+    ob,
     rtl::unicode_string,
     status::NtStatus,
     trace::Event,
@@ -41,6 +42,11 @@ pub(super) fn register(ddi: &mut Registry) {
     });
     ddi.function("IoDetachDevice", 1, Contract::exactly(Irql::PASSIVE), |k, a| {
         detach(k, a.va(0))
+    });
+    ddi.function("IoGetAttachedDeviceReference", 1, contract, |k, a| {
+        let top = top_of_stack(k, a.va(0))?;
+        ob::reference::reference(k, top)?;
+        Ok(top)
     });
 }
 
@@ -206,9 +212,9 @@ fn unlink(k: &Kernel, driver: Va, device: Va) -> Outcome<()> {
 }
 
 /// Frees a deleted device object that nothing refers to any more.
-fn free_unreferenced(k: &Kernel, device: Va) -> Outcome<()> {
+pub(super) fn free_unreferenced(k: &Kernel, device: Va) -> Outcome<()> {
     let references: i32 = k.read(device + layout::REFERENCE_COUNT)?;
-    if references > 0 || !k.io().borrow().devices.is_deleted(device) {
+    if references > 0 || ob::reference::count(k, device) > 0 || !k.io().borrow().devices.is_deleted(device) {
         return Ok(());
     }
     let books = k.io().borrow_mut().devices.by_address.remove(&device);

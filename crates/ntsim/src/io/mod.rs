@@ -27,8 +27,9 @@ use std::collections::BTreeMap;
 
 pub(crate) use call::call_driver;
 pub use violation::IoRule;
+pub(crate) use work_item::check_freed;
 
-use crate::{ddi::Registry, kernel::Kernel, mm::Va};
+use crate::{bugcheck::Outcome, ddi::Registry, kernel::Kernel, mm::Va};
 
 /// What the I/O manager keeps beside guest memory.
 #[derive(Debug, Default)]
@@ -61,6 +62,20 @@ pub fn register(ddi: &mut Registry) {
     remove_lock::register(ddi);
     start_io::register(ddi);
     work_item::register(ddi);
+}
+
+/// Whether an object of the I/O manager's lies at `object`: one that drivers may refer to.
+pub(crate) fn is_object(k: &Kernel, object: Va) -> bool {
+    let io = k.io().borrow();
+    io.devices.exists(object) || io.files.contains_key(&object) || io.drivers.name(object).is_some()
+}
+
+/// Drivers no longer refer to `object`.
+pub(crate) fn unreferenced(k: &Kernel, object: Va) -> Outcome<()> {
+    if k.io().borrow().devices.exists(object) {
+        device::free_unreferenced(k, object)?;
+    }
+    Ok(())
 }
 
 /// What a driver that is unloaded has left behind in the I/O manager, in words. Empty when it cleaned up.

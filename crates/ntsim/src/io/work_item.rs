@@ -1,4 +1,5 @@
-//! Work items: `IoAllocateWorkItem`, `IoQueueWorkItem`, `IoQueueWorkItemEx`, `IoFreeWorkItem`.
+//! Work items: allocated by the system (`IoAllocateWorkItem`, `IoFreeWorkItem`) or in the driver's memory (`IoInitializeWorkItem`,
+//! `IoUninitializeWorkItem`), and queued by `IoQueueWorkItem`, `IoQueueWorkItemEx` and `IoTryQueueWorkItem`.
 //!
 //! A queued item keeps its device object until its routine has returned. The item itself leaves the queue before the routine is
 //! called, so that the routine may free it or queue it again.
@@ -28,6 +29,8 @@ const QUEUED_TWICE: u64 = 1;
 const FREED_WHILE_QUEUED: u64 = 2;
 /// The same for one that belongs to something that is no device object.
 const INVALID_OBJECT: u64 = 3;
+/// The same for one that is none.
+const NOT_INITIALIZED: u64 = 5;
 /// The same for a queue that is not the driver's to use.
 const INVALID_QUEUE: u64 = 6;
 
@@ -40,6 +43,8 @@ pub(super) struct WorkItem {
     device: Va,
     /// The routine that it is queued for.
     queued: Option<Va>,
+    /// It lies in the driver's memory.
+    in_driver_memory: bool,
 }
 
 /// A call of `IoQueueWorkItem` or `IoQueueWorkItemEx`.
@@ -67,29 +72,114 @@ pub(super) fn register(ddi: &mut Registry) {
             queue(k, a.va(0), work)
         });
     }
+    ddi.function("IoTryQueueWorkItem", 4, contract, |k, a| {
+        let work = Work {
+            routine: a.va(1),
+            queue_type: a.u32(2),
+            context: a.u64(3),
+            extended: true,
+        };
+        try_queue(k, a.va(0), work)
+    });
+    let size = u32::try_from(SIZE).expect("it is small");
+    ddi.function("IoSizeofWorkItem", 0, contract, move |_, _| Ok(size));
+    ddi.function("IoInitializeWorkItem", 2, contract, |k, a| {
+        initialize(k, a.va(0), a.va(1))
+    });
+    ddi.function("IoUninitializeWorkItem", 1, contract, |k, a| uninitialize(k, a.va(0)));
 }
 
 /// `IoAllocateWorkItem`.
 pub(super) fn allocate(k: &Kernel, device: Va) -> Outcome<Va> {
     let item = k.allocate_system(SIZE, "IO_WORKITEM")?;
+    add(k, item, device, false)?;
+    Ok(item)
+}
+
+/// `IoInitializeWorkItem`: `item` is [`SIZE`] bytes of the driver's memory.
+pub(super) fn initialize(k: &Kernel, device: Va, item: Va) -> Outcome<()> {
+    k.fill(item, 0, SIZE)?;
+    let queued = k.io().borrow().work_items.get(&item).and_then(|known| known.queued);
+    if let Some(routine) = queued {
+        let message = format!("the work item {item} is initialized while it is queued for the routine {routine}");
+        return Err(invalid(k, [FREED_WHILE_QUEUED, item.get(), routine.get(), 0], message));
+    }
+    add(k, item, device, true)
+}
+
+fn add(k: &Kernel, item: Va, device: Va, in_driver_memory: bool) -> Outcome<()> {
     if !k.io().borrow().devices.exists(device) {
-        let message = format!("a work item is allocated for {device}, which is no device object");
+        let message = format!("the work item {item} is made for {device}, which is no device object");
         return Err(invalid(k, [INVALID_OBJECT, item.get(), device.get(), 0], message));
     }
-    let queued = None;
-    k.io().borrow_mut().work_items.insert(item, WorkItem { device, queued });
-    Ok(item)
+    let known = WorkItem {
+        device,
+        queued: None,
+        in_driver_memory,
+    };
+    k.io().borrow_mut().work_items.insert(item, known);
+    Ok(())
 }
 
 /// `IoFreeWorkItem`.
 pub(super) fn free(k: &Kernel, item: Va) -> Outcome<()> {
-    let known = k.io().borrow_mut().work_items.remove(&item);
-    if let Some(routine) = known.and_then(|known| known.queued) {
-        let message = format!("the work item {item} is freed while it is queued for the routine {routine}");
-        return Err(invalid(k, [FREED_WHILE_QUEUED, item.get(), routine.get(), 0], message));
-    }
+    forget(k, item, "freed")?;
     // What was never allocated, or was freed before, is caught here.
     k.free_system(item)
+}
+
+/// `IoUninitializeWorkItem`.
+pub(super) fn uninitialize(k: &Kernel, item: Va) -> Outcome<()> {
+    // Touches the item: memory that was freed is found as such.
+    k.read::<u64>(item)?;
+    let known = k.io().borrow().work_items.get(&item).copied();
+    if known.is_none_or(|known| !known.in_driver_memory) {
+        let message =
+            format!("IoUninitializeWorkItem was given {item}, which IoInitializeWorkItem has not made a work item");
+        return Err(invalid(k, [NOT_INITIALIZED, item.get(), 0, 0], message));
+    }
+    forget(k, item, "uninitialized")
+}
+
+/// Strikes the item off the books; it must not be queued.
+fn forget(k: &Kernel, item: Va, done: &str) -> Outcome<()> {
+    let known = k.io().borrow_mut().work_items.remove(&item);
+    if let Some(routine) = known.and_then(|known| known.queued) {
+        let message = format!("the work item {item} is {done} while it is queued for the routine {routine}");
+        return Err(invalid(k, [FREED_WHILE_QUEUED, item.get(), routine.get(), 0], message));
+    }
+    Ok(())
+}
+
+/// Memory that is being freed must hold no work item that is still initialized.
+///
+/// # Errors
+/// When it does.
+pub(crate) fn check_freed(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
+    let found = {
+        let io = k.io().borrow();
+        let mut items = io.work_items.range(start..);
+        items
+            .next()
+            .filter(|(item, known)| **item - start < length && known.in_driver_memory)
+            .map(|(&item, known)| (item, known.queued))
+    };
+    let Some((item, queued)) = found else {
+        return Ok(());
+    };
+    let message = format!("memory at {start} is freed, but the work item {item} in it was not uninitialized");
+    let routine = queued.unwrap_or(Va::NULL);
+    Err(invalid(k, [FREED_WHILE_QUEUED, item.get(), routine.get(), 0], message))
+}
+
+/// `IoTryQueueWorkItem`: as [`queue`], but an item that is queued already is left as it is. Says whether it was queued now.
+pub(super) fn try_queue(k: &Kernel, item: Va, work: Work) -> Outcome<bool> {
+    let known = k.io().borrow().work_items.get(&item).copied();
+    if known.is_some_and(|known| known.queued.is_some()) {
+        return Ok(false);
+    }
+    queue(k, item, work)?;
+    Ok(true)
 }
 
 /// `IoQueueWorkItem` and `IoQueueWorkItemEx`: the routine runs at `PASSIVE_LEVEL` in a system worker thread.
@@ -102,10 +192,14 @@ pub(super) fn queue(k: &Kernel, item: Va, work: Work) -> Outcome<()> {
         return Err(invalid(k, [INVALID_QUEUE, item.get(), queue_type, 0], message));
     }
     let known = k.io().borrow().work_items.get(&item).copied();
-    let Some(WorkItem { device, queued: None }) = known else {
-        let message = format!("the work item {item} is queued while it is queued, or is none");
-        return Err(invalid(k, [QUEUED_TWICE, item.get(), queue_type, 0], message));
+    let Some(WorkItem { device, queued, .. }) = known else {
+        let message = format!("{item} is queued, but is no work item");
+        return Err(invalid(k, [NOT_INITIALIZED, item.get(), queue_type, 0], message));
     };
+    if queued.is_some() {
+        let message = format!("the work item {item} is queued while it is queued");
+        return Err(invalid(k, [QUEUED_TWICE, item.get(), queue_type, 0], message));
+    }
     set_queued(k, item, Some(work.routine));
     device::reference(k, device)?;
     k.trace(Event::Note("work item queued".to_owned()));

@@ -1,15 +1,17 @@
-//! The object manager: handles, and what they stand for.
+//! The object manager: handles and references.
 
 pub mod handle;
+pub(crate) mod reference;
 
 use crate::{ddi::Registry, kernel::Kernel};
 
 /// Adds this component's exports.
 pub fn register(ddi: &mut Registry) {
     handle::register(ddi);
+    reference::register(ddi);
 }
 
-/// The handles that drivers have left open, in words. Empty when they have closed what they opened.
+/// The handles and references that drivers have left, in words. Empty when they have given back what they took.
 #[must_use]
 pub fn leftovers(k: &Kernel) -> Vec<String> {
     let handles = k.state::<handle::Handles>();
@@ -18,5 +20,9 @@ pub fn leftovers(k: &Kernel) -> Vec<String> {
         let (name, by) = (&object.name, object.opened_by);
         format!("the handle {handle} of {name}, opened at {by}, was never closed")
     });
-    open.collect()
+    let references = reference::held(k);
+    let held = references
+        .iter()
+        .map(|(object, count)| format!("the object {object} is still referenced {count} times"));
+    open.chain(held).collect()
 }

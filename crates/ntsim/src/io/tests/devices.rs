@@ -41,3 +41,28 @@ fn device_stacks_are_taken_down_in_order() {
         assert_eq!(crash.bugcheck.rule, rule);
     }
 }
+
+#[test]
+fn a_reference_keeps_a_deleted_device_object() {
+    let machine = run(&driver(invert), 1, |k, pdo, _| async move {
+        let attached = k.routine_address("IoGetAttachedDeviceReference");
+        let fdo = Va(k.call(attached, &[pdo.get()]).await?);
+        assert_eq!(fdo, device::top_of_stack(&k, pdo)?);
+        let left = crate::ob::leftovers(&k);
+        assert!(left[0].contains("referenced 1 times"), "{left:?}");
+        device::detach(&k, pdo)?;
+        device::delete(&k, fdo)?;
+        assert!(k.io().borrow().devices.exists(fdo));
+        let dereference = k.routine_address("ObfDereferenceObject");
+        assert_eq!(k.call(dereference, &[fdo.get()]).await?, 0);
+        assert!(!k.io().borrow().devices.exists(fdo));
+        // One too many.
+        k.call(dereference, &[pdo.get()]).await?;
+        Ok(())
+    });
+    let crash = machine.kernel().crash().expect("a rule is broken");
+    assert_eq!(
+        (crash.bugcheck.code, crash.bugcheck.rule),
+        (Code::REFERENCE_BY_POINTER, "bad-reference")
+    );
+}

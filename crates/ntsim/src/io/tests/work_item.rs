@@ -159,3 +159,54 @@ fn work_is_queued_from_dispatch_level() {
     });
     assert_clean(&machine);
 }
+
+/// Where a driver keeps a work item of its own.
+fn own_item(k: &Kernel) -> Outcome<Va> {
+    k.allocate_system(0x58, "driver's memory")
+}
+
+#[test]
+fn an_item_in_the_drivers_memory_works_alike() {
+    let machine = with_item(|k, fdo, item| async move {
+        work_item::free(&k, item)?;
+        let size = k.call(k.routine_address("IoSizeofWorkItem"), &[]).await?;
+        assert_eq!(size, 0x58);
+        let own = own_item(&k)?;
+        work_item::initialize(&k, fdo, own)?;
+        assert!(work_item::try_queue(&k, own, work(HELPER))?);
+        assert!(!work_item::try_queue(&k, own, work(HELPER))?, "it is queued already");
+        k.delay(10_000).await?;
+        assert_eq!(k.read::<u64>(Va(seen() + 16))?, own.get());
+        work_item::uninitialize(&k, own)?;
+        k.free_system(own)
+    });
+    assert!(
+        machine.kernel().crash().is_none(),
+        "{}",
+        machine.crash_report(None).unwrap()
+    );
+}
+
+#[test]
+fn an_item_in_the_drivers_memory_is_uninitialized_before_that_is_freed() {
+    let freed = with_item(|k, fdo, _| async move {
+        let own = own_item(&k)?;
+        work_item::initialize(&k, fdo, own)?;
+        crate::ex::pool::check_idle(&k, own - 0x10_usize, 0x100)
+    });
+    assert_eq!(misuse(&freed), 2);
+    let queued = with_item(|k, fdo, _| async move {
+        let own = own_item(&k)?;
+        work_item::initialize(&k, fdo, own)?;
+        work_item::queue(&k, own, work(HELPER))?;
+        work_item::uninitialize(&k, own)
+    });
+    assert_eq!(misuse(&queued), 2);
+    let never_initialized = with_item(|k, _, _| async move {
+        let own = own_item(&k)?;
+        work_item::queue(&k, own, work(HELPER))
+    });
+    assert_eq!(misuse(&never_initialized), 5);
+    let allocated = with_item(|k, _, item| async move { work_item::uninitialize(&k, item) });
+    assert_eq!(misuse(&allocated), 5);
+}
