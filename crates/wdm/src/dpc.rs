@@ -33,6 +33,29 @@ pub trait DpcRoutine: 'static {
 /// It lies in the device extension, so that it is there when it runs: removal takes it off its queue and waits until it has
 /// returned, before the extension goes.
 ///
+/// ```no_run
+/// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
+/// # use device::Device;
+/// use wdm::{DpcRoutine, Irql, irql::{Dispatch, UpToDispatch}};
+///
+/// /// Counts how often it runs.
+/// enum Count {}
+///
+/// impl DpcRoutine for Count {
+///     type Device = Device;
+///
+///     fn run(device: &Device, irql: &mut Irql<Dispatch>) {
+///         device.requests.with(irql, |_irql, count| *count += 1);
+///     }
+/// }
+///
+/// /// Any callback may queue one; an ISR does nothing else.
+/// fn soon(device: &Device, _irql: &mut Irql<UpToDispatch>) {
+///     device.dpc.queue();
+/// }
+/// # fn main() {}
+/// ```
+///
 /// See [DPC Objects and DPCs](https://learn.microsoft.com/windows-hardware/drivers/kernel/dpc-objects-and-dpcs).
 pub struct CustomDpc<R> {
     raw: UnsafeCell<KDPC>,

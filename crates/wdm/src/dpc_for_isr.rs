@@ -31,6 +31,29 @@ pub trait DpcForIsrRoutine: 'static {
 
 /// The DPC in the device object, which the ISR asks for: `IoInitializeDpcRequest` and `IoRequestDpc`. A device has one.
 ///
+/// ```no_run
+/// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
+/// # use device::Device;
+/// use wdm::{DpcForIsr, DpcForIsrRoutine, Irql, irql::{Dirql, Dispatch}};
+///
+/// /// What the ISR leaves for later.
+/// enum Later {}
+///
+/// impl DpcForIsrRoutine for Later {
+///     type Device = Device;
+///
+///     fn run(device: &Device, irql: &mut Irql<Dispatch>) {
+///         device.idle.set(irql);
+///     }
+/// }
+///
+/// /// In the ISR.
+/// fn ask(dpc: &DpcForIsr<Later>, irql: &mut Irql<Dirql>) {
+///     dpc.request(irql);
+/// }
+/// # fn main() {}
+/// ```
+///
 /// See [Writing DpcForIsr Routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/writing-a-dpcforisr-routine).
 pub struct DpcForIsr<R> {
     header: NonNull<Header>,

@@ -14,8 +14,11 @@ use crate::{
 
 /// Makes the image a driver for devices of the given type: defines `DriverEntry`.
 ///
-/// ```ignore
-/// wdm::driver_entry!(EduDevice);
+/// ```no_run
+/// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
+/// # use device::Device;
+/// wdm::driver_entry!(Device);
+/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! driver_entry {

@@ -22,6 +22,22 @@ use crate::{
 
 /// A notification event (`KEVENT`): stays set until it is cleared.
 ///
+/// ```no_run
+/// use core::time::Duration;
+///
+/// use wdm::{Event, Irql, Result, Status, irql::Passive};
+///
+/// /// At the end of the work: waits for a DPC to [set](Event::set) the event.
+/// fn wait_until_idle(idle: &Event, irql: &mut Irql<Passive>) -> Result<()> {
+///     if idle.wait(Duration::from_millis(500), irql) {
+///         Ok(())
+///     } else {
+///         Err(Status::IO_TIMEOUT)
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
 /// See [Event Objects](https://learn.microsoft.com/windows-hardware/drivers/kernel/event-objects).
 pub struct Event {
     raw: UnsafeCell<KEVENT>,

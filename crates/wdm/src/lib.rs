@@ -54,6 +54,7 @@
 //! ```
 
 #![no_std]
+#![doc(test(attr(deny(unused_imports, unused_variables, unused_mut, unused_must_use))))]
 
 mod device;
 mod device_interface;

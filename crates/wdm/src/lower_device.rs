@@ -20,6 +20,19 @@ use crate::{
 
 /// The device below in the device stack, to send requests of the driver's own to.
 ///
+/// ```no_run
+/// use wdm::{Irql, LowerDevice, Result, irql::Passive};
+///
+/// /// Asks the lower driver how many ports it has: a buffered request, with four bytes of output.
+/// fn ports(lower: &LowerDevice, irql: &mut Irql<Passive>) -> Result<u32> {
+///     const QUERY_PORTS: u32 = 0x0022_2400;
+///     let mut output = [0; 4];
+///     lower.device_control(QUERY_PORTS, &[], &mut output, irql)?;
+///     Ok(u32::from_le_bytes(output))
+/// }
+/// # fn main() {}
+/// ```
+///
 /// See [Creating IRPs for Drivers](https://learn.microsoft.com/windows-hardware/drivers/kernel/creating-irps-for-drivers).
 pub struct LowerDevice {
     header: NonNull<Header>,

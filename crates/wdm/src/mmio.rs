@@ -25,6 +25,22 @@ const ALIGNMENT: i64 = 8;
 /// everything that follows it, and a read before it, as `WRITE_REGISTER_ULONG` and `READ_REGISTER_ULONG` order them: what is read from memory that
 /// the device shares, after a register has said that it is there, is there.
 ///
+/// ```no_run
+/// use wdm::{Irql, MmioRegion, Resources, Result, Status, irql::Passive};
+///
+/// const IDENTIFICATION: usize = 0x00;
+///
+/// /// While the device is started: the identification that its first memory range begins with.
+/// fn identify(resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<u32> {
+///     let memory = resources.memory(0).ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
+///     let registers = MmioRegion::<0x100>::map(&memory, irql)?;
+///     let identification = registers.read32::<IDENTIFICATION>();
+///     registers.unmap(irql);
+///     Ok(identification)
+/// }
+/// # fn main() {}
+/// ```
+///
 /// There is no `Drop`: a region is given back by [`unmap`](Self::unmap), where the IRQL is known. The driver must do so when it is stopped:
 /// a region that it keeps is memory it may access still, but the system may have given the addresses behind it to another device. Keep it
 /// in a [`Revocable`](crate::Revocable).

@@ -18,6 +18,17 @@ const POOL_ALIGNMENT: usize = 16;
 ///
 /// There is no `#[global_allocator]`: a `Box` could be made, and dropped, in an ISR. For the same reason a `PoolBox` is not freed by being
 /// dropped, but by [`free`](Self::free); one that is forgotten leaks, and Driver Verifier reports it when the driver is unloaded.
+///
+/// ```no_run
+/// use wdm::{Irql, PoolBox, Result, irql::Passive};
+///
+/// fn twice(value: u64, irql: &mut Irql<Passive>) -> Result<u64> {
+///     let mut doubled = PoolBox::new(value, irql)?;
+///     *doubled = doubled.wrapping_mul(2);
+///     Ok(doubled.free(irql))
+/// }
+/// # fn main() {}
+/// ```
 #[must_use = "pool memory that is not freed leaks"]
 pub struct PoolBox<T>(NonNull<T>);
 

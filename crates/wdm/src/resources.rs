@@ -21,6 +21,17 @@ const SHARE_SHARED: u8 = CmResourceShareShared as u8;
 /// The translated resources of `IRP_MN_START_DEVICE`, valid while that request is handled.
 ///
 /// See [Hardware Resources](https://learn.microsoft.com/windows-hardware/drivers/kernel/hardware-resources).
+///
+/// ```no_run
+/// use wdm::Resources;
+///
+/// fn describe(resources: &Resources<'_>) -> (u64, bool) {
+///     let registers = resources.memory(0).map_or(0, |memory| memory.len());
+///     let by_message = resources.interrupt().is_some_and(|interrupt| interrupt.is_message_signaled());
+///     (registers, by_message)
+/// }
+/// # fn main() {}
+/// ```
 #[derive(Debug)]
 pub struct Resources<'r> {
     descriptors: NonNull<CM_PARTIAL_RESOURCE_DESCRIPTOR>,

@@ -16,6 +16,25 @@ use crate::{
 ///
 /// Users reach it for the time of a closure, at any IRQL, without a lock and without waiting; afterwards, or before, they get
 /// `None`. `revoke` waits for those inside.
+///
+/// ```no_run
+/// use wdm::{Irql, MmioRegion, Revocable, irql::Passive};
+///
+/// type Registers = MmioRegion<0x100>;
+///
+/// /// Any callback, an ISR too: reads a register, if the device has its resources.
+/// fn status(registers: &Revocable<Registers>) -> Option<u32> {
+///     registers.with(|registers| registers.read32::<0x20>())
+/// }
+///
+/// /// When the device is stopped: nobody reads any more, and nobody will.
+/// fn give_back(registers: &Revocable<Registers>, irql: &mut Irql<Passive>) {
+///     if let Some(registers) = registers.revoke(irql) {
+///         registers.unmap(irql);
+///     }
+/// }
+/// # fn main() {}
+/// ```
 pub struct Revocable<T> {
     rundown: Rundown,
     value: UnsafeCell<MaybeUninit<T>>,

@@ -18,6 +18,20 @@ use crate::irql::{AtMostDispatch, Irql, SpinLockHeld};
 /// locks must be released in. Acquiring a lock that this processor holds already never returns, as the documentation of
 /// `KeAcquireSpinLock` says; locks that are taken together must be taken in one order everywhere.
 ///
+/// ```no_run
+/// use wdm::{Irql, SpinLock, irql::AtMostDispatch};
+///
+/// /// Moves all from here to there, with both locks held: always in this order.
+/// fn move_all<L: AtMostDispatch>(here: &SpinLock<u64>, there: &SpinLock<u64>, irql: &mut Irql<L>) {
+///     here.with(irql, |irql, from| {
+///         there.with(irql, |_irql, to| {
+///             *to = to.saturating_add(core::mem::take(from));
+///         });
+///     });
+/// }
+/// # fn main() {}
+/// ```
+///
 /// See [Introduction to Spin Locks](https://learn.microsoft.com/windows-hardware/drivers/kernel/introduction-to-spin-locks).
 pub struct SpinLock<T> {
     lock: UnsafeCell<KSPIN_LOCK>,

@@ -45,6 +45,47 @@ pub trait InterruptService: 'static {
 
 /// An interrupt of the device, with the state of its ISR.
 ///
+/// ```no_run
+/// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
+/// # use device::Device;
+/// use wdm::{Claim, Interrupt, InterruptService, Irql, irql::{Dirql, Dispatch}};
+///
+/// const INTERRUPT_STATUS: usize = 0x24;
+/// const ACKNOWLEDGE: usize = 0x64;
+///
+/// /// The device's interrupt, which notes why it came.
+/// enum Isr {}
+///
+/// impl InterruptService for Isr {
+///     type Device = Device;
+///     type State = u32;
+///
+///     fn service(device: &Device, causes: &mut u32, _irql: &mut Irql<Dirql>) -> Claim {
+///         let came = device.registers.with(|registers| {
+///             let came = registers.read32::<INTERRUPT_STATUS>();
+///             if came != 0 {
+///                 registers.write32::<ACKNOWLEDGE>(came);
+///             }
+///             came
+///         });
+///         match came {
+///             Some(came) if came != 0 => {
+///                 *causes |= came;
+///                 device.dpc.queue();
+///                 Claim::Claimed
+///             }
+///             _ => Claim::NotOurs,
+///         }
+///     }
+/// }
+///
+/// /// In the DPC: what has come since the last time.
+/// fn take_causes(interrupt: &Interrupt<Isr>, irql: &mut Irql<Dispatch>) -> u32 {
+///     interrupt.synchronize(irql, |causes, _| core::mem::take(causes)).unwrap_or(0)
+/// }
+/// # fn main() {}
+/// ```
+///
 /// See [Introduction to Interrupt Service Routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/introduction-to-interrupt-service-routines).
 pub struct Interrupt<S: InterruptService> {
     connection: Connection,

@@ -14,6 +14,33 @@ use crate::{
 
 /// What a driver does when the lower driver has completed an IRP that [`Irp::forward_with`] gave it: an `IO_COMPLETION_ROUTINE`.
 ///
+/// ```no_run
+/// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
+/// # use device::Device;
+/// use wdm::{Completed, CompletionRoutine, Disposed, Irp, Irql, Status, irql::UpToDispatch};
+///
+/// /// Sends a request down once more that the lower driver had no time for.
+/// enum Retry {}
+///
+/// impl CompletionRoutine for Retry {
+///     type Device = Device;
+///
+///     fn completed<'i>(_device: &Device, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+///         if irp.io_status().status == Status::IO_TIMEOUT && !irp.is_cancelled() {
+///             irp.forward(irql).into()
+///         } else {
+///             irp.continue_completion()
+///         }
+///     }
+/// }
+///
+/// /// In the dispatch routine.
+/// fn pass_on<'i>(irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+///     irp.forward_with::<Retry, _>(irql)
+/// }
+/// # fn main() {}
+/// ```
+///
 /// See [Using IRP Completion Routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/using-irp-completion-routines).
 pub trait CompletionRoutine: 'static {
     /// The device that the IRP was sent to.

@@ -42,6 +42,17 @@ use crate::{
 ///
 /// It carries a reference to its device's remove lock, so that the device stays until the IRP is completed.
 ///
+/// ```no_run
+/// use wdm::{Disposed, Irp, Irql, Status, irql::UpToDispatch};
+///
+/// /// Answers a request at once.
+/// fn answer<'i>(mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+///     let answered = irp.read_input::<u32>().and_then(|value| irp.write_output(&!value));
+///     irp.complete(answered.err().unwrap_or(Status::SUCCESS), irql)
+/// }
+/// # fn main() {}
+/// ```
+///
 /// See [I/O Request Packets](https://learn.microsoft.com/windows-hardware/drivers/kernel/i-o-request-packets).
 pub struct Irp<'i> {
     raw: NonNull<IRP>,

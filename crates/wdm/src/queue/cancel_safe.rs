@@ -29,6 +29,26 @@ struct Filter<'a>(&'a mut dyn FnMut(&QueuedIrp<'_>) -> bool);
 /// The system's cancel-safe queue (`IO_CSQ`) decides every race between taking an IRP out and its cancellation: whoever takes it owns
 /// it. An IRP that is cancelled in the queue is completed with `STATUS_CANCELLED`.
 ///
+/// ```no_run
+/// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
+/// # use device::Device;
+/// use wdm::{Disposed, Irp, Irql, irql::{Dispatch, UpToDispatch}, Status};
+///
+/// /// In the dispatch routine: the request waits.
+/// fn submit<'i>(device: &Device, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+///     device.queue.insert(irp, irql)
+/// }
+///
+/// /// In a DPC: the oldest one that is not cancelled meanwhile.
+/// fn finish_one(device: &Device, irql: &mut Irql<Dispatch>) -> bool {
+///     device.queue.remove_next(irql, |mut irp, irql| {
+///         let status = irp.write_output(&120_u32).err().unwrap_or(Status::SUCCESS);
+///         irp.complete(status, irql)
+///     })
+/// }
+/// # fn main() {}
+/// ```
+///
 /// See [Cancel-Safe IRP Queues](https://learn.microsoft.com/windows-hardware/drivers/kernel/cancel-safe-irp-queues).
 #[repr(C)]
 pub struct CancelSafeQueue {

@@ -44,6 +44,74 @@ pub trait StartIo: 'static {
 /// does not use up the stack. Who ends an IRP is decided under the system's cancel spin lock: whoever clears its cancel routine owns it. An IRP
 /// that has become current is completed only after StartIo was called for it, because until then the I/O manager has its address.
 ///
+/// ```no_run
+/// use pinned_init::{PinInit, pin_data, try_pin_init};
+/// use wdm::{
+///     DeviceExtension, DeviceInit, Disposed, DpcForIsr, DpcForIsrRoutine, Guid, Irp, Irql, MmioRegion, Resources, Result,
+///     Revocable, StartIo, StartIoQueue, Status, StopReason,
+///     irql::{Dispatch, Passive, UpToDispatch},
+/// };
+///
+/// const START: usize = 0x60;
+///
+/// #[pin_data]
+/// struct Device {
+///     registers: Revocable<MmioRegion<0x100>>,
+///     #[pin]
+///     queue: StartIoQueue<Start>,
+///     /// Asked for by the ISR when the device has finished.
+///     #[pin]
+///     finished: DpcForIsr<Finish>,
+/// }
+///
+/// /// Tells the device what the current request asks for.
+/// enum Start {}
+///
+/// impl StartIo for Start {
+///     type Device = Device;
+///
+///     fn start_io(device: &Device, irql: &mut Irql<Dispatch>) {
+///         let current = device.queue.with_current(irql, |irp, _serial, _irql| irp.read_input::<u32>());
+///         if let Some(Ok(value)) = current {
+///             device.registers.with(|registers| registers.write32::<START>(value));
+///         }
+///     }
+/// }
+///
+/// /// Finishes the current request, unless it was cancelled; the next one is started.
+/// enum Finish {}
+///
+/// impl DpcForIsrRoutine for Finish {
+///     type Device = Device;
+///
+///     fn run(device: &Device, irql: &mut Irql<Dispatch>) {
+///         if let Some(serial) = device.queue.with_current(irql, |_irp, serial, _irql| serial) {
+///             device.queue.finish_current(serial, irql, |irp, irql| irp.complete(Status::SUCCESS, irql));
+///         }
+///     }
+/// }
+///
+/// impl DeviceExtension for Device {
+///     fn device_control<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+///         self.queue.insert(irp, irql)
+///     }
+///
+///     // …
+///     # const INTERFACE: Option<Guid> = None;
+///     # fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
+///     #     try_pin_init!(Self {
+///     #         registers: Revocable::new(),
+///     #         queue <- StartIoQueue::new(device),
+///     #         finished <- DpcForIsr::new(device),
+///     #     }? Status)
+///     # }
+///     # fn start(&self, _resources: &Resources<'_>, _irql: &mut Irql<Passive>) -> Result<()> { Ok(()) }
+///     # fn stop(&self, _reason: StopReason, _irql: &mut Irql<Passive>) {}
+///     # fn surprise_removal(&self, _irql: &mut Irql<Passive>) {}
+/// }
+/// # fn main() {}
+/// ```
+///
 /// See [Using the System Queue](https://learn.microsoft.com/windows-hardware/drivers/kernel/startio-routines-in-lowest-level-drivers) and
 /// [Canceling IRPs](https://learn.microsoft.com/windows-hardware/drivers/kernel/canceling-irps).
 pub struct StartIoQueue<S> {

@@ -1,0 +1,68 @@
+use pinned_init::{PinInit, pin_data, try_pin_init};
+use wdm::{
+    CancelSafeQueue, CustomDpc, DeviceExtension, DeviceInit, DpcRoutine, Event, Guid, Irql, MmioRegion, Resources,
+    Result, Revocable, SpinLock, Status, StopReason,
+    irql::{Dispatch, Passive},
+};
+
+/// What the driver keeps for one device.
+#[pin_data]
+pub struct Device {
+    pub registers: Revocable<MmioRegion<0x100>>,
+    pub requests: SpinLock<u64>,
+    #[pin]
+    pub queue: CancelSafeQueue,
+    #[pin]
+    pub dpc: CustomDpc<Finish>,
+    #[pin]
+    pub idle: Event,
+}
+
+impl DeviceExtension for Device {
+    const INTERFACE: Option<Guid> = None;
+
+    fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
+        try_pin_init!(Self {
+            registers: Revocable::new(),
+            requests: SpinLock::new(0),
+            queue <- CancelSafeQueue::new(device),
+            dpc <- CustomDpc::new(device),
+            idle <- Event::new(device),
+        }? Status)
+    }
+
+    fn start(&self, resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<()> {
+        let memory = resources.memory(0).ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
+        let registers = MmioRegion::map(&memory, irql)?;
+        let second = self.registers.publish(registers, irql).err();
+        second.map_or(Ok(()), |second| {
+            second.unmap(irql);
+            Err(Status::INVALID_DEVICE_STATE)
+        })
+    }
+
+    fn stop(&self, _reason: StopReason, irql: &mut Irql<Passive>) {
+        if let Some(registers) = self.registers.revoke(irql) {
+            registers.unmap(irql);
+        }
+    }
+
+    fn surprise_removal(&self, irql: &mut Irql<Passive>) {
+        self.queue.close(Status::DEVICE_REMOVED, irql);
+        self.stop(StopReason::Remove, irql);
+    }
+}
+
+/// Finishes the oldest request.
+pub enum Finish {}
+
+impl DpcRoutine for Finish {
+    type Device = Device;
+
+    fn run(device: &Device, irql: &mut Irql<Dispatch>) {
+        device
+            .queue
+            .remove_next(irql, |irp, irql| irp.complete(Status::SUCCESS, irql));
+        device.idle.set(irql);
+    }
+}
