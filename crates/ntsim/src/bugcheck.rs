@@ -41,6 +41,7 @@ codes! {
     REFERENCE_BY_POINTER = 0x18 ["object type", "the object", "reserved", "reserved"];
     KMODE_EXCEPTION_NOT_HANDLED = 0x1E ["exception code", "address of the instruction", "exception parameter 0", "exception parameter 1"];
     NO_MORE_IRP_STACK_LOCATIONS = 0x35 ["address of the IRP", "reserved", "reserved", "reserved"];
+    TARGET_MDL_TOO_SMALL = 0x40 ["source MDL", "target MDL", "virtual address", "length"];
     MULTIPLE_IRP_COMPLETE_REQUESTS = 0x44 ["address of the IRP", "reserved", "reserved", "reserved"];
     CANCEL_STATE_IN_COMPLETED_IRP = 0x48 ["address of the IRP", "cancel routine set by the driver", "reserved", "reserved"];
     PAGE_FAULT_IN_NONPAGED_AREA = 0x50 ["address referenced", "operation: 0 read, 2 write, 10 execute", "address of the instruction", "type of fault"];
@@ -54,6 +55,7 @@ codes! {
     IRQL_UNEXPECTED_VALUE = 0xC8 ["IRQLs: current << 16 | expected << 8", "what was being done", "depends on parameter 2", "depends on parameter 2"];
     DRIVER_VERIFIER_IOMANAGER_VIOLATION = 0xC9 ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
     PNP_DETECTED_FATAL_ERROR = 0xCA ["type of violation", "address of the device object", "depends on parameter 1", "depends on parameter 1"];
+    DRIVER_LEFT_LOCKED_PAGES_IN_PROCESS = 0xCB ["where the driver locked them", "its caller", "address of the MDL", "locked pages"];
     DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS = 0xCE ["address referenced", "operation: 0 read, 1 write", "address of the instruction", "reserved"];
     DRIVER_IRQL_NOT_LESS_OR_EQUAL = 0xD1 ["address referenced", "IRQL", "operation: 0 read, 1 write, 8 execute", "address of the instruction"];
     DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL = 0xD5 ["address referenced", "operation: 0 read, 1 write", "address of the instruction", "reserved"];
@@ -63,6 +65,7 @@ codes! {
     DRIVER_VERIFIER_DMA_VIOLATION = 0xE6 ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
     HARDWARE_INTERRUPT_STORM = 0xF2 ["address of the ISR", "ISR context", "address of the interrupt object", "1 ISR not chained, 2 chained"];
     ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY = 0xFC ["address executed", "page table entry", "reserved", "reserved"];
+    INVALID_MDL_RANGE = 0x12E ["source MDL", "target MDL", "virtual address", "length"];
     DPC_WATCHDOG_VIOLATION = 0x133 ["0 one DPC took too long, 1 too long at DISPATCH_LEVEL or above", "time spent", "time allowed", "reserved"];
     KERNEL_SECURITY_CHECK_FAILURE = 0x139 ["type of corruption", "trap frame", "exception record", "reserved"];
 }

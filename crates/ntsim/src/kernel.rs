@@ -36,6 +36,11 @@ pub struct Config {
     pub step_limit: u64,
     /// What DMA adapters give.
     pub dma: DmaSupport,
+    /// How often `MmMapLockedPagesSpecifyCache` fails, as it may for lack of system resources, in percent.
+    pub failing_mappings: u8,
+    /// What memory holds that nobody has written to since it was somebody else's: pool that was not asked for zeroed, system buffers
+    /// beyond the input, kernel stacks. Two runs that differ in this alone must not differ in what programs see.
+    pub stale_byte: u8,
 }
 
 impl Default for Config {
@@ -45,6 +50,8 @@ impl Default for Config {
             processors: 2,
             step_limit: 20_000_000,
             dma: DmaSupport::default(),
+            failing_mappings: 0,
+            stale_byte: 0xA5,
         }
     }
 }
@@ -57,6 +64,8 @@ pub mod stream {
     pub const DEVICES: u64 = 1;
     /// The test script's.
     pub const SCRIPT: u64 = 2;
+    /// Which mappings of MDLs fail.
+    pub const MAPPINGS: u64 = 3;
 }
 
 /// The simulated system. Clones are handles to the same one.

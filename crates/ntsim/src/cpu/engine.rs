@@ -178,6 +178,9 @@ impl Engine {
     /// Never: unicorn takes back what it has saved.
     pub fn run(&mut self, registers: &mut Registers, gs_base: Va, budget: u64) -> (Exit, u64) {
         self.watch.begin(budget);
+        if self.watch.translations_for_slice.take() {
+            self.flush_translations();
+        }
         self.unicorn
             .context_restore(&registers.0)
             .expect("registers can be restored");

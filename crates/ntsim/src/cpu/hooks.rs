@@ -15,10 +15,10 @@ use crate::{
     image::{AccessKind, CodeMap, Image, SystemInstruction},
     ke::Irql,
     mm::{
-        AddressSpace, Pa, Va,
+        AddressSpace, Pa, UserSpace, Va,
         pool::{Pool, PoolFault},
     },
-    sched::VirtualTime,
+    sched::{ThreadId, VirtualTime},
     verifier::{AccessSite, SharingRule, Violation},
 };
 
@@ -170,6 +170,10 @@ pub struct Watch {
     pub irql: Cell<Irql>,
     /// The virtual address space.
     pub space: RefCell<AddressSpace>,
+    /// The programs' memory.
+    pub user: RefCell<UserSpace>,
+    /// The thread whose context the processor is in: it decides which program's memory is there.
+    pub thread: Cell<Option<ThreadId>>,
     /// Pool.
     pub pool: RefCell<Pool>,
     /// The loaded driver's code.
@@ -186,6 +190,8 @@ pub struct Watch {
     pub(super) executed: Cell<u64>,
     pub(super) exit: RefCell<Option<Exit>>,
     pc: Cell<Va>,
+    /// The emulator has been given translations that hold for this slice only.
+    pub(super) translations_for_slice: Cell<bool>,
     /// The physical addresses of pool: start and length reserved.
     pool_window: Cell<(Pa, u64)>,
     /// The physical addresses of device windows lie below this.
@@ -214,6 +220,8 @@ impl Watch {
             processor: Cell::new(0),
             irql: Cell::default(),
             space: RefCell::default(),
+            user: RefCell::default(),
+            thread: Cell::default(),
             pool: RefCell::default(),
             code: RefCell::default(),
             sharing: RefCell::new(SharingRule::new(processors)),
@@ -224,6 +232,7 @@ impl Watch {
             executed: Cell::new(0),
             exit: RefCell::default(),
             pc: Cell::default(),
+            translations_for_slice: Cell::new(false),
             pool_window: Cell::default(),
             ram_base: crate::mm::RAM_BASE,
             wide: Cell::new(None),
@@ -399,6 +408,9 @@ impl Watch {
 
     /// A translation that the emulator asks for: the page and what was attempted.
     pub(super) fn on_translate(&self, page: Va, access: Access) -> Option<(Pa, bool, bool)> {
+        if !page.is_system() && access != Access::Execute {
+            return self.on_translate_user(page, access);
+        }
         let translation = self.space.borrow().translate(page, 1).filter(|&(pa, _)| {
             let (pool, length) = self.pool_window.get();
             pa - pool >= length || self.pool.borrow().contains(page)
@@ -413,6 +425,21 @@ impl Watch {
             return None;
         }
         translation.map(|(pa, protection)| (pa, protection.write, protection.execute))
+    }
+
+    /// As [`on_translate`](Self::on_translate), for a program's memory: whether it is there depends on who asks.
+    fn on_translate_user(&self, page: Va, access: Access) -> Option<(Pa, bool, bool)> {
+        let found = self.user.borrow().find_for(page, self.thread.get(), self.irql.get());
+        match found {
+            Ok((pa, protection)) if access != Access::Write || protection.write => {
+                self.translations_for_slice.set(true);
+                Some((pa, protection.write, false))
+            }
+            _ => {
+                self.stop(Exit::PageFault(PageFault { page, access }));
+                None
+            }
+        }
     }
 
     pub(super) fn on_exception(&self, vector: u32) {

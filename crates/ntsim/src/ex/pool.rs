@@ -14,9 +14,6 @@ const POOL_FLAG_NON_PAGED: u64 = 0x40;
 const POOL_FLAG_NON_PAGED_EXECUTE: u64 = 0x80;
 const POOL_FLAG_PAGED: u64 = 0x100;
 
-/// What memory holds that nobody has initialised: no driver may rely on zeroes.
-const UNINITIALIZED: u8 = 0xCD;
-
 const ZERO_BYTES: u64 = 0x00;
 const PAGED_ABOVE_APC: u64 = 0x01;
 const NONPAGED_ABOVE_DISPATCH: u64 = 0x02;
@@ -60,7 +57,7 @@ fn allocate(k: &Kernel, kind: PoolKind, size: u64, tag: u32, zeroed: bool) -> Ou
     let start = k.allocate_pool(kind, size, tag, PoolOwner::Driver, "pool");
     if !zeroed {
         let length = usize::try_from(size).expect("the allocation fits the host");
-        k.fill(start, UNINITIALIZED, length)?;
+        k.fill(start, k.config().stale_byte, length)?;
     }
     Ok(start)
 }

@@ -22,6 +22,10 @@ use crate::{
 /// `IO_TYPE_DEVICE`.
 const IO_TYPE_DEVICE: u16 = 3;
 
+/// `DO_BUFFERED_IO`.
+pub(crate) const DO_BUFFERED_IO: u32 = 0x0000_0004;
+/// `DO_DIRECT_IO`.
+pub(crate) const DO_DIRECT_IO: u32 = 0x0000_0010;
 /// `DO_EXCLUSIVE`.
 const DO_EXCLUSIVE: u32 = 0x0000_0008;
 /// `DO_DEVICE_HAS_NAME`.

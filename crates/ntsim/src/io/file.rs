@@ -13,7 +13,7 @@ use super::{
 use crate::{
     bugcheck::Outcome,
     kernel::Kernel,
-    mm::Va,
+    mm::{Va, mdl},
     sched::{Mode, ThreadSpec},
     status::NtStatus,
     trace::Event,
@@ -36,6 +36,8 @@ const SECURITY_CONTEXT_DESIRED_ACCESS: usize = 16;
 pub const FILE_READ_DATA: u32 = 0x0001;
 /// What a handle allows: `FILE_WRITE_DATA`.
 pub const FILE_WRITE_DATA: u32 = 0x0002;
+/// What a handle allows: `FILE_APPEND_DATA`.
+pub const FILE_APPEND_DATA: u32 = 0x0004;
 
 /// An open device.
 #[derive(Debug)]
@@ -182,6 +184,10 @@ async fn send_close(k: &Kernel, file: &File) -> Outcome<()> {
     send_and_wait(k, top, &record).await?;
     k.io().borrow_mut().files.remove(&file.object);
     k.free_system(file.object)?;
+    // Programs close what they have open when they end at the latest, and then no page of theirs may be locked.
+    if k.io().borrow().files.is_empty() {
+        mdl::check_process_end(k)?;
+    }
     release_device(k, file.pdo)
 }
 

@@ -82,8 +82,9 @@ pub struct IoStatus {
     pub information: u64,
 }
 
-/// What the I/O manager does when an IRP has been completed by everyone, before its memory is freed.
-pub(crate) type Finish = Box<dyn FnOnce(&Kernel, IoStatus) -> Outcome<()>>;
+/// What the I/O manager does when an IRP has been completed by everyone, before its memory is freed: how the request has ended for
+/// who asked.
+pub(crate) type Finish = Box<dyn FnOnce(&Kernel, Va, IoStatus) -> Outcome<IoStatus>>;
 
 /// What went past a stack location when the IRP was completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,11 +178,13 @@ impl Record {
 
     /// Everyone has completed the IRP: tells who waits and frees it.
     pub(crate) fn finish(&self, k: &Kernel) -> Outcome<()> {
-        let io_status = read_status(k, self.irp)?;
+        let completed = read_status(k, self.irp)?;
+        super::mdl::release(k, self.irp)?;
         let finish = self.finish.take();
-        if let Some(finish) = finish {
-            finish(k, io_status)?;
-        }
+        let io_status = match finish {
+            Some(finish) => finish(k, self.irp, completed)?,
+            None => completed,
+        };
         k.count(Counter::IrpsCompleted);
         if io_status.status == NtStatus::CANCELLED {
             k.count(Counter::IrpsCancelled);

@@ -3,10 +3,11 @@
 //!
 //! Everything a driver can see lies in guest memory; everything it cannot is in [`IoState`].
 
+mod buffers;
 mod call;
 mod cancel;
 mod completion;
-pub mod control;
+pub(crate) mod control;
 mod csq;
 mod device;
 pub mod device_interface;
@@ -14,12 +15,15 @@ pub mod driver;
 pub mod file;
 mod interrupt;
 pub mod irp;
+mod mdl;
 pub mod pnp;
 mod remove_lock;
+pub(crate) mod request;
 mod scratch;
 mod start_io;
 #[cfg(test)]
 mod tests;
+pub mod transfer;
 mod violation;
 mod work_item;
 
@@ -45,6 +49,7 @@ pub struct IoState {
     /// By device object.
     start_io: BTreeMap<Va, start_io::StartIo>,
     work_items: work_item::WorkItems,
+    mdls: mdl::Mdls,
     cancel_lock: Option<Va>,
     scratch: Vec<Va>,
 }
@@ -58,6 +63,7 @@ pub fn register(ddi: &mut Registry) {
     device::register(ddi);
     device_interface::register(ddi);
     interrupt::register(ddi);
+    mdl::register(ddi);
     pnp::register(ddi);
     remove_lock::register(ddi);
     start_io::register(ddi);
@@ -102,6 +108,7 @@ pub fn leftovers(k: &Kernel, driver: Va) -> Vec<String> {
         found.push(format!("the driver object of {name} still exists"));
     }
     drop(io);
+    found.extend(crate::mm::mdl::leftovers(k));
     for (lock, count) in remove_lock::held(k) {
         found.push(format!("the remove lock at {lock} is held {count} times"));
     }

@@ -34,8 +34,13 @@ impl Kernel {
     /// # Errors
     /// As for [`Kernel::read`].
     pub fn read_into(&self, va: Va, bytes: &mut [u8]) -> Outcome<()> {
-        let pa = mm::fault::check_access(self, va, bytes.len() as u64, false)?;
-        self.engine().borrow().read(pa, bytes);
+        let mut done = 0;
+        while done < bytes.len() {
+            let rest = &mut bytes[done..];
+            let (pa, length) = mm::fault::check_access(self, va + done, rest.len(), false)?;
+            self.engine().borrow().read(pa, &mut rest[..length]);
+            done += length;
+        }
         Ok(())
     }
 
@@ -54,8 +59,13 @@ impl Kernel {
     /// # Errors
     /// As for [`Kernel::read`].
     pub fn write_bytes(&self, va: Va, bytes: &[u8]) -> Outcome<()> {
-        let pa = mm::fault::check_access(self, va, bytes.len() as u64, true)?;
-        self.engine().borrow_mut().write(pa, bytes);
+        let mut done = 0;
+        while done < bytes.len() {
+            let rest = &bytes[done..];
+            let (pa, length) = mm::fault::check_access(self, va + done, rest.len(), true)?;
+            self.engine().borrow_mut().write(pa, &rest[..length]);
+            done += length;
+        }
         Ok(())
     }
 

@@ -126,12 +126,16 @@ impl Program {
 
     /// A machine with the driver loaded.
     pub(crate) fn machine(&self, seed: u64) -> Machine {
-        let mut machine = Machine::new(Config {
+        self.machine_of(Config {
             seed,
             step_limit: 1_000_000,
             ..Config::default()
         })
-        .unwrap();
+    }
+
+    /// The same, of any configuration.
+    pub(crate) fn machine_of(&self, config: Config) -> Machine {
+        let mut machine = Machine::new(config).unwrap();
         machine.load(&self.image()).unwrap();
         machine
     }

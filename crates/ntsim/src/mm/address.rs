@@ -19,6 +19,9 @@ pub struct Pa(pub u64);
 /// The first address of the system's half of the address space, on x64.
 pub const SYSTEM_RANGE_START: Va = Va(0xFFFF_8000_0000_0000);
 
+/// The first address past what programs can have, on x64: `MM_USER_PROBE_ADDRESS`.
+pub const USER_PROBE_ADDRESS: Va = Va(0x0000_7FFF_FFFF_0000);
+
 impl Va {
     /// The null pointer.
     pub const NULL: Self = Self(0);
@@ -45,6 +48,12 @@ impl Va {
     #[must_use]
     pub const fn page(self) -> Self {
         Self(self.0 & !(PAGE_SIZE - 1))
+    }
+
+    /// How far into its page the address lies.
+    #[must_use]
+    pub const fn offset_in_page(self) -> u32 {
+        (self.0 & (PAGE_SIZE - 1)) as u32
     }
 
     /// The address `offset` bytes on, wrapping as the processor's address arithmetic does.

@@ -136,6 +136,21 @@ impl AddressSpace {
         (length <= mapping.length - offset).then(|| (mapping.physical + offset, mapping.protection))
     }
 
+    /// The physical address behind `va`, and how many bytes from there lie in the same mapping.
+    #[must_use]
+    pub fn translate_prefix(&self, va: Va) -> Option<(Pa, Protection, u64)> {
+        let mapping = self.find(va)?;
+        let offset = va - mapping.start;
+        Some((mapping.physical + offset, mapping.protection, mapping.length - offset))
+    }
+
+    /// Changes what accesses to the mapping that starts at `start` may do.
+    pub fn protect(&mut self, start: Va, protection: Protection) {
+        if let Some(mapping) = self.by_start.get_mut(&start) {
+            mapping.protection = protection;
+        }
+    }
+
     /// The virtual address that a physical one was first mapped at.
     #[must_use]
     pub fn virtual_of(&self, pa: Pa) -> Option<Va> {

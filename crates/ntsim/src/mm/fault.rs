@@ -1,8 +1,9 @@
 //! Which bug check a bad memory access is.
 
 use super::{
-    Pa, Va, layout,
+    PAGE_SIZE, Pa, Va, layout,
     pool::{POOL_BASE, PoolFault},
+    user_space,
 };
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
@@ -12,11 +13,15 @@ use crate::{
     status::NtStatus,
 };
 
-/// Checks an access of the model's on a driver's behalf, and says where the memory is.
-pub(crate) fn check_access(k: &Kernel, va: Va, length: u64, write: bool) -> Outcome<Pa> {
+/// Checks an access of the model's on a driver's behalf, and says where the memory is and how many of the bytes lie there in one
+/// piece.
+pub(crate) fn check_access(k: &Kernel, va: Va, length: usize, write: bool) -> Outcome<(Pa, usize)> {
     let access = if write { Access::Write } else { Access::Read };
-    let translation = k.watch().space.borrow().translate(va, length);
-    let Some((pa, protection)) = translation else {
+    if !va.is_system() {
+        return check_user_access(k, va, length, access);
+    }
+    let translation = k.watch().space.borrow().translate_prefix(va);
+    let Some((pa, protection, available)) = translation else {
         return Err(k.bugcheck(page_fault(k, va, access, k.caller())));
     };
     if pa < super::RAM_BASE {
@@ -32,12 +37,26 @@ pub(crate) fn check_access(k: &Kernel, va: Va, length: u64, write: bool) -> Outc
     }
     if va - POOL_BASE < layout::POOL_LENGTH {
         let paged_allowed = k.irql() < Irql::DISPATCH;
-        let checked = k.watch().pool.borrow().check(va, length, paged_allowed);
+        let checked = k.watch().pool.borrow().check(va, length as u64, paged_allowed);
         if let Err(fault) = checked {
             return Err(k.bugcheck(pool_fault(k, va, access, &fault, k.caller())));
         }
     }
-    Ok(pa)
+    Ok((pa, within_piece(length, available)))
+}
+
+fn check_user_access(k: &Kernel, va: Va, length: usize, access: Access) -> Outcome<(Pa, usize)> {
+    let found = k.watch().user.borrow().find_for(va, k.current_thread(), k.irql());
+    match found {
+        Ok((pa, protection)) if access != Access::Write || protection.write => {
+            Ok((pa, within_piece(length, PAGE_SIZE - u64::from(va.offset_in_page()))))
+        }
+        _ => Err(k.bugcheck(page_fault(k, va, access, k.caller()))),
+    }
+}
+
+fn within_piece(length: usize, available: u64) -> usize {
+    usize::try_from(available).map_or(length, |available| length.min(available))
 }
 
 /// The bug check for pool that was touched where or when it must not be.
@@ -103,6 +122,16 @@ pub(crate) fn page_fault(k: &Kernel, va: Va, access: Access, pc: Va) -> BugCheck
             return pool_fault(k, va, access, &fault, pc);
         }
     }
+    if !va.is_system() && access != Access::Execute {
+        let user = k.watch().user.borrow().find_for(va, k.current_thread(), k.irql());
+        match user {
+            Err(fault) if fault != user_space::UserFault::AccessViolation => {
+                return user_space::bugcheck(k, va, access, fault, pc);
+            }
+            Ok(_) => return user_space::bugcheck(k, va, access, user_space::UserFault::AccessViolation, pc),
+            Err(_) => {}
+        }
+    }
     let mapped = k.watch().space.borrow().find(va).map(|mapping| mapping.what.clone());
     match (access, mapped) {
         (Access::Execute, Some(what)) => {
@@ -151,13 +180,18 @@ fn unloaded(k: &Kernel, va: Va) -> bool {
 
 fn stack_overflow(k: &Kernel, va: Va) -> bool {
     k.with_activity(|activity| activity.stack.limit)
-        .is_some_and(|limit| limit - va <= 2 * super::PAGE_SIZE)
+        .is_some_and(|limit| limit - va <= 2 * PAGE_SIZE)
 }
 
 fn unmapped(k: &Kernel, va: Va, access: Access, pc: Va) -> BugCheck {
     let irql = k.irql();
     let verb = access.verb();
-    let message = format!("nothing is mapped at {va}, which was {verb} at {pc}, at {irql}");
+    let what = if super::mdl::was_mapped(k, va) {
+        "the pages of an MDL are not mapped any more"
+    } else {
+        "nothing is mapped"
+    };
+    let message = format!("{what} at {va}, which was {verb} at {pc}, at {irql}");
     if irql >= Irql::DISPATCH {
         let operation = match access {
             Access::Read => 0,

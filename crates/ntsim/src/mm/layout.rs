@@ -2,6 +2,8 @@
 
 use super::{Pa, Va};
 
+/// The memory of programs.
+pub const USER: Va = Va(0x0000_0200_0000_0000);
 /// The kernel's exports: fetching from an address here is a call into the model.
 pub const EXPORTS: Va = Va(0xFFFF_F800_0000_0000);
 /// The kernel's exported variables.
@@ -14,6 +16,8 @@ pub const STACKS: Va = Va(0xFFFF_A000_0000_0000);
 pub const STACK_SIZE: u64 = 0x6000;
 /// Device memory mapped by `MmMapIoSpaceEx`.
 pub const IO_SPACE: Va = Va(0xFFFF_B000_0000_0000);
+/// What the pages of MDLs are mapped at by `MmMapLockedPagesSpecifyCache`.
+pub const MDL_MAPPINGS: Va = Va(0xFFFF_B800_0000_0000);
 /// The processors' KPCRs.
 pub const PROCESSOR_REGIONS: Va = Va(0xFFFF_E000_0000_0000);
 /// Bytes of a processor's region.

@@ -1,22 +1,29 @@
-//! The memory manager's part of the model: addresses, the system's address space, pool and I/O space.
+//! The memory manager's part of the model: addresses, the system's address space and the programs', pool, I/O space and MDLs.
 
 mod address;
 mod address_space;
 pub mod driver_image;
 pub(crate) mod fault;
+mod frames;
 mod guest;
 pub mod io_space;
 pub mod layout;
+pub mod mdl;
 pub mod pool;
+mod probe;
 mod system_routine;
+pub mod user_space;
 
-pub use address::{PAGE_SIZE, Pa, SYSTEM_RANGE_START, Va};
+pub use address::{PAGE_SIZE, Pa, SYSTEM_RANGE_START, USER_PROBE_ADDRESS, Va};
 pub use address_space::{AddressSpace, Mapping, Protection, RAM_BASE};
 pub use guest::GuestValue;
 pub use pool::{PoolKind, PoolOwner};
+pub use user_space::{UserRange, UserSpace};
 
 /// Adds this component's exports.
 pub fn register(ddi: &mut crate::ddi::Registry) {
     io_space::register(ddi);
+    mdl::register(ddi);
     system_routine::register(ddi);
+    probe::register(ddi);
 }

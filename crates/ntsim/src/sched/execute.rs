@@ -144,6 +144,7 @@ fn run_slice(k: &Kernel, processor: usize) -> Outcome<()> {
         let mut scheduler = k.scheduler().borrow_mut();
         let this = &mut scheduler.processors[processor];
         k.watch().irql.set(this.irql);
+        k.watch().thread.set(this.thread());
         let kpcr = this.kpcr;
         let activity = this.activities.last_mut().expect("it has an activity");
         let Some(Frame::Guest(guest)) = activity.frames.last_mut() else {

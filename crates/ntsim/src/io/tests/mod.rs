@@ -3,6 +3,7 @@
 mod cancel;
 mod completion;
 mod devices;
+mod direct;
 mod interrupt;
 mod remove_lock;
 mod requests;
@@ -123,6 +124,8 @@ async fn start(k: &Kernel, slot: crate::bus::Slot) -> Outcome<(Va, String)> {
         (Major::CLEANUP, SUCCEED),
         (Major::CLOSE, SUCCEED),
         (Major::PNP, PASS_DOWN),
+        (Major::READ, CONTROL),
+        (Major::WRITE, CONTROL),
         (Major::DEVICE_CONTROL, CONTROL),
     ];
     for (major, function) in routines {
@@ -176,7 +179,18 @@ fn run_placed<F>(
 where
     F: Future<Output = Outcome<()>> + 'static,
 {
-    let mut machine = program.machine(seed);
+    run_on(program.machine(seed), placement, script)
+}
+
+/// Runs `script` on a machine with its driver's device plugged in and started.
+fn run_on<F>(
+    mut machine: Machine,
+    placement: Placement,
+    script: impl FnOnce(Kernel, Va, String) -> F + 'static,
+) -> Machine
+where
+    F: Future<Output = Outcome<()>> + 'static,
+{
     let device = Box::new(Edu::new(EduProfile::default()));
     let slot = machine.plug_with(device, placement).unwrap();
     machine.spawn(ThreadSpec::system("test"), move |k| async move {

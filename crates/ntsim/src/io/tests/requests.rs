@@ -108,7 +108,7 @@ fn a_missing_dispatch_routine_refuses() {
         let record = super::super::irp::allocate(
             &k,
             super::super::irp::Spec {
-                major: Major::READ,
+                major: Major::INTERNAL_DEVICE_CONTROL,
                 minor: 0,
                 stack_size,
                 file: None,

@@ -1,0 +1,49 @@
+//! `ProbeForRead` and `ProbeForWrite`: whether a range is a program's.
+
+use super::{USER_PROBE_ADDRESS, UserRange, mdl};
+use crate::{
+    bugcheck::Outcome,
+    ddi::{Args, Contract, Registry},
+    ke::Irql,
+    kernel::Kernel,
+    status::NtStatus,
+};
+
+/// Adds this component's exports.
+pub(super) fn register(ddi: &mut Registry) {
+    let contract = Contract::at_most(Irql::APC);
+    ddi.function("ProbeForRead", 3, contract, |k, a| probe(k, a, "ProbeForRead", false));
+    ddi.function("ProbeForWrite", 3, contract, |k, a| probe(k, a, "ProbeForWrite", true));
+}
+
+/// `ProbeForRead` looks at the address only; `ProbeForWrite` touches each page.
+fn probe(k: &Kernel, a: &Args, routine: &str, write: bool) -> Outcome<()> {
+    let (address, length, alignment) = (a.va(0), a.u64(1), a.u64(2));
+    let raised = |status| Err(mdl::raised(k, routine, status));
+    if length == 0 {
+        return Ok(());
+    }
+    if alignment > 1 && !address.get().is_multiple_of(alignment) {
+        return raised(NtStatus::DATATYPE_MISALIGNMENT);
+    }
+    let end = address.get().checked_add(length);
+    if end.is_none_or(|end| end > USER_PROBE_ADDRESS.get()) {
+        return raised(NtStatus::ACCESS_VIOLATION);
+    }
+    if !write {
+        return Ok(());
+    }
+    let Ok(length) = u32::try_from(length) else {
+        return raised(NtStatus::ACCESS_VIOLATION);
+    };
+    let here = k
+        .watch()
+        .user
+        .borrow()
+        .find_for(address, k.current_thread(), k.irql())
+        .is_ok();
+    match k.user_pages(UserRange { address, length }, true) {
+        Ok(_) if here => Ok(()),
+        _ => raised(NtStatus::ACCESS_VIOLATION),
+    }
+}

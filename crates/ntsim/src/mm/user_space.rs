@@ -1,0 +1,282 @@
+//! The lower half of the address space: the memory of programs.
+//!
+//! On Windows a user address means something in the process that it belongs to, and only below `DISPATCH_LEVEL`, since the memory
+//! behind it is pageable. Here, each thread that does what programs do counts as a process of its own: memory is there for the
+//! thread that allocated it and for those that have sent a request with it. Anywhere else, in a thread of the system's, in a DPC,
+//! an ISR, or with a spin lock held, an access stops the machine as it would stop Windows with Driver Verifier, which takes
+//! pageable memory away whenever the IRQL is raised.
+
+use std::collections::BTreeMap;
+
+use super::{
+    PAGE_SIZE, Pa, Protection, USER_PROBE_ADDRESS, Va,
+    frames::{FRAMES_PER_CHUNK, Frames},
+    layout,
+};
+use crate::{
+    bugcheck::{BugCheck, BugCheckCode as Code},
+    cpu::Access,
+    ke::Irql,
+    kernel::Kernel,
+    sched::ThreadId,
+    status::NtStatus,
+};
+
+/// What fresh memory of a program's holds.
+const ZEROED_PAGE: [u8; 0x1000] = [0; 0x1000];
+
+/// A range of a program's addresses, as a system call is given it. Nothing need be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserRange {
+    /// Where it starts.
+    pub address: Va,
+    /// Its length, in bytes.
+    pub length: u32,
+}
+
+impl UserRange {
+    /// A null pointer, and no bytes.
+    pub const NONE: Self = Self {
+        address: Va::NULL,
+        length: 0,
+    };
+
+    /// Whether the range lies where programs can have memory: the part of `ProbeForRead` and `ProbeForWrite` that they have in
+    /// common. A range of no bytes lies anywhere.
+    #[must_use]
+    pub fn is_user(self) -> bool {
+        let end = self.address.get().checked_add(u64::from(self.length));
+        self.length == 0 || end.is_some_and(|end| end <= USER_PROBE_ADDRESS.get())
+    }
+}
+
+/// Memory that a program has allocated.
+#[derive(Debug)]
+struct Region {
+    frames: Vec<Pa>,
+    writable: bool,
+    /// The threads that it is there for.
+    threads: Vec<ThreadId>,
+}
+
+/// Why a program's memory cannot be accessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UserFault {
+    /// Nothing is there, or it may not be written to.
+    AccessViolation,
+    /// It is another thread's.
+    OtherThread,
+    /// The IRQL is too high.
+    Irql,
+}
+
+/// The memory of programs.
+#[derive(Debug, Default)]
+pub struct UserSpace {
+    by_start: BTreeMap<Va, Region>,
+    next: u64,
+    frames: Frames,
+}
+
+impl UserSpace {
+    /// Where the byte at `va` is, whoever asks, and how it may be accessed.
+    pub(crate) fn find(&self, va: Va) -> Option<(Pa, Protection)> {
+        let (&start, region) = self.by_start.range(..=va).next_back()?;
+        let page = usize::try_from((va - start) / PAGE_SIZE).ok()?;
+        let protection = if region.writable {
+            Protection::READ_WRITE
+        } else {
+            Protection::READ
+        };
+        let frame = *region.frames.get(page)?;
+        Some((frame + u64::from(va.offset_in_page()), protection))
+    }
+
+    /// As [`find`](Self::find), for an access that `thread` makes at `irql`.
+    pub(crate) fn find_for(&self, va: Va, thread: Option<ThreadId>, irql: Irql) -> Result<(Pa, Protection), UserFault> {
+        let found = self.find(va).ok_or(UserFault::AccessViolation)?;
+        let (_, region) = self.by_start.range(..=va).next_back().expect("it was found");
+        if irql >= Irql::DISPATCH {
+            return Err(UserFault::Irql);
+        }
+        if !thread.is_some_and(|thread| region.threads.contains(&thread)) {
+            return Err(UserFault::OtherThread);
+        }
+        Ok(found)
+    }
+
+    /// `thread` sends a request with the memory at `va`.
+    pub(crate) fn share(&mut self, va: Va, thread: ThreadId) {
+        if let Some((_, region)) = self.by_start.range_mut(..=va).next_back()
+            && !region.threads.contains(&thread)
+        {
+            region.threads.push(thread);
+        }
+    }
+
+    /// Whether a frame is a program's, and locked: a device may access it.
+    #[must_use]
+    pub fn is_locked(&self, pa: Pa) -> bool {
+        let frame = Pa(pa.0 & !(PAGE_SIZE - 1));
+        self.frames.locks(frame).is_some_and(|locks| locks != 0)
+    }
+
+    /// Locks the frame that holds `pa`. Says whether it is a program's; other memory is always resident.
+    pub(crate) fn lock(&mut self, pa: Pa) -> bool {
+        self.frames.lock(pa)
+    }
+}
+
+/// The bug check for an access of a driver's to a program's memory that is not there for it.
+pub(crate) fn bugcheck(k: &Kernel, va: Va, access: Access, fault: UserFault, pc: Va) -> BugCheck {
+    let operation = u64::from(access == Access::Write);
+    let verb = access.verb();
+    match fault {
+        UserFault::Irql => BugCheck::new(
+            Code::DRIVER_IRQL_NOT_LESS_OR_EQUAL,
+            [va.get(), u64::from(k.irql().0), operation, pc.get()],
+            "user-memory-at-dispatch",
+            format!(
+                "{va} in a program's memory, which is pageable, was {verb} at {pc}, at {}",
+                k.irql()
+            ),
+        ),
+        UserFault::OtherThread | UserFault::AccessViolation => BugCheck::new(
+            Code::KMODE_EXCEPTION_NOT_HANDLED,
+            [u64::from(NtStatus::ACCESS_VIOLATION.0), pc.get(), operation, va.get()],
+            "user-memory",
+            if fault == UserFault::OtherThread {
+                format!(
+                    "{va} was {verb} at {pc}: a program's memory, but not in the context of the thread it belongs to"
+                )
+            } else {
+                format!("{va} in a program's memory was {verb} at {pc}, which its protection does not allow")
+            },
+        ),
+    }
+}
+
+impl Kernel {
+    /// Allocates `length` bytes of zeroed memory for the program that the current thread is, `offset` bytes into a page.
+    #[must_use]
+    pub(crate) fn allocate_user(&self, offset: u64, length: u64) -> Va {
+        let pages = (offset + length).div_ceil(PAGE_SIZE).max(1);
+        let mut frames = Vec::new();
+        for _ in 0..pages {
+            frames.push(self.take_frame());
+        }
+        let mut user = self.watch().user.borrow_mut();
+        let start = layout::USER + user.next;
+        user.next += (pages + 1) * PAGE_SIZE;
+        let region = Region {
+            frames,
+            writable: true,
+            threads: self.current_thread().into_iter().collect(),
+        };
+        user.by_start.insert(start, region);
+        start + offset
+    }
+
+    fn take_frame(&self) -> Pa {
+        if self.watch().user.borrow().frames.free() == 0 {
+            let chunk = self.reserve_ram(FRAMES_PER_CHUNK * PAGE_SIZE);
+            self.watch().user.borrow_mut().frames.add_chunk(chunk);
+        }
+        let frame = self
+            .watch()
+            .user
+            .borrow_mut()
+            .frames
+            .take()
+            .expect("there is a free one");
+        self.engine().borrow_mut().write(frame, &ZEROED_PAGE);
+        frame
+    }
+
+    /// Frees what [`allocate_user`](Self::allocate_user) has allocated. Frames that are locked stay until they are unlocked.
+    pub(crate) fn free_user(&self, va: Va) {
+        let region = self.watch().user.borrow_mut().by_start.remove(&va.page());
+        let Some(region) = region else {
+            return;
+        };
+        self.engine().borrow_mut().flush_translations();
+        for frame in region.frames {
+            let free = self.watch().user.borrow_mut().frames.unmap(frame);
+            self.recycle(frame, free);
+        }
+    }
+
+    /// Unlocks a program's frame.
+    pub(crate) fn unlock_frame(&self, frame: Pa) {
+        let free = self.watch().user.borrow_mut().frames.unlock(frame);
+        self.recycle(frame, free);
+    }
+
+    /// What was done to a frame says nothing about its next life.
+    fn recycle(&self, frame: Pa, free: bool) {
+        if free {
+            self.watch().sharing.borrow_mut().free(frame.0..frame.0 + PAGE_SIZE);
+        }
+    }
+
+    /// Lets a program's memory be read only, or written to as well.
+    pub(crate) fn protect_user(&self, va: Va, writable: bool) {
+        if let Some(region) = self.watch().user.borrow_mut().by_start.get_mut(&va.page()) {
+            region.writable = writable;
+        }
+        self.engine().borrow_mut().flush_translations();
+    }
+
+    /// Reads a program's memory on the program's behalf.
+    ///
+    /// # Errors
+    /// `STATUS_ACCESS_VIOLATION` when some of it is not there.
+    pub(crate) fn read_user(&self, range: UserRange) -> Result<Vec<u8>, NtStatus> {
+        let mut bytes = vec![0; range.length as usize];
+        for (pa, part) in self.user_pages(range, false)? {
+            self.engine().borrow().read(pa, &mut bytes[part]);
+        }
+        Ok(bytes)
+    }
+
+    /// Writes a program's memory on the program's behalf. It writes all of it, or nothing.
+    ///
+    /// # Errors
+    /// `STATUS_ACCESS_VIOLATION` when some of it is not there, or may not be written to.
+    pub(crate) fn write_user(&self, address: Va, bytes: &[u8]) -> Result<(), NtStatus> {
+        let length = u32::try_from(bytes.len()).map_err(|_| NtStatus::ACCESS_VIOLATION)?;
+        for (pa, part) in self.user_pages(UserRange { address, length }, true)? {
+            self.engine().borrow_mut().write(pa, &bytes[part]);
+        }
+        Ok(())
+    }
+
+    /// The pages of a range: where the bytes are, and which of the range's they are.
+    ///
+    /// # Errors
+    /// `STATUS_ACCESS_VIOLATION` when one is missing, or may not be written to.
+    pub(crate) fn user_pages(
+        &self,
+        range: UserRange,
+        write: bool,
+    ) -> Result<Vec<(Pa, std::ops::Range<usize>)>, NtStatus> {
+        if !range.is_user() {
+            return Err(NtStatus::ACCESS_VIOLATION);
+        }
+        let user = self.watch().user.borrow();
+        let (mut pages, length) = (Vec::new(), range.length as usize);
+        let mut done = 0;
+        while done < length {
+            let va = range.address + done;
+            let (pa, protection) = user.find(va).ok_or(NtStatus::ACCESS_VIOLATION)?;
+            if write && !protection.write {
+                return Err(NtStatus::ACCESS_VIOLATION);
+            }
+            let in_page = ZEROED_PAGE.len() - va.offset_in_page() as usize;
+            let end = length.min(done + in_page);
+            pages.push((pa, done..end));
+            done = end;
+        }
+        Ok(pages)
+    }
+}
