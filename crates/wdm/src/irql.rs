@@ -8,6 +8,41 @@
 //! the whole time, so the token of the lower level cannot be used while the level is higher. What must not compile is listed, and
 //! tried, in `crates/wdm/ui`.
 //!
+//! # Who is lent what
+//!
+//! | callback | token |
+//! |---|---|
+//! | PnP and power methods of [`DeviceExtension`](crate::DeviceExtension) | [`Passive`] |
+//! | its dispatch routines, [`CompletionRoutine`](crate::CompletionRoutine) | [`UpToDispatch`]: the caller's IRQL. [`Irql::passive`] asks |
+//! | [`DpcRoutine`](crate::DpcRoutine), [`DpcForIsrRoutine`](crate::DpcForIsrRoutine), [`StartIo`](crate::StartIo) | [`Dispatch`] |
+//! | closures of [`SpinLock::with`](crate::SpinLock::with) and [`StartIoQueue::with_current`](crate::StartIoQueue::with_current) | [`SpinLockHeld`] |
+//! | [`InterruptService`](crate::InterruptService), closures of [`Interrupt::synchronize`](crate::Interrupt::synchronize) | [`Dirql`] |
+//!
+//! # Who asks for what
+//!
+//! | asked for | by |
+//! |---|---|
+//! | [`Passive`] | whatever waits, connects or allocates for long: [`Event::wait`](crate::Event::wait), [`Interrupt::connect`](crate::Interrupt::connect), [`Revocable::revoke`](crate::Revocable::revoke), [`flush_queued_dpcs`](crate::flush_queued_dpcs), [`CommonBuffer::allocate`](crate::CommonBuffer::allocate), [`LowerDevice::device_control`](crate::LowerDevice::device_control) |
+//! | [`NoLockHeld`] | whatever completes an IRP or calls another driver: [`Irp::complete`](crate::Irp::complete), [`Irp::forward`](crate::Irp::forward), the queues |
+//! | [`AtMostDispatch`] | [`SpinLock::with`](crate::SpinLock::with), [`Event::set`](crate::Event::set), [`PoolBox`](crate::PoolBox), [`MmioRegion::map`](crate::MmioRegion::map), [`Interrupt::synchronize`](crate::Interrupt::synchronize) |
+//! | [`Dispatch`] | [`StartIoQueue::finish_current`](crate::StartIoQueue::finish_current) |
+//! | [`Dirql`] | [`DpcForIsr::request`](crate::DpcForIsr::request) |
+//! | nothing: any IRQL | registers, [`CustomDpc::queue`](crate::CustomDpc::queue), [`Revocable::with`](crate::Revocable::with), copies from and to a [`CommonBuffer`](crate::CommonBuffer), counters |
+//!
+//! ```no_run
+//! use core::time::Duration;
+//!
+//! use wdm::{Event, Irql, Result, SpinLock, Status, irql::UpToDispatch};
+//!
+//! /// In a dispatch routine, whose caller may be a program or another driver.
+//! fn wait(event: &Event, count: &SpinLock<u64>, irql: &mut Irql<UpToDispatch>) -> Result<bool> {
+//!     count.with(irql, |_under_the_lock, count| *count = count.wrapping_add(1));
+//!     let irql = irql.passive().ok_or(Status::INVALID_DEVICE_STATE)?;
+//!     Ok(event.wait(Duration::from_millis(1), irql))
+//! }
+//! # fn main() {}
+//! ```
+//!
 //! See [Managing Hardware Priorities](https://learn.microsoft.com/windows-hardware/drivers/kernel/managing-hardware-priorities).
 
 use core::marker::PhantomData;

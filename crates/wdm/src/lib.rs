@@ -1,57 +1,64 @@
 //! WDM without `unsafe`: the safe layer of a Windows kernel-mode driver, on Microsoft's
 //! [windows-drivers-rs](https://github.com/microsoft/windows-drivers-rs).
 //!
-//! No safe function of this crate, and no macro used from safe code, can cause undefined behaviour, whatever its caller does. What keeps
-//! that promise:
+//! # A driver
 //!
-//! - **[IRQL](irql)** is a token that every callback is lent, and every DDI that has an IRQL contract asks for.
-//! - **An [IRP](irp)** is owned; a callback must return the proof that it disposed of the one that it was given.
-//! - **Kernel objects** ([`CustomDpc`], [`DpcForIsr`], [`Interrupt`], [`CancelSafeQueue`], [`StartIoQueue`], [`Event`]) are initialised in place
-//!   in the [device extension](DeviceExtension), and the extension goes only when the system holds on to none of them.
-//! - **What ISRs and DPCs share** is behind a [`SpinLock`], the interrupt spin lock ([`Interrupt::synchronize`]) or an atomic; what can be
-//!   taken away under them is [`Revocable`].
-//!
-//! A driver implements [`DeviceExtension`] and ends with [`driver_entry!`]. One with a DPC, and nothing for it to do:
+//! It implements [`DeviceExtension`] for what it keeps for one device, and ends with [`driver_entry!`]. This one maps its device's registers
+//! and has a queue of requests, which a DPC finishes; it is the `Device` of the examples on the other pages.
 //!
 //! ```no_run
-//! use pinned_init::{PinInit, pin_data, try_pin_init};
-//! use wdm::{
-//!     CustomDpc, DeviceExtension, DeviceInit, DpcRoutine, Guid, Irql, Resources, Result, Status, StopReason,
-//!     irql::{Dispatch, Passive},
-//! };
-//!
-//! #[pin_data]
-//! struct Device {
-//!     #[pin]
-//!     dpc: CustomDpc<Dpc>,
-//! }
-//!
-//! enum Dpc {}
-//!
-//! impl DpcRoutine for Dpc {
-//!     type Device = Device;
-//!
-//!     fn run(_device: &Device, _irql: &mut Irql<Dispatch>) {}
-//! }
-//!
-//! impl DeviceExtension for Device {
-//!     const INTERFACE: Option<Guid> = None;
-//!
-//!     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
-//!         try_pin_init!(Self { dpc <- CustomDpc::new(device) }? Status)
-//!     }
-//!
-//!     fn start(&self, _resources: &Resources<'_>, _irql: &mut Irql<Passive>) -> Result<()> {
-//!         self.dpc.queue();
-//!         Ok(())
-//!     }
-//!
-//!     fn stop(&self, _reason: StopReason, _irql: &mut Irql<Passive>) {}
-//!
-//!     fn surprise_removal(&self, _irql: &mut Irql<Passive>) {}
-//! }
+#![doc = include_str!("../doc/device.rs")]
 //! # fn main() {}
 //! ```
+//!
+//! # Where to find what
+//!
+//! | in the documentation of WDM | here |
+//! |---|---|
+//! | `DriverEntry`, `AddDevice`, `DriverUnload` | [`driver_entry!`] |
+//! | device extension, PnP and power | [`DeviceExtension`], [`Resources`] |
+//! | dispatch routines | [`DeviceExtension::device_control`], `read`, `write`, `create`, … |
+//! | `IRP`: buffers, completion | [`Irp`], [the ownership of IRPs](irp) |
+//! | passing an IRP down, `IoCompletion` routines | [`Irp::forward`], [`CompletionRoutine`] |
+//! | requests to the lower driver | [`LowerDevice`] |
+//! | cancel-safe queue | [`CancelSafeQueue`] |
+//! | `StartIo`, `IoStartPacket`, `DpcForIsr` | [`StartIoQueue`], [`StartIo`], [`DpcForIsr`] |
+//! | `InterruptService` routine, `SynchCritSection` | [`Interrupt`], [`InterruptService`] |
+//! | `CustomDpc` | [`CustomDpc`], [`DpcRoutine`] |
+//! | spin lock, event | [`SpinLock`], [`Event`] |
+//! | device registers | [`MmioRegion`], [`Revocable`] |
+//! | DMA adapter, common buffer | [`CommonBuffer`] |
+//! | pool | [`PoolBox`] |
+//! | `UNICODE_STRING`, `NTSTATUS`, GUID | [`UnicodeString`], [`Status`], [`Guid`] |
+//!
+//! # What "safe" means here
+//!
+//! No safe function of this crate, and no macro used from safe code, can cause undefined behaviour, whatever its caller does,
+//! [`core::mem::forget`] included. What keeps that promise:
+//!
+//! - **[IRQL](irql)** is a token that every callback is lent, and every DDI that has an IRQL contract asks for. A spin lock is held for the time of a
+//!   closure, whose token allows neither a wait, nor a completion, nor a call of another driver.
+//! - **An [IRP](irp)** is owned; a callback must return the proof that it disposed of the one that it was given. One that is dropped is
+//!   completed with an error. One that is forgotten is never completed, and its device can not be removed: a leak, and no more.
+//! - **The device extension** is lent as `&self`. What runs in a dispatch or completion routine holds the remove lock, and so does every IRP that is not
+//!   completed; ISRs and DPCs are disconnected, and flushed, before the extension goes.
+//! - **Kernel objects** ([`CustomDpc`], [`DpcForIsr`], [`Interrupt`], [`CancelSafeQueue`], [`StartIoQueue`], [`Event`], [`CommonBuffer`]) are initialised
+//!   in place in the extension, checked to lie there, and have no `Drop`: removal closes them, at `PASSIVE_LEVEL`.
+//! - **What ISRs and DPCs share** is behind a [`SpinLock`], the interrupt spin lock ([`Interrupt::synchronize`]) or an atomic; what can be
+//!   taken away under them is [`Revocable`].
+//! - **Memory that others write** (a program, by direct I/O; a device, by DMA) is copied in and out, and never a `&[u8]`. Output that was not written
+//!   is not returned: an answer carries no byte by accident.
+//! - **Allocation** asks for the token, can fail, and is never hidden: there is no global allocator.
+//!
+//! What must not compile is listed, and tried, in `crates/wdm/ui`.
+//!
+//! # What it does not do for you
+//!
+//! - Locks that are taken in two orders, a wait for what the waiting thread itself has to do, and recursion without end are safe in this sense, and
+//!   stop the machine all the same.
+//! - A device that is told a wrong address writes there. Registers are the driver's to know.
+//! - There is no access to a program's addresses (`METHOD_NEITHER`, `METHOD_IN_DIRECT`'s output buffer), no scatter/gather DMA, no file-system or
+//!   network interface, and no paged code: everything a driver has is nonpaged.
 
 #![no_std]
 #![doc(test(attr(deny(unused_imports, unused_variables, unused_mut, unused_must_use))))]

@@ -1,8 +1,19 @@
-//! I/O request packets (IRPs).
+//! I/O request packets (IRPs), and who is responsible for one.
 //!
 //! An [`Irp`] is owned, and every callback that is given one has to say what became of it: the callback's return type is
 //! [`Disposed`], with the same brand `'i` as the IRP, and only completing, queueing or passing down *that* IRP makes one. An IRP
 //! completed twice, completed and then queued, or forgotten does not compile.
+//!
+//! | from | by | to |
+//! |---|---|---|
+//! | the I/O manager | a dispatch routine's [`Irp`] | the driver |
+//! | the driver | [`complete`](Irp::complete) | the I/O manager, for good |
+//! | | [`insert`](crate::CancelSafeQueue::insert) | a queue, which completes it when it is cancelled |
+//! | a queue | [`remove_next`](crate::CancelSafeQueue::remove_next) | the driver, which gets it with a brand of its own |
+//! | the driver | [`forward`](Irp::forward) | the lower driver, for good |
+//! | | [`forward_with`](Irp::forward_with) | the lower driver, until that has completed it |
+//! | the lower driver | a [`CompletionRoutine`]'s [`Irp`] | the driver |
+//! | the driver | [`continue_completion`](Irp::continue_completion) | the I/O manager, which goes on with the drivers above |
 
 mod buffer;
 mod completion;
