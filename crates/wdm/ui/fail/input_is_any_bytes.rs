@@ -1,0 +1,9 @@
+//! A program sends whatever bytes it likes: a type for which some are invalid is no input.
+#![no_std]
+
+use wdm::{Irp, Result};
+
+pub fn is_set(irp: &Irp<'_>) -> Result<bool> {
+    let flag = u8::from(irp.read_input::<bool>()?); //~ E0277
+    Ok(flag != 0)
+}
