@@ -43,6 +43,7 @@ pub mod ktimer;
 pub mod list_entry;
 pub mod mdl;
 pub mod object_attributes;
+pub mod pnp_bus_information;
 pub mod rtl_query_registry_table;
 pub mod scatter_gather_element;
 pub mod scatter_gather_list;

@@ -47,6 +47,7 @@ codes! {
     PAGE_FAULT_IN_NONPAGED_AREA = 0x50 ["address referenced", "operation: 0 read, 2 write, 10 execute", "address of the instruction", "type of fault"];
     UNEXPECTED_KERNEL_MODE_TRAP = 0x7F ["trap number", "reserved", "reserved", "reserved"];
     INVALID_KERNEL_HANDLE = 0x93 ["the handle", "0 it is protected from being closed, 1 it is invalid", "reserved", "reserved"];
+    DRIVER_POWER_STATE_FAILURE = 0x9F ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
     ATTEMPTED_SWITCH_FROM_DPC = 0xB8 ["original thread", "new thread", "stack address of the original thread", "reserved"];
     ATTEMPTED_WRITE_TO_READONLY_MEMORY = 0xBE ["address written to", "page table entry", "reserved", "reserved"];
     BAD_POOL_CALLER = 0xC2 ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
@@ -160,6 +161,9 @@ verifier_rules! {
     IRQL_IO_DISPATCH = 0x2_0022 "IrqlIoDispatch";
     SPIN_LOCK = 0x4_0009 "SpinLock";
     SPIN_LOCK_RELEASE = 0x4_000B "SpinlockRelease";
+    REQUESTED_POWER_IRP = 0x4_100B "RequestedPowerIrp";
+    POWER_MISREPORTED = 0x4E54_0020 "ntsim: device power misreported";
+    SYSTEM_IRP_EARLY = 0x4E54_0021 "ntsim: system power IRP ended before the device's";
     UNLOCKED_SHARING = 0x4E54_0001 "ntsim: unlocked sharing";
     NOT_CONNECTED = 0x4E54_0002 "ntsim: interrupt not connected";
     BAD_UNMAP = 0x4E54_0003 "ntsim: I/O space not mapped";

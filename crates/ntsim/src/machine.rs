@@ -12,7 +12,7 @@ pub use loader::{DriverImage, LoadError};
 
 use crate::{
     bugcheck::Outcome,
-    bus::{Bus, Device, Placement, Slot},
+    bus::{self, Bus, Device, Placement, Slot},
     cpu::{EngineError, Watch},
     ddi::{Registry, ReturnValue},
     ke,
@@ -98,16 +98,13 @@ impl Machine {
     /// # Errors
     /// When the emulator has no room for its registers.
     pub fn plug_with(&mut self, device: Box<dyn Device>, placement: Placement) -> Result<Slot, MachineError> {
-        let slot = self.kernel.bus().borrow_mut().plug_with(device, placement);
-        let bus = self.kernel.bus().borrow();
-        for window in &bus.function(slot).resources().memory {
-            self.kernel
-                .engine()
-                .borrow_mut()
-                .map_device(Pa(window.start), window.length)?;
+        let mut bus = self.kernel.bus().borrow_mut();
+        if bus.functions().is_empty() {
+            // All of it: a device can be given another place in it later, and where none answers reads as ones.
+            let (start, length) = (Pa(bus::WINDOW.start), bus::WINDOW.length);
+            self.kernel.engine().borrow_mut().map_device(start, length)?;
         }
-        drop(bus);
-        Ok(slot)
+        Ok(bus.plug_with(device, placement))
     }
 
     /// Loads a driver image: maps it and binds its imports. Its entry point has not run yet.

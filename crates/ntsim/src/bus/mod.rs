@@ -3,6 +3,7 @@
 mod device;
 pub mod iommu;
 mod pci;
+mod power;
 mod ram;
 mod resources;
 
@@ -13,15 +14,17 @@ pub(crate) use device::testing;
 pub use device::{BarRequest, BusContext, BusMaster, Device, DeviceFault, Dice, PciIdentity, Width};
 pub use iommu::Iommu;
 pub use pci::{ConfigSpace, PciFunction};
+pub use power::DevicePower;
 pub use ram::{Ram, Translated};
 pub use resources::{Interrupt, InterruptMode, MemoryRange, Resources};
 
 use ram::Master;
 
-/// Where the first device's registers lie in physical memory: the hole that PC firmware leaves below 4 GiB.
-const WINDOW_BASE: u64 = 0xFE00_0000;
-/// The physical address behind the last device's registers: the I/O APIC's.
-const WINDOW_END: u64 = 0xFEC0_0000;
+/// Where devices' registers lie in physical memory: the upper end of the hole that PC firmware leaves below 4 GiB, up to the I/O APIC's.
+pub const WINDOW: MemoryRange = MemoryRange {
+    start: 0xFE00_0000,
+    length: 0xC0_0000,
+};
 /// The interrupt lines that the bus' INTx pins are wired to, by device number.
 const LINES: [Line; 4] = [
     Line {
@@ -49,6 +52,7 @@ const MESSAGE_VECTORS_END: u32 = 0x80;
 const FIRST_DEVICE: u8 = 3;
 
 /// A line-based interrupt input, and the vector that the system gave it. A vector's upper half is its IRQL.
+#[derive(Clone, Copy)]
 struct Line {
     number: u32,
     vector: u32,
@@ -92,27 +96,7 @@ impl Bus {
     /// When the address space below the I/O APIC is full, or there are no vectors left.
     pub fn plug_with(&mut self, device: Box<dyn Device>, placement: Placement) -> Slot {
         let slot = Slot(FIRST_DEVICE + u8::try_from(self.functions.len()).expect("at most 29 devices"));
-        let mut next = self
-            .functions
-            .iter()
-            .flat_map(|function| &function.resources().memory)
-            .map(|range| range.start + range.length)
-            .max()
-            .unwrap_or(WINDOW_BASE);
-        let memory = device
-            .bars()
-            .iter()
-            .map(|bar| {
-                // A memory BAR is aligned to its size, which is a power of two.
-                let start = next.next_multiple_of(bar.size);
-                next = start + bar.size;
-                assert!(next <= WINDOW_END, "no room for {slot:?} in the PCI memory window");
-                MemoryRange {
-                    start,
-                    length: bar.size,
-                }
-            })
-            .collect();
+        let memory = self.room_for(&*device);
         let interrupt = self.assign_interrupt(&*device, placement);
         let resources = Resources { memory, interrupt };
         self.functions.push(PciFunction::new(device, slot, resources));
@@ -147,6 +131,51 @@ impl Bus {
             "no interrupt vectors left"
         );
         Interrupt::Messages { vector, count }
+    }
+
+    /// Free ranges of memory for the BARs of `device`: the lowest that are nobody's.
+    fn room_for(&self, device: &dyn Device) -> Vec<MemoryRange> {
+        let mut taken: Vec<MemoryRange> = self.windows().collect();
+        for bar in device.bars() {
+            let length = bar.size;
+            // A memory BAR is aligned to its size, which is a power of two.
+            let range = (0..WINDOW.length / length)
+                .map(|index| WINDOW.start + index * length)
+                .map(|start| MemoryRange { start, length })
+                .find(|range| !taken.iter().any(|other| other.overlaps(range)))
+                .expect("there is room in the PCI memory window");
+            taken.push(range);
+        }
+        taken.split_off(taken.len() - device.bars().len())
+    }
+
+    /// Resources for the device in `slot` that have nothing in common with those it has: another place in memory, another interrupt line.
+    ///
+    /// # Panics
+    /// When no device was ever plugged in there, or the address space below the I/O APIC is full.
+    #[must_use]
+    pub fn other_resources(&self, slot: Slot) -> Resources {
+        let function = self.function(slot);
+        let current = function.resources();
+        Resources {
+            memory: self.room_for(function.device()),
+            interrupt: current.interrupt.map(|interrupt| match interrupt {
+                Interrupt::Line { line: current, .. } => {
+                    let index = LINES.iter().position(|line| line.number == current);
+                    let Line { number, vector } = LINES[index.map_or(0, |index| index + 1) % LINES.len()];
+                    Interrupt::Line { line: number, vector }
+                }
+                Interrupt::Messages { count, .. } => self.assign_messages(count),
+            }),
+        }
+    }
+
+    /// Gives the device in `slot` other resources: before it is started, or while it is stopped.
+    ///
+    /// # Panics
+    /// When no device was ever plugged in there.
+    pub fn assign(&mut self, slot: Slot, resources: Resources) {
+        self.function_mut(slot).assign(resources);
     }
 
     /// The devices, by slot.
@@ -379,8 +408,31 @@ mod tests {
     fn undecoded_memory_reads_as_ones() {
         let mut bus = bus(1);
         testing::with_context(0, |cx| {
-            assert_eq!(bus.read(cx, 0xFD00_0000, Width::Dword), Ok(0xFFFF_FFFF));
-            assert_eq!(bus.write(cx, 0xFD00_0000, Width::Dword, 0), Ok(()));
+            let nobody = WINDOW.start + WINDOW.length - 4;
+            assert_eq!(bus.read(cx, nobody, Width::Dword), Ok(0xFFFF_FFFF));
+            assert_eq!(bus.write(cx, nobody, Width::Dword, 0), Ok(()));
         });
+    }
+
+    #[test]
+    fn other_resources_are_nobodys() {
+        let mut bus = bus(2);
+        let slot = bus.functions()[0].slot();
+        bus.function_mut(slot).set_enabled(true);
+        let before = bus.function(slot).resources().clone();
+        let other = bus.other_resources(slot);
+        assert!(bus.windows().all(|taken| !taken.overlaps(&other.memory[0])));
+        assert_ne!(other.interrupt, before.interrupt);
+
+        bus.assign(slot, other.clone());
+        testing::with_context(0, |cx| {
+            let identification = bus.read(cx, other.memory[0].start, Width::Dword);
+            assert_eq!(identification, Ok(0x0100_00ED));
+            assert_eq!(bus.read(cx, before.memory[0].start, Width::Dword), Ok(0xFFFF_FFFF));
+        });
+        let address = u32::try_from(other.memory[0].start).unwrap();
+        assert_eq!(bus.function(slot).config().bytes()[0x10..0x14], address.to_le_bytes());
+        let free_again = bus.other_resources(slot);
+        assert_eq!(free_again.memory, before.memory, "what it had before is free");
     }
 }

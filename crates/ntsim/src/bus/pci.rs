@@ -2,6 +2,7 @@
 
 use super::Slot;
 use super::device::{BusContext, BusMaster, Device, DeviceFault, PciIdentity, Width};
+use super::power::DevicePower;
 use super::ram::Mastering;
 use super::resources::{Interrupt, Resources};
 
@@ -38,16 +39,23 @@ impl ConfigSpace {
         config.put(offset::REVISION_AND_CLASS, &class.to_le_bytes());
         config.put(offset::SUBSYSTEM_VENDOR_ID, &identity.subsystem_vendor.to_le_bytes());
         config.put(offset::SUBSYSTEM_ID, &identity.subsystem.to_le_bytes());
+        if matches!(resources.interrupt, Some(Interrupt::Line { .. })) {
+            config.put(offset::INTERRUPT_PIN, &[1]);
+        }
+        config.assign(resources);
+        config
+    }
+
+    /// Writes what the device was assigned where it looks for it.
+    fn assign(&mut self, resources: &Resources) {
         for (bar, range) in resources.memory.iter().enumerate() {
             let address = u32::try_from(range.start).expect("the PCI window lies below 4 GiB");
-            config.put(offset::BASE_ADDRESS + 4 * bar, &address.to_le_bytes());
+            self.put(offset::BASE_ADDRESS + 4 * bar, &address.to_le_bytes());
         }
         if let Some(Interrupt::Line { line, .. }) = resources.interrupt {
             let line = u8::try_from(line).expect("a controller input");
-            config.put(offset::INTERRUPT_LINE, &[line]);
-            config.put(offset::INTERRUPT_PIN, &[1]);
+            self.put(offset::INTERRUPT_LINE, &[line]);
         }
-        config
     }
 
     /// Its bytes.
@@ -73,10 +81,12 @@ pub struct PciFunction {
     resources: Resources,
     config: ConfigSpace,
     present: bool,
+    power: DevicePower,
     /// It was surprise-removed: nothing it does matters any more.
     given_up: bool,
     reads: u64,
     writes: u64,
+    accesses_asleep: u64,
     /// The vectors of the interrupt messages that have left it and not yet reached the processors.
     posted: Vec<u32>,
 }
@@ -90,9 +100,11 @@ impl PciFunction {
             slot,
             resources,
             present: true,
+            power: DevicePower::D0,
             given_up: false,
             reads: 0,
             writes: 0,
+            accesses_asleep: 0,
             posted: Vec::new(),
         }
     }
@@ -119,6 +131,12 @@ impl PciFunction {
     #[must_use]
     pub const fn config(&self) -> &ConfigSpace {
         &self.config
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn device(&self) -> &dyn Device {
+        &*self.device
     }
 
     /// The model.
@@ -166,6 +184,9 @@ impl PciFunction {
         self.post();
         let bits = COMMAND_MEMORY_SPACE | COMMAND_BUS_MASTER;
         let command = if enabled {
+            // It may have forgotten what it was assigned.
+            self.config.assign(&self.resources);
+            self.choose_interrupt();
             self.config.command() | bits
         } else {
             self.config.command() & !bits
@@ -191,9 +212,58 @@ impl PciFunction {
         }
     }
 
+    /// Gives it other resources, as firmware or the bus driver does while it is stopped.
+    pub(super) fn assign(&mut self, resources: Resources) {
+        self.config.assign(&resources);
+        self.resources = resources;
+    }
+
+    /// The power it has.
+    #[must_use]
+    pub const fn power(&self) -> DevicePower {
+        self.power
+    }
+
+    /// Whether it is there and has the power to do anything.
+    fn works(&self) -> bool {
+        self.present && self.power == DevicePower::D0
+    }
+
+    /// Puts it into a power state. Whatever leaves D0 forgets its registers and what it was doing, and its configuration space is that after
+    /// a reset: [`restore`](Self::restore) gives it back what it was assigned.
+    pub fn set_power(&mut self, power: DevicePower) {
+        if power == self.power {
+            return;
+        }
+        self.post();
+        self.device.reset();
+        if self.power == DevicePower::D0 {
+            self.config = ConfigSpace::new(self.device.identity(), &Resources::default());
+        }
+        self.power = power;
+    }
+
+    /// Writes back a configuration space that was [saved](Self::config) before it lost its power.
+    pub fn restore(&mut self, saved: ConfigSpace) {
+        self.config = saved;
+        self.choose_interrupt();
+    }
+
+    /// Has it interrupt as it was assigned: by its pin or by messages.
+    fn choose_interrupt(&mut self) {
+        let messages = matches!(self.resources.interrupt, Some(Interrupt::Messages { .. }));
+        self.device.set_message_signalled(messages);
+    }
+
+    fn count_access(&mut self) {
+        if self.present && self.power != DevicePower::D0 {
+            self.accesses_asleep += 1;
+        }
+    }
+
     /// Whether a processor reaches its registers.
     fn decodes(&self) -> bool {
-        self.present && self.config.command() & COMMAND_MEMORY_SPACE != 0
+        self.works() && self.config.command() & COMMAND_MEMORY_SPACE != 0
     }
 
     /// Reads a register.
@@ -202,6 +272,7 @@ impl PciFunction {
     /// When the device does not allow such an access.
     pub fn read(&mut self, cx: &mut BusContext<'_>, bar: usize, offset: u64, width: Width) -> Result<u64, DeviceFault> {
         self.reads += 1;
+        self.count_access();
         if !self.decodes() {
             return Ok(width.ones());
         }
@@ -221,6 +292,7 @@ impl PciFunction {
         value: u64,
     ) -> Result<(), DeviceFault> {
         self.writes += 1;
+        self.count_access();
         if !self.decodes() {
             return Ok(());
         }
@@ -233,12 +305,18 @@ impl PciFunction {
         (self.reads, self.writes)
     }
 
+    /// How often its registers were read or written while it was there, but not in D0: its driver's mistake each time.
+    #[must_use]
+    pub const fn accesses_asleep(&self) -> u64 {
+        self.accesses_asleep
+    }
+
     pub(super) fn next_event(&self) -> Option<u64> {
-        if self.present { self.device.next_event() } else { None }
+        if self.works() { self.device.next_event() } else { None }
     }
 
     pub(super) fn advance(&mut self, cx: &mut BusContext<'_>, memory: &mut dyn BusMaster) -> Result<(), DeviceFault> {
-        if self.present {
+        if self.works() {
             self.device.advance(cx, memory)
         } else {
             Ok(())
@@ -266,7 +344,7 @@ impl PciFunction {
     /// Whether it asserts its interrupt line.
     #[must_use]
     pub fn line_asserted(&self) -> bool {
-        self.present && self.device.line_asserted()
+        self.works() && self.device.line_asserted()
     }
 }
 
@@ -312,6 +390,37 @@ mod tests {
             assert_eq!(function.read(cx, 0, 0x24, Width::Dword), Ok(0xFFFF_FFFF));
             // Even an access that the device forbids meets nobody.
             assert_eq!(function.read(cx, 0, 0x24, Width::Byte), Ok(0xFF));
+        });
+    }
+
+    #[test]
+    fn a_device_without_power_forgets_everything_but_who_it_is() {
+        let mut bus = Bus::default();
+        let function = function(&mut bus);
+        function.set_enabled(true);
+        let saved = function.config().clone();
+        with_context(0, |cx| {
+            function.write(cx, 0, 0x04, Width::Dword, 5).unwrap();
+            function.write(cx, 0, RAISE, Width::Dword, 1).unwrap();
+            function.set_power(DevicePower::D3);
+            assert!(!function.line_asserted());
+            assert_eq!(function.config().bytes()[..4], [0x34, 0x12, 0xE8, 0x11]);
+            assert_eq!(function.config().bytes()[0x10..0x14], [0; 4], "its BAR");
+            assert_eq!(function.accesses_asleep(), 0);
+            assert_eq!(function.read(cx, 0, 0x04, Width::Dword), Ok(0xFFFF_FFFF));
+            assert_eq!(function.write(cx, 0, 0x04, Width::Dword, 5), Ok(()));
+            assert_eq!(function.accesses_asleep(), 2);
+
+            function.set_power(DevicePower::D0);
+            assert_eq!(
+                function.read(cx, 0, 0x04, Width::Dword),
+                Ok(0xFFFF_FFFF),
+                "not configured yet"
+            );
+            function.restore(saved);
+            assert_eq!(function.read(cx, 0, 0x04, Width::Dword), Ok(0), "it was reset");
+            assert!(!function.line_asserted());
+            assert_eq!(function.accesses_asleep(), 2);
         });
     }
 

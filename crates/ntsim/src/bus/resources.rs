@@ -43,6 +43,12 @@ impl MemoryRange {
     pub const fn contains(&self, address: u64) -> bool {
         address >= self.start && address - self.start < self.length
     }
+
+    /// Whether an address lies in both.
+    #[must_use]
+    pub const fn overlaps(&self, other: &Self) -> bool {
+        self.contains(other.start) || other.contains(self.start)
+    }
 }
 
 /// How a device interrupts.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use ntlayout::{device_object, driver_object, io_stack_location as stack, irp as layout};
 
 use super::{
+    device::{DO_POWER_INRUSH, DO_POWER_PAGABLE},
     irp::{self, IoStatus, Major, Passed, Record},
     pnp::bus_driver,
     violation::{IoRule, violation},
@@ -112,12 +113,34 @@ fn check_forwarding(k: &Kernel, record: &Record, device: Va, location: Va, major
         major,
         Major::PNP | Major::CREATE | Major::CLEANUP | Major::CLOSE | Major::SYSTEM_CONTROL
     );
+    let pagable = major == Major::POWER && needs_passive_level(k, device)?;
     let irql = k.irql();
-    if passive_only && irql > Irql::PASSIVE {
+    if (passive_only || pagable) && irql > Irql::PASSIVE {
         let message = format!("{} IRP {irp} is passed down at {irql}", major.name());
         return Err(violation(k, IoRule::FORWARDED_AT_WRONG_IRQL, irp, device, message));
     }
-    Ok(())
+    check_status_passed_down(k, irp, device, major)
+}
+
+/// Whether the drivers of a device must be called at `PASSIVE_LEVEL` with power IRPs ("Setting Device Object Flags for Power Management").
+fn needs_passive_level(k: &Kernel, device: Va) -> Outcome<bool> {
+    let flags: u32 = k.read(device + device_object::FLAGS)?;
+    Ok(flags & DO_POWER_PAGABLE != 0 && flags & DO_POWER_INRUSH == 0)
+}
+
+/// A driver that fails a PnP or power IRP completes it: what goes down has succeeded so far, or nobody has handled it.
+fn check_status_passed_down(k: &Kernel, irp: Va, device: Va, major: Major) -> Outcome<()> {
+    let rule = match major {
+        Major::PNP => IoRule::FAILED_PNP_PASSED_DOWN,
+        Major::POWER => IoRule::FAILED_POWER_PASSED_DOWN,
+        _ => return Ok(()),
+    };
+    let status = irp::read_status(k, irp)?.status;
+    if status.is_success() || status == NtStatus::NOT_SUPPORTED {
+        return Ok(());
+    }
+    let message = format!("{} IRP {irp} is passed down with {status}", major.name());
+    Err(violation(k, rule, irp, device, message))
 }
 
 /// A driver returns from a dispatch routine: what it returned must fit what it did with the IRP.

@@ -72,7 +72,9 @@ pub(crate) async fn complete(k: &Kernel, irp: Va) -> Outcome<()> {
             Va::NULL
         };
         let arguments = [device.get(), irp.get(), context];
+        record.in_routine.set(true);
         let answer = k.call(routine, &arguments).label("completion routine").await?;
+        record.in_routine.set(false);
         if NtStatus((answer & 0xFFFF_FFFF) as u32) == NtStatus::MORE_PROCESSING_REQUIRED {
             return Ok(());
         }

@@ -13,7 +13,7 @@ use crate::{
     ke::{Irql, device_queue},
     kernel::Kernel,
     mm::Va,
-    ob,
+    ob, po,
     rtl::unicode_string,
     status::NtStatus,
     trace::Event,
@@ -34,6 +34,8 @@ const DO_DEVICE_HAS_NAME: u32 = 0x0000_0040;
 pub(crate) const DO_DEVICE_INITIALIZING: u32 = 0x0000_0080;
 /// `DO_POWER_PAGABLE`.
 pub(crate) const DO_POWER_PAGABLE: u32 = 0x0000_2000;
+/// `DO_POWER_INRUSH`.
+pub(crate) const DO_POWER_INRUSH: u32 = 0x0000_4000;
 
 pub(super) fn register(ddi: &mut Registry) {
     ddi.function("IoCreateDevice", 7, Contract::at_most(Irql::APC), create_device);
@@ -188,6 +190,7 @@ pub(crate) fn delete(k: &Kernel, device: Va) -> Outcome<()> {
         let message = format!("device {device} is deleted while it is attached to {below}: IoDetachDevice comes first");
         return Err(violation(k, IoRule::DELETED_ATTACHED, Va::NULL, device, message));
     }
+    po::forget_device(k, device)?;
     let driver: Va = k.read(device + layout::DRIVER_OBJECT)?;
     unlink(k, driver, device)?;
     if let Some(found) = k.io().borrow_mut().devices.by_address.get_mut(&device) {
@@ -259,6 +262,16 @@ pub(crate) fn top_of_stack(k: &Kernel, device: Va) -> Outcome<Va> {
         }
         top = above;
     }
+}
+
+/// The lowest device of the stack that `device` belongs to: the physical device object.
+pub(crate) fn bottom_of_stack(k: &Kernel, device: Va) -> Va {
+    let io = k.io().borrow();
+    let mut bottom = device;
+    while let Some(below) = io.devices.below(bottom) {
+        bottom = below;
+    }
+    bottom
 }
 
 /// `IoAttachDeviceToDeviceStack`: puts `source` on top of the stack of `target`; the device that was on top before, null when

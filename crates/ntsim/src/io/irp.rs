@@ -107,6 +107,8 @@ pub struct Record {
     pub(crate) reached_bottom: Cell<bool>,
     /// How often a driver has begun to complete it. More than one at a time is one too many.
     pub(crate) completions: Cell<u32>,
+    /// A completion routine has it.
+    pub(crate) in_routine: Cell<bool>,
     result: Cell<Option<IoStatus>>,
     waiters: WaitQueue,
     finish: RefCell<Option<Finish>>,
@@ -288,6 +290,7 @@ pub(crate) fn allocate(k: &Kernel, spec: Spec) -> Outcome<Rc<Record>> {
         passed: RefCell::new(vec![None; usize::from(spec.stack_size) + 1]),
         reached_bottom: Cell::new(false),
         completions: Cell::new(0),
+        in_routine: Cell::new(false),
         result: Cell::new(None),
         waiters: WaitQueue::default(),
         finish: RefCell::new(spec.finish),

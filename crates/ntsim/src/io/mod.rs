@@ -24,12 +24,13 @@ mod start_io;
 #[cfg(test)]
 mod tests;
 pub mod transfer;
-mod violation;
+pub(crate) mod violation;
 mod work_item;
 
 use std::collections::BTreeMap;
 
 pub(crate) use call::call_driver;
+pub(crate) use device::{DO_POWER_INRUSH, DO_POWER_PAGABLE, bottom_of_stack, top_of_stack};
 pub use violation::IoRule;
 pub(crate) use work_item::check_freed;
 

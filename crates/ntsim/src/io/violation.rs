@@ -45,6 +45,12 @@ io_rules! {
     PENDING_NOT_PROPAGATED = 0x228 "pending-not-propagated" "A completion routine did not mark the IRP pending although `PendingReturned` was set.";
     COMPLETED_NOT_PASSED_DOWN = 0x22E "pnp-not-passed-down" "A function driver completed a successful PnP IRP instead of passing it down.";
     COMPLETED_UNTOUCHED = 0x22F "pnp-not-passed-down" "A function driver completed a PnP IRP it does not handle instead of passing it down.";
+    FAILED_PNP_PASSED_DOWN = 0x215 "failed-irp-passed-down" "A PnP IRP that was failed was passed down instead of being completed.";
+    FAILED_POWER_PASSED_DOWN = 0x219 "failed-irp-passed-down" "A power IRP that was failed was passed down instead of being completed.";
+    POWER_COMPLETED = 0x231 "power-not-passed-down" "A function driver completed a successful power IRP instead of passing it down.";
+    POWER_COMPLETED_UNTOUCHED = 0x232 "power-not-passed-down" "A function driver completed a power IRP it does not handle instead of passing it down.";
+    CAPABILITIES_VERSION = 0x233 "capabilities-not-initialized" "`IRP_MN_QUERY_CAPABILITIES` was sent with a wrong version of its structure.";
+    CAPABILITIES_SIZE = 0x234 "capabilities-not-initialized" "`IRP_MN_QUERY_CAPABILITIES` was sent with a wrong size of its structure.";
     FORWARDED_AT_WRONG_IRQL = 0x23A "forwarded-at-wrong-irql" "An IRP was forwarded at an IRQL that its major function does not allow.";
     MARKED_PENDING_ONLY = 0x23E "marked-pending-only" "An IRP was marked pending, but the dispatch routine returned another status.";
     POWER_PAGABLE_NOT_INHERITED = 0x23F "power-pagable-not-inherited" "A device did not take over `DO_POWER_PAGABLE` from the stack it attached to.";

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Bytes between the functions of a test driver.
-const FUNCTION_SIZE: usize = 0x100;
+const FUNCTION_SIZE: usize = 0x180;
 
 /// `UNWIND_INFO` of a function whose prologue is `sub rsp, 0x28`.
 const UNWIND_SUB_RSP_28: [u8; 6] = [1, 4, 1, 0, 4, 0x42];

@@ -1,39 +1,42 @@
 //! The PnP manager: device nodes, their states, and the IRPs that take them from one to the next.
 
 pub(crate) mod bus_driver;
-pub(super) mod manager;
+mod bus_power;
+mod capabilities;
+mod device_state;
+pub(crate) mod manager;
 mod minor;
 mod registry_key;
+mod removal;
+mod send;
+mod start;
 
 use std::collections::BTreeMap;
 
-pub use manager::{
-    Removal, add_device, cancel_stop_device, enumerate, query_stop_device, remove_device, start_device, stop_device,
-    surprise_remove, wait_for_removal,
-};
+pub use manager::{add_device, enumerate};
 pub use minor::Minor;
 pub(crate) use registry_key::hardware_key;
+pub use removal::{
+    Removal, cancel_remove_device, query_remove_device, remove_device, surprise_remove, wait_for_removal,
+};
+pub use send::query;
+pub use start::{cancel_stop_device, query_stop_device, rebalance, start_device, stop_device};
 
 use crate::{
-    bugcheck::{Halted, Outcome},
-    bus::Slot,
-    ddi::{Contract, Registry},
-    ke::Irql,
+    bugcheck::Halted,
+    bus::{ConfigSpace, Slot},
+    ddi::Registry,
+    io::violation::{IoRule, violation},
     kernel::Kernel,
     mm::Va,
-    sched::{ThreadSpec, WaitQueue},
+    sched::WaitQueue,
     status::NtStatus,
 };
 
-use super::violation::{IoRule, violation};
-
 pub(super) fn register(ddi: &mut Registry) {
     bus_driver::register(ddi);
+    device_state::register(ddi);
     registry_key::register(ddi);
-    let contract = Contract::at_most(Irql::DISPATCH);
-    ddi.function("IoInvalidateDeviceState", 1, contract, |k, a| {
-        invalidate_state(k, a.va(0))
-    });
 }
 
 /// Where a device is in its life: "State Transitions for PnP Devices".
@@ -49,6 +52,8 @@ pub enum DeviceState {
     StopPending,
     /// Stopped, to be started again with other resources.
     Stopped,
+    /// Asked whether it can be removed, and agreed.
+    RemovePending,
     /// Gone without warning; handles may still be open.
     SurpriseRemoved,
     /// Its drivers have let go of it.
@@ -60,6 +65,12 @@ struct Node {
     slot: Slot,
     instance_path: String,
     state: DeviceState,
+    /// Its configuration space from before it went to D3.
+    saved_config: Option<ConfigSpace>,
+    /// What it was before it was asked whether it can be removed.
+    before_removal: Option<DeviceState>,
+    /// A driver has said that the system needs it.
+    not_disableable: bool,
     /// File objects on it.
     open: u32,
     /// Threads that wait for its files to be closed, or for it to be removed.
@@ -93,6 +104,24 @@ pub fn pdo_of_slot(k: &Kernel, slot: Slot) -> Option<Va> {
         .map(|(&pdo, _)| pdo)
 }
 
+/// The devices that have drivers and have not gone, by physical device object.
+pub(crate) fn with_drivers(k: &Kernel) -> Vec<Va> {
+    let io = k.io().borrow();
+    let there = DeviceState::Added..DeviceState::SurpriseRemoved;
+    let nodes = io.pnp.nodes.iter().filter(|(_, node)| there.contains(&node.state));
+    nodes.map(|(&pdo, _)| pdo).collect()
+}
+
+/// The device's number on its bus: what the story calls it by.
+pub(crate) fn device_number(k: &Kernel, pdo: Va) -> u8 {
+    slot(k, pdo).map_or(0, |slot| slot.0)
+}
+
+/// Whether the device is still plugged in.
+pub(crate) fn is_present(k: &Kernel, pdo: Va) -> bool {
+    slot(k, pdo).is_some_and(|slot| k.bus().borrow().function(slot).present())
+}
+
 /// Where the device whose physical device object is `pdo` is plugged in; none when `pdo` is no physical device object.
 pub(crate) fn slot(k: &Kernel, pdo: Va) -> Option<Slot> {
     k.io().borrow().pnp.nodes.get(&pdo).map(|node| node.slot)
@@ -121,7 +150,7 @@ pub(crate) fn open_target(k: &Kernel, link: &str) -> Result<Va, NtStatus> {
     match node.state {
         DeviceState::Enumerated | DeviceState::Added => Err(NtStatus::OBJECT_NAME_NOT_FOUND),
         DeviceState::SurpriseRemoved | DeviceState::Removed => Err(NtStatus::NO_SUCH_DEVICE),
-        DeviceState::Started | DeviceState::StopPending | DeviceState::Stopped => {
+        DeviceState::Started | DeviceState::StopPending | DeviceState::Stopped | DeviceState::RemovePending => {
             node.open += 1;
             Ok(pdo)
         }
@@ -145,15 +174,4 @@ pub(crate) fn file_closed(k: &Kernel, pdo: Va) {
 pub(crate) fn not_a_pdo(k: &Kernel, routine: &str, given: Va) -> Halted {
     let message = format!("{routine} was given {given}, which is no physical device object");
     violation(k, IoRule::NOT_A_PDO, Va::NULL, given, message)
-}
-
-/// `IoInvalidateDeviceState`: has the PnP manager ask the device's drivers for its state, in a thread of its own.
-fn invalidate_state(k: &Kernel, pdo: Va) -> Outcome<()> {
-    if state(k, pdo).is_none() {
-        return Err(not_a_pdo(k, "IoInvalidateDeviceState", pdo));
-    }
-    k.spawn(ThreadSpec::system("PnP: device state"), move |k| async move {
-        manager::requery_state(&k, pdo).await
-    });
-    Ok(())
 }

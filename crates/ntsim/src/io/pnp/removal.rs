@@ -1,0 +1,203 @@
+//! How a device is removed: in order, after its drivers were asked; and by surprise.
+
+use super::{
+    DeviceState, Minor,
+    manager::{begin, end, set_state, state, with_node},
+    send::send,
+};
+use crate::{
+    bugcheck::Outcome,
+    hal,
+    io::{
+        device,
+        violation::{IoRule, violation},
+    },
+    kernel::Kernel,
+    mm::Va,
+    sched::ThreadSpec,
+    status::NtStatus,
+    trace::Event,
+};
+
+/// What came of an orderly removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// The device's drivers have let go of it.
+    Done,
+    /// A driver answered `IRP_MN_QUERY_REMOVE_DEVICE` with this status.
+    RefusedByDriver(NtStatus),
+    /// Handles are open (`PNP_VetoOutstandingOpen`).
+    HandlesOpen(u32),
+    /// A driver has said that the system needs the device (`PNP_DEVICE_NOT_DISABLEABLE`).
+    NotDisableable,
+}
+
+/// Removes the device in order, as when it is disabled or its driver is updated: asks first, and does not while handles are
+/// open.
+///
+/// # Errors
+/// When a driver breaks a rule.
+pub async fn remove_device(k: &Kernel, pdo: Va) -> Outcome<Removal> {
+    begin(k).await?;
+    let removal = query_and_remove(k, pdo).await?;
+    end(k);
+    Ok(removal)
+}
+
+async fn query_and_remove(k: &Kernel, pdo: Va) -> Outcome<Removal> {
+    if with_node(k, pdo, |node| node.not_disableable) {
+        return Ok(Removal::NotDisableable);
+    }
+    let asked = match state(k, pdo) {
+        DeviceState::RemovePending => NtStatus::SUCCESS,
+        _ => send(k, pdo, Minor::QUERY_REMOVE_DEVICE, |_, _| Ok(())).await?.status,
+    };
+    let open = with_node(k, pdo, |node| node.open);
+    if asked.is_success() && open == 0 {
+        send_remove(k, pdo).await?;
+        return Ok(Removal::Done);
+    }
+    send_cancel_remove(k, pdo).await?;
+    Ok(if asked.is_success() {
+        Removal::HandlesOpen(open)
+    } else {
+        Removal::RefusedByDriver(asked)
+    })
+}
+
+/// Asks the device's drivers whether it can be removed. Until [`remove_device`] or [`cancel_remove_device`] it is about to go.
+///
+/// # Errors
+/// When a driver breaks a rule.
+pub async fn query_remove_device(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
+    begin(k).await?;
+    let before = state(k, pdo);
+    let status = send(k, pdo, Minor::QUERY_REMOVE_DEVICE, |_, _| Ok(())).await?.status;
+    if status.is_success() {
+        with_node(k, pdo, |node| node.before_removal = Some(before));
+        set_state(k, pdo, DeviceState::RemovePending);
+    } else {
+        send_cancel_remove(k, pdo).await?;
+    }
+    end(k);
+    Ok(status)
+}
+
+/// Takes [`query_remove_device`] back.
+///
+/// # Errors
+/// When a driver breaks a rule.
+pub async fn cancel_remove_device(k: &Kernel, pdo: Va) -> Outcome<()> {
+    begin(k).await?;
+    send_cancel_remove(k, pdo).await?;
+    end(k);
+    Ok(())
+}
+
+async fn send_cancel_remove(k: &Kernel, pdo: Va) -> Outcome<()> {
+    send(k, pdo, Minor::CANCEL_REMOVE_DEVICE, |_, _| Ok(())).await?;
+    let before = with_node(k, pdo, |node| node.before_removal.take());
+    if let Some(before) = before {
+        set_state(k, pdo, before);
+    }
+    Ok(())
+}
+
+/// The device is pulled out, and the system notices: `IRP_MN_SURPRISE_REMOVAL` has been handled when this returns;
+/// `IRP_MN_REMOVE_DEVICE` follows when the last file object on the device has gone.
+///
+/// # Errors
+/// When a driver breaks a rule.
+pub async fn surprise_remove(k: &Kernel, pdo: Va) -> Outcome<()> {
+    let slot = with_node(k, pdo, |node| node.slot);
+    k.bus().borrow_mut().function_mut(slot).unplug();
+    k.trace(Event::Note("the device was pulled out".to_owned()));
+    begin(k).await?;
+    send_surprise_removal(k, pdo).await?;
+    end(k);
+    Ok(())
+}
+
+/// Sends `IRP_MN_SURPRISE_REMOVAL`, once; `IRP_MN_REMOVE_DEVICE` follows from another thread.
+pub(super) async fn send_surprise_removal(k: &Kernel, pdo: Va) -> Outcome<()> {
+    if state(k, pdo) >= DeviceState::SurpriseRemoved {
+        return Ok(());
+    }
+    set_state(k, pdo, DeviceState::SurpriseRemoved);
+    let top = device::top_of_stack(k, pdo)?;
+    send(k, pdo, Minor::SURPRISE_REMOVAL, |_, _| Ok(())).await?;
+    if top != pdo {
+        check_kept_at_surprise_removal(k, top)?;
+    }
+    k.spawn(ThreadSpec::system("PnP: removal"), move |k| async move {
+        wait_for_closes(&k, pdo).await?;
+        begin(&k).await?;
+        send_remove(&k, pdo).await?;
+        end(&k);
+        Ok(())
+    });
+    Ok(())
+}
+
+fn check_kept_at_surprise_removal(k: &Kernel, top: Va) -> Outcome<()> {
+    let (deleted, below) = {
+        let io = k.io().borrow();
+        (io.devices.is_deleted(top), io.devices.below(top))
+    };
+    if deleted {
+        let message =
+            format!("device {top} was deleted at IRP_MN_SURPRISE_REMOVAL; IRP_MN_REMOVE_DEVICE is still to come");
+        return Err(violation(k, IoRule::DELETED_AT_SURPRISE, Va::NULL, top, message));
+    }
+    if below.is_none() {
+        let message =
+            format!("device {top} was detached at IRP_MN_SURPRISE_REMOVAL; IRP_MN_REMOVE_DEVICE is still to come");
+        return Err(violation(k, IoRule::DETACHED_AT_SURPRISE, Va::NULL, top, message));
+    }
+    Ok(())
+}
+
+async fn wait_for_closes(k: &Kernel, pdo: Va) -> Outcome<()> {
+    loop {
+        let (open, waiters) = with_node(k, pdo, |node| (node.open, node.waiters.clone()));
+        if open == 0 {
+            return Ok(());
+        }
+        let why = format!("{open} file objects on device {pdo} to be closed");
+        waiters.wait(k, why).await?;
+    }
+}
+
+/// Waits until the device has been removed.
+///
+/// # Errors
+/// When the current activity may not wait.
+pub async fn wait_for_removal(k: &Kernel, pdo: Va) -> Outcome<()> {
+    loop {
+        let (state, waiters) = with_node(k, pdo, |node| (node.state, node.waiters.clone()));
+        if state == DeviceState::Removed {
+            return Ok(());
+        }
+        let why = format!("the removal of device {pdo}, which is {state:?}");
+        waiters.wait(k, why).await?;
+    }
+}
+
+/// Sends `IRP_MN_REMOVE_DEVICE`, after which nothing of the device's drivers may be left in its stack.
+pub(super) async fn send_remove(k: &Kernel, pdo: Va) -> Outcome<()> {
+    let top = device::top_of_stack(k, pdo)?;
+    send(k, pdo, Minor::REMOVE_DEVICE, |_, _| Ok(())).await?;
+    let attached = top != pdo && k.io().borrow().devices.below(top).is_some();
+    if attached {
+        let message = format!("device {top} is still attached after IRP_MN_REMOVE_DEVICE");
+        return Err(violation(k, IoRule::NOT_DETACHED_AT_REMOVE, Va::NULL, top, message));
+    }
+    if top != pdo && !k.io().borrow().devices.is_deleted(top) {
+        let message = format!("device {top} still exists after IRP_MN_REMOVE_DEVICE");
+        return Err(violation(k, IoRule::NOT_DELETED_AT_REMOVE, Va::NULL, top, message));
+    }
+    hal::check_put(k, pdo, "IRP_MN_REMOVE_DEVICE")?;
+    k.trace(Event::Note("the device was removed".to_owned()));
+    set_state(k, pdo, DeviceState::Removed);
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! How a device is started and stopped, and started again with other resources.
+
+use ntlayout::{device_capabilities, io_stack_location as stack};
+
+use super::{
+    DeviceState, Minor, capabilities, device_state,
+    manager::{begin, end, set_state, state, with_node},
+    removal::{send_remove, send_surprise_removal},
+    send::send,
+};
+use crate::{bugcheck::Outcome, bus::Resources, hal, kernel::Kernel, mm::Va, status::NtStatus, trace::Event};
+
+/// `BusRelations`.
+const BUS_RELATIONS: u32 = 0;
+
+/// Starts the device, or starts it again after a stop, with its assigned resources.
+///
+/// A device that fails to start is removed; one that fails to start again after a stop, as one that has gone.
+///
+/// # Errors
+/// When a driver breaks a rule.
+pub async fn start_device(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
+    begin(k).await?;
+    let status = start(k, pdo).await?;
+    end(k);
+    Ok(status)
+}
+
+async fn start(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
+    let first = state(k, pdo) != DeviceState::Stopped;
+    if first {
+        query_capabilities(k, pdo).await?;
+    }
+    send(k, pdo, Minor::FILTER_RESOURCE_REQUIREMENTS, |_, _| Ok(())).await?;
+    let status = send_start(k, pdo).await?;
+    k.trace(Event::Note(format!("the device started: {status}")));
+    if !status.is_success() {
+        if first {
+            send_remove(k, pdo).await?;
+        } else {
+            send_surprise_removal(k, pdo).await?;
+        }
+        return Ok(status);
+    }
+    set_state(k, pdo, DeviceState::Started);
+    if first {
+        query_capabilities(k, pdo).await?;
+        device_state::query(k, pdo).await?;
+        send(k, pdo, Minor::QUERY_DEVICE_RELATIONS, |k, location| {
+            k.write(location + stack::DEVICE_RELATIONS_TYPE, BUS_RELATIONS)
+        })
+        .await?;
+    }
+    Ok(status)
+}
+
+async fn send_start(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
+    let slot = with_node(k, pdo, |node| node.slot);
+    let (raw, translated, described) = {
+        let bus = k.bus().borrow();
+        let resources = bus.function(slot).resources();
+        let processors = (1 << k.config().processors) - 1;
+        (
+            resources.raw_list(),
+            resources.translated_list(processors),
+            resources.to_string(),
+        )
+    };
+    k.trace(Event::Note(format!("resources assigned: {described}")));
+    let raw = resource_list(k, &raw)?;
+    let translated = resource_list(k, &translated)?;
+    let io_status = send(k, pdo, Minor::START_DEVICE, |k, location| {
+        k.write(location + stack::ALLOCATED_RESOURCES, raw)?;
+        k.write(location + stack::ALLOCATED_RESOURCES_TRANSLATED, translated)
+    })
+    .await?;
+    // A driver that needs them later has to copy them.
+    k.free_system(raw)?;
+    k.free_system(translated)?;
+    Ok(io_status.status)
+}
+
+fn resource_list(k: &Kernel, list: &[u8]) -> Outcome<Va> {
+    let va = k.allocate_system(list.len(), "CM_RESOURCE_LIST")?;
+    k.write_bytes(va, list)?;
+    Ok(va)
+}
+
+async fn query_capabilities(k: &Kernel, pdo: Va) -> Outcome<()> {
+    let buffer = k.allocate_system(device_capabilities::SIZE, "DEVICE_CAPABILITIES")?;
+    let size = u16::try_from(device_capabilities::SIZE).expect("64");
+    k.write(buffer + device_capabilities::SIZE_FIELD, size)?;
+    k.write(buffer + device_capabilities::VERSION, capabilities::VERSION)?;
+    k.write(buffer + device_capabilities::ADDRESS, capabilities::UNKNOWN)?;
+    k.write(buffer + device_capabilities::UI_NUMBER, capabilities::UNKNOWN)?;
+    send(k, pdo, Minor::QUERY_CAPABILITIES, |k, location| {
+        k.write(location + stack::CAPABILITIES, buffer)
+    })
+    .await?;
+    k.free_system(buffer)
+}
+
+/// Asks the device's drivers whether it can be stopped.
+///
+/// # Errors
+/// When a driver breaks a rule.
+pub async fn query_stop_device(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
+    begin(k).await?;
+    let status = query_stop(k, pdo).await?;
+    end(k);
+    Ok(status)
+}
+
+async fn query_stop(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
+    let io_status = send(k, pdo, Minor::QUERY_STOP_DEVICE, |_, _| Ok(())).await?;
+    if io_status.status.is_success() {
+        set_state(k, pdo, DeviceState::StopPending);
+    } else {
+        send(k, pdo, Minor::CANCEL_STOP_DEVICE, |_, _| Ok(())).await?;
+    }
+    Ok(io_status.status)
+}
+
+/// Takes [`query_stop_device`] back.
+///
+/// # Errors
+/// When a driver breaks a rule.
+pub async fn cancel_stop_device(k: &Kernel, pdo: Va) -> Outcome<()> {
+    begin(k).await?;
+    send(k, pdo, Minor::CANCEL_STOP_DEVICE, |_, _| Ok(())).await?;
+    set_state(k, pdo, DeviceState::Started);
+    end(k);
+    Ok(())
+}
+
+/// Stops the device, after [`query_stop_device`]; [`start_device`] starts it again.
+///
+/// # Errors
+/// When a driver breaks a rule.
+pub async fn stop_device(k: &Kernel, pdo: Va) -> Outcome<()> {
+    begin(k).await?;
+    stop(k, pdo).await?;
+    end(k);
+    Ok(())
+}
+
+async fn stop(k: &Kernel, pdo: Va) -> Outcome<()> {
+    send(k, pdo, Minor::STOP_DEVICE, |_, _| Ok(())).await?;
+    hal::check_put(k, pdo, "IRP_MN_STOP_DEVICE")?;
+    set_state(k, pdo, DeviceState::Stopped);
+    Ok(())
+}
+
+/// Rebalances the device: asks whether it can be stopped, stops it, gives it `resources` and starts it again. The status of a refused stop, or
+/// of the start.
+///
+/// # Errors
+/// When a driver breaks a rule.
+pub async fn rebalance(k: &Kernel, pdo: Va, resources: Resources) -> Outcome<NtStatus> {
+    begin(k).await?;
+    let mut status = query_stop(k, pdo).await?;
+    if status.is_success() {
+        stop(k, pdo).await?;
+        let slot = with_node(k, pdo, |node| node.slot);
+        k.bus().borrow_mut().assign(slot, resources);
+        status = start(k, pdo).await?;
+    }
+    end(k);
+    Ok(status)
+}
