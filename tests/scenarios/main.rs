@@ -11,5 +11,6 @@ mod interleavings;
 mod lifecycle;
 mod message;
 mod raise;
+mod shared_line;
 mod statistics;
 mod two_storeys;

@@ -6,7 +6,7 @@ use edu::interface::GUID_DEVINTERFACE_EDU;
 use ntsim::{
     Config, Kernel, Outcome,
     bus::{InterruptMode, Placement, Slot},
-    devices::{Edu, EduProfile},
+    devices::{Edu, EduProfile, Noise, noise},
     io::{device_interface::Guid, pnp},
     machine::{DriverImage, Machine},
     mm::Va,
@@ -25,6 +25,8 @@ pub struct Setup {
     pub profile: EduProfile,
     /// How it interrupts.
     pub interrupts: InterruptMode,
+    /// Whether another device shares its interrupt line.
+    pub neighbour: bool,
 }
 
 /// Has devices signal their interrupts by messages wherever a scenario leaves it open: `INTERRUPTS=message cargo test -p scenarios`.
@@ -53,6 +55,7 @@ impl Setup {
             },
             profile: EduProfile::default(),
             interrupts: usual_interrupts(),
+            neighbour: false,
         }
     }
 }
@@ -68,6 +71,8 @@ pub struct Pc {
     pub pdo: Va,
     /// The driver object.
     pub driver: Va,
+    /// Where the device that shares its interrupt line is plugged in.
+    neighbour: Option<Slot>,
 }
 
 impl Pc {
@@ -100,6 +105,27 @@ impl Pc {
         let mut bus = self.k.bus().borrow_mut();
         work(bus.device_mut::<Edu>(self.slot).expect("the device is an edu"))
     }
+
+    /// Connects the neighbour's own driver to the line that it shares with the device.
+    ///
+    /// # Errors
+    /// When the machine has stopped.
+    ///
+    /// # Panics
+    /// When the device has no neighbour.
+    pub fn connect_neighbour(&self) -> Outcome<()> {
+        noise::connect(&self.k, self.neighbour.expect("the device has a neighbour"))
+    }
+
+    /// Has the neighbour interrupt.
+    ///
+    /// # Panics
+    /// When the device has no neighbour.
+    pub fn raise_neighbour(&self) {
+        let slot = self.neighbour.expect("the device has a neighbour");
+        let mut bus = self.k.bus().borrow_mut();
+        bus.device_mut::<Noise>(slot).expect("the neighbour is noise").raise();
+    }
 }
 
 /// A run that is over.
@@ -128,6 +154,15 @@ impl Run {
         let slot = machine
             .plug_with(Box::new(Edu::new(setup.profile)), placement)
             .expect("there is room on the bus");
+        let neighbour = setup.neighbour.then(|| {
+            let placement = Placement {
+                shares_line_of: Some(slot),
+                ..Placement::default()
+            };
+            machine
+                .plug_with(Box::new(Noise::default()), placement)
+                .expect("it has no registers")
+        });
         machine.load(image).unwrap_or_else(|error| panic!("{error}"));
         let name = image.image().name().trim_end_matches(".sys").to_owned();
         machine.spawn(ThreadSpec::system("scenario"), move |k| async move {
@@ -138,6 +173,7 @@ impl Run {
                 slot,
                 pdo: system.pdo,
                 driver: system.driver,
+                neighbour,
             };
             script(pc).await?;
             system.shut_down(&k, &name).await

@@ -49,6 +49,7 @@ pub struct Machine {
 fn exports() -> Registry {
     let mut ddi = Registry::default();
     crate::cm::register(&mut ddi);
+    crate::devices::register(&mut ddi);
     crate::ex::register(&mut ddi);
     crate::hal::register(&mut ddi);
     crate::io::register(&mut ddi);

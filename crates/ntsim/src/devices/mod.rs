@@ -1,5 +1,12 @@
 //! Device models.
 
 mod edu;
+pub mod noise;
 
 pub use edu::{Edu, EduFaults, EduProfile};
+pub use noise::Noise;
+
+/// Adds the routines of the drivers that the models bring along.
+pub(crate) fn register(ddi: &mut crate::ddi::Registry) {
+    noise::register(ddi);
+}
