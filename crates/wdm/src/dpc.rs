@@ -119,8 +119,8 @@ pub fn flush_queued_dpcs(_irql: &mut Irql<Passive>) {
 }
 
 /// # Safety
-/// To be called by the kernel only, for a DPC initialised by [`CustomDpc::new`].
-unsafe extern "C" fn trampoline<R: DpcRoutine>(
+/// To be called by the kernel only, for the DPC of a [`CustomDpc`] or of a [`Timer`](crate::Timer).
+pub(crate) unsafe extern "C" fn trampoline<R: DpcRoutine>(
     _dpc: *mut KDPC,
     context: *mut c_void,
     _argument1: *mut c_void,

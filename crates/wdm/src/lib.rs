@@ -88,6 +88,7 @@ mod spin_lock;
 mod status;
 mod thread;
 mod time;
+mod timer;
 mod unicode_string;
 mod wait_lock;
 
@@ -112,6 +113,7 @@ pub use revocable::Revocable;
 pub use spin_lock::SpinLock;
 pub use status::{Result, Status};
 pub use time::interrupt_time;
+pub use timer::Timer;
 pub use unicode_string::UnicodeString;
 
 /// For [`driver_entry!`] only.

@@ -7,6 +7,7 @@ use crate::{
     dma::CommonBuffer,
     interrupt::Connection,
     queue::{CancelSafeQueue, StartIoCore},
+    timer::TimerCore,
 };
 
 /// A kernel object that has to be closed before its device goes. DPCs are not among them: they are flushed all together.
@@ -16,6 +17,7 @@ pub(crate) enum Object {
     Queue(NonNull<CancelSafeQueue>),
     StartIo(NonNull<StartIoCore>),
     CommonBuffer(NonNull<CommonBuffer>),
+    Timer(NonNull<TimerCore>),
 }
 
 /// A link of the list of an extension's kernel objects. Lies inside the object that it names.

@@ -17,7 +17,7 @@ pub(crate) fn close_queues(header: &Header, status: Status, irql: &mut Irql<Pass
             Object::Queue(queue) => unsafe { queue.as_ref() }.close(status, irql),
             // SAFETY: as above.
             Object::StartIo(queue) => unsafe { queue.as_ref() }.close(status, irql),
-            Object::Interrupt(_) | Object::CommonBuffer(_) => {}
+            Object::Interrupt(_) | Object::CommonBuffer(_) | Object::Timer(_) => {}
         }
     }
 }
@@ -28,6 +28,16 @@ pub(crate) fn disconnect_interrupts(header: &Header, irql: &mut Irql<Passive>) {
         if let Object::Interrupt(connection) = object {
             // SAFETY: the interrupt lies in the extension, as the header does.
             unsafe { connection.as_ref() }.disconnect(irql);
+        }
+    }
+}
+
+/// Takes every timer back. One whose time was up before may have queued its DPC.
+fn cancel_timers(header: &Header, irql: &mut Irql<Passive>) {
+    for object in header.objects() {
+        if let Object::Timer(timer) = object {
+            // SAFETY: the timer lies in the extension, as the header does.
+            unsafe { timer.as_ref() }.cancel(irql);
         }
     }
 }
@@ -44,7 +54,7 @@ fn free_common_buffers(header: &Header, irql: &mut Irql<Passive>) {
 
 /// Makes the system let go of everything in the extension, drops the driver's value and deletes the device object.
 ///
-/// Order: the interrupts are disconnected, so that no ISR runs; no new DPC can be queued; every DPC that is queued runs, and those that run
+/// Order: the interrupts are disconnected, so that no ISR runs; no new DPC can be queued and no timer set; every DPC that is queued runs, and those that run
 /// return; nobody uses the memory that the device shared, and the bus driver has taken the bus from that; only then the value is dropped.
 ///
 /// # Safety
@@ -56,8 +66,9 @@ pub(crate) unsafe fn tear_down<T: DeviceExtension>(extension: NonNull<Extension<
     disconnect_interrupts(header, irql);
     header.set_open(false);
     // KeFlushQueuedDpcs speaks of the DPCs that are queued when it is called. The first call waits for all that may have seen the device open,
-    // the second for those which they queued: these see it closed.
+    // the second for those which they queued, themselves or by a timer: these see it closed.
     flush_queued_dpcs(irql);
+    cancel_timers(header, irql);
     flush_queued_dpcs(irql);
     free_common_buffers(header, irql);
 

@@ -1,0 +1,130 @@
+//! Timers: a DPC of the driver's own, when a time is up.
+
+use core::cell::UnsafeCell;
+use core::ffi::c_void;
+use core::fmt;
+use core::marker::{PhantomData, PhantomPinned};
+use core::ptr::NonNull;
+use core::time::Duration;
+
+use pinned_init::{PinInit, pin_init_from_closure};
+use wdk_sys::{
+    KDPC, KTIMER, LONG,
+    ntddk::{KeCancelTimer, KeInitializeDpc, KeInitializeTimer, KeSetTimerEx},
+};
+
+use crate::{
+    device::{DeviceInit, Header, Object, ObjectNode},
+    dpc::{DpcRoutine, trampoline},
+    irql::{AtMostDispatch, Irql},
+    status::Status,
+    thread::relative,
+};
+
+/// A timer (`KTIMER`) with the DPC that runs when its time is up: see [CustomTimerDpc routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/writing-a-customtimerdpc-routine).
+///
+/// It lies in the device extension, and is cancelled before that goes. The system looks at its timers when its clock ticks, every 15.6 ms
+/// unless somebody has asked for more: a timer is never early, and up to a tick late.
+///
+/// See [Timer Objects and DPCs](https://learn.microsoft.com/windows-hardware/drivers/kernel/timer-objects-and-dpcs).
+pub struct Timer<R> {
+    core: TimerCore,
+    routine: PhantomData<fn(R)>,
+}
+
+/// The timer without its type.
+pub(crate) struct TimerCore {
+    timer: UnsafeCell<KTIMER>,
+    dpc: UnsafeCell<KDPC>,
+    header: NonNull<Header>,
+    node: ObjectNode,
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: KTIMER and KDPC are made to be used by several processors at a time; the DDIs synchronise. The header is `Sync`, and the node is written
+// by the initialiser only.
+unsafe impl<R> Sync for Timer<R> {}
+// SAFETY: it belongs to no thread.
+unsafe impl<R> Send for Timer<R> {}
+
+impl<R: DpcRoutine> Timer<R> {
+    /// A timer that is not set. DDIs: `KeInitializeTimer`, `KeInitializeDpc`.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_PARAMETER` outside the device extension.
+    pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Status> {
+        let init = move |slot: *mut Self| {
+            device.check_inside(slot)?;
+            let unset = Self {
+                core: TimerCore {
+                    timer: UnsafeCell::new(KTIMER::default()),
+                    dpc: UnsafeCell::new(KDPC::default()),
+                    header: device.header(),
+                    node: ObjectNode::new(),
+                    _pinned: PhantomPinned,
+                },
+                routine: PhantomData,
+            };
+            // SAFETY: the slot is valid for writes.
+            unsafe { slot.write(unset) };
+            // SAFETY: just written; only shared from here on.
+            let core = unsafe { &(*slot).core };
+            // SAFETY: the memory is nonpaged and stays in place: it lies in the extension.
+            unsafe { KeInitializeTimer(core.timer.get()) };
+            let context = device.extension().as_ptr().cast::<c_void>();
+            // SAFETY: as above. The context is the extension, which outlives every run of the routine.
+            unsafe { KeInitializeDpc(core.dpc.get(), Some(trampoline::<R>), context) };
+            // SAFETY: the node lies in the object, and the object in the extension.
+            unsafe { device.register(&core.node, Object::Timer(NonNull::from(core))) };
+            Ok(())
+        };
+        // SAFETY: on success every field is initialised; the failing path comes first. It stays in place.
+        unsafe { pin_init_from_closure(init) }
+    }
+
+    /// Has the DPC run once, `after` this time; a time that was set before does not count any more. `false` if the device is being torn down.
+    ///
+    /// A run that is under way, or queued, for the time before still comes: a routine that must know looks at what it was set for.
+    ///
+    /// IRQL: at most `DISPATCH_LEVEL`. DDI: `KeSetTimerEx`.
+    pub fn set<L: AtMostDispatch>(&self, after: Duration, irql: &mut Irql<L>) -> bool {
+        self.core.set(after, 0, irql)
+    }
+
+    /// As [`set`](Self::set), and then every `period` until it is cancelled: at least a millisecond, at most 24 days, and counted in milliseconds.
+    pub fn set_periodic<L: AtMostDispatch>(&self, after: Duration, period: Duration, irql: &mut Irql<L>) -> bool {
+        let period = LONG::try_from(period.as_millis()).unwrap_or(LONG::MAX).max(1);
+        self.core.set(after, period, irql)
+    }
+
+    /// Takes it back; whether it was set. The DPC may be queued, or run, still.
+    ///
+    /// IRQL: at most `DISPATCH_LEVEL`. DDI: `KeCancelTimer`.
+    pub fn cancel<L: AtMostDispatch>(&self, irql: &mut Irql<L>) -> bool {
+        self.core.cancel(irql)
+    }
+}
+
+impl TimerCore {
+    fn set<L: AtMostDispatch>(&self, after: Duration, period: LONG, _irql: &mut Irql<L>) -> bool {
+        // SAFETY: the header outlives everything in the extension.
+        if !unsafe { self.header.as_ref() }.is_open() {
+            return false;
+        }
+        // SAFETY: timer and DPC are initialised, and stay so until teardown has cancelled the one and flushed the other; the token proves the IRQL.
+        unsafe { KeSetTimerEx(self.timer.get(), relative(after), period, self.dpc.get()) };
+        true
+    }
+
+    pub(crate) fn cancel<L: AtMostDispatch>(&self, _irql: &mut Irql<L>) -> bool {
+        // SAFETY: the timer is initialised; the token proves the IRQL.
+        let was_set = unsafe { KeCancelTimer(self.timer.get()) };
+        was_set != 0
+    }
+}
+
+impl<R> fmt::Debug for Timer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer").finish_non_exhaustive()
+    }
+}
