@@ -30,8 +30,10 @@ macro_rules! driver_entry {
             driver: *mut $crate::__private::DRIVER_OBJECT,
             _registry_path: *const $crate::__private::UNICODE_STRING,
         ) -> $crate::__private::NTSTATUS {
+            // Out here, where what the caller wrote is safe code.
+            type DriverEntryExtension = $device;
             // SAFETY: the system calls with the driver object that it made for this image.
-            unsafe { $crate::__private::load::<$device>(driver) }
+            unsafe { $crate::__private::load::<DriverEntryExtension>(driver) }
         }
     };
 }

@@ -4,7 +4,7 @@ use core::any::TypeId;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 
 use wdk_sys::{DEVICE_OBJECT, PDEVICE_OBJECT};
 
@@ -46,7 +46,7 @@ pub(crate) struct Header {
     /// The physical device object, at the bottom of the device stack.
     pdo: NonNull<DEVICE_OBJECT>,
     /// The device object below, in the device stack; null until `AddDevice` has attached.
-    lower: Cell<PDEVICE_OBJECT>,
+    lower: AtomicPtr<DEVICE_OBJECT>,
     state: AtomicU8,
     /// What a cancelled query goes back to.
     state_before_query: Cell<PnpState>,
@@ -71,7 +71,7 @@ impl Header {
             type_id,
             device,
             pdo,
-            lower: Cell::new(core::ptr::null_mut()),
+            lower: AtomicPtr::new(core::ptr::null_mut()),
             state: AtomicU8::new(PnpState::NotStarted as u8),
             state_before_query: Cell::new(PnpState::NotStarted),
             open: AtomicBool::new(false),
@@ -99,13 +99,14 @@ impl Header {
         self.pdo
     }
 
-    pub(crate) const fn lower(&self) -> PDEVICE_OBJECT {
-        self.lower.get()
+    /// Null until `AddDevice` has attached, which a request may come just before.
+    pub(crate) fn lower(&self) -> PDEVICE_OBJECT {
+        self.lower.load(Ordering::Acquire)
     }
 
     /// Called once, by `AddDevice`, before any other callback can run.
     pub(super) fn attach(&self, lower: NonNull<DEVICE_OBJECT>) {
-        self.lower.set(lower.as_ptr());
+        self.lower.store(lower.as_ptr(), Ordering::Release);
     }
 
     pub(crate) fn state(&self) -> PnpState {

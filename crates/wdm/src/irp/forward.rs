@@ -98,8 +98,12 @@ impl<'i> Irp<'i> {
         IoStatus { status, information }
     }
 
-    /// Which lower drivers are to be called at `PASSIVE_LEVEL` with, is not forwarded at another.
+    /// What lower drivers are to be called with at `PASSIVE_LEVEL` is not forwarded at another; and nothing is before the device is in its stack.
     fn check_forwarding(&self) -> Result<()> {
+        // SAFETY: the remove lock, which the IRP has, keeps the header.
+        if unsafe { self.header.as_ref() }.lower().is_null() {
+            return Err(Status::DEVICE_NOT_READY);
+        }
         let needs_passive = matches!(
             self.major_function(),
             MajorFunction::CREATE | MajorFunction::CLEANUP | MajorFunction::CLOSE | MajorFunction::SYSTEM_CONTROL
