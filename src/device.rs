@@ -5,8 +5,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use edu::{arrivals::Arrivals, interface::GUID_DEVINTERFACE_EDU, registers::Identification};
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    DeviceExtension, DeviceInit, DevicePowerState, Disposed, Guid, Interrupt, Irp, Irql, Resources, Result, Revocable,
-    SpinLock, Status, StopReason, flush_queued_dpcs,
+    DeviceExtension, DeviceInit, DevicePowerState, Disposed, Guid, Interrupt, IoMethod, Irp, Irql, Resources, Result,
+    Revocable, SpinLock, Status, StopReason, flush_queued_dpcs,
     irql::{AtMostDispatch, Passive, UpToDispatch},
 };
 
@@ -19,6 +19,7 @@ use crate::{
     registers::Registers,
     requests,
     statistics::DeviceCounters,
+    transfer::TransferQueue,
 };
 
 /// What the driver keeps for one edu device.
@@ -35,6 +36,8 @@ pub struct EduDevice {
     #[pin]
     pub doorbell: DoorbellQueue,
     #[pin]
+    pub transfer: TransferQueue,
+    #[pin]
     pub liveness: LivenessQueue,
     /// What the identification register read when the device was started.
     identification: AtomicU32,
@@ -49,6 +52,8 @@ impl DeviceExtension for EduDevice {
         Some(Guid::new(class.data1, class.data2, class.data3, class.data4))
     };
 
+    const IO_METHOD: IoMethod = IoMethod::Direct;
+
     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
         try_pin_init!(Self {
             registers: Revocable::new(),
@@ -56,6 +61,7 @@ impl DeviceExtension for EduDevice {
             compute <- ComputeQueue::new(device),
             raise <- RaiseQueue::new(device),
             doorbell <- DoorbellQueue::new(device),
+            transfer <- TransferQueue::new(device),
             liveness <- LivenessQueue::new(device),
             identification: AtomicU32::new(0),
             arrivals: SpinLock::new(Arrivals::new()),
@@ -78,6 +84,11 @@ impl DeviceExtension for EduDevice {
         let identification = identification?;
         Identification::decode(identification).ok_or(Status::DEVICE_HARDWARE_ERROR)?;
         self.identification.store(identification, Ordering::Relaxed);
+        // What somebody has left running cannot be stopped, and whose memory it goes to nobody knows.
+        if self.registers.with(Registers::is_transferring) != Some(false) {
+            return Err(Status::DEVICE_HARDWARE_ERROR);
+        }
+        self.transfer.acquire(irql)?;
         let state = IsrState {
             enabled: false,
             arrivals: self.arrivals(irql),
@@ -105,6 +116,7 @@ impl DeviceExtension for EduDevice {
     fn resume(&self, irql: &mut Irql<Passive>) {
         self.compute.resume(self, irql);
         self.raise.resume(self, irql);
+        self.transfer.resume(self, irql);
         self.liveness.resume(self, irql);
     }
 
@@ -112,6 +124,7 @@ impl DeviceExtension for EduDevice {
         self.liveness.hold(irql);
         self.raise.hold(irql);
         self.compute.hold_and_drain(self, irql);
+        self.transfer.hold_and_drain(self, irql);
     }
 
     /// The interrupt stays connected while the device sleeps: its line is shared, and the ISR looks at no register.
@@ -126,10 +139,12 @@ impl DeviceExtension for EduDevice {
 
     fn stop(&self, _reason: StopReason, irql: &mut Irql<Passive>) {
         self.release_interrupt(irql);
+        self.transfer.release(irql);
         self.release_registers(irql);
     }
 
-    /// The registers go first, so that nothing can touch them any more: not even an ISR that runs now.
+    /// The registers go first, so that nothing can touch them any more: not even an ISR that runs now. The common buffer stays: the device may be
+    /// there still, and write to it, until the bus driver takes the bus from it.
     fn surprise_removal(&self, irql: &mut Irql<Passive>) {
         self.liveness.hold(irql);
         self.release_registers(irql);
@@ -137,6 +152,7 @@ impl DeviceExtension for EduDevice {
         self.compute.close(Status::DEVICE_REMOVED, irql);
         self.raise.close(Status::DEVICE_REMOVED, irql);
         self.doorbell.close(Status::DEVICE_REMOVED, irql);
+        self.transfer.close(Status::DEVICE_REMOVED, irql);
         self.liveness.close(Status::DEVICE_REMOVED, irql);
     }
 
@@ -145,8 +161,17 @@ impl DeviceExtension for EduDevice {
         self.compute.cancel_all_of(file, irql);
         self.raise.cancel_all_of(file, irql);
         self.doorbell.cancel_all_of(file, irql);
+        self.transfer.cancel_all_of(file, irql);
         self.liveness.cancel_all_of(file, irql);
         irp.complete(Status::SUCCESS, irql)
+    }
+
+    fn read<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+        requests::transfer(self, irp, irql)
+    }
+
+    fn write<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+        requests::transfer(self, irp, irql)
     }
 
     fn device_control<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {

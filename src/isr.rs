@@ -45,6 +45,9 @@ impl InterruptService for EduIsr {
                 if causes.contains(InterruptStatus::FACTORIAL) {
                     device.compute.queue_dpc();
                 }
+                if causes.contains(InterruptStatus::DMA) {
+                    device.transfer.queue_dpc();
+                }
                 if causes.intersects(InterruptStatus::RAISED_BY_SOFTWARE) {
                     device.raise.request_dpc(irql);
                 }

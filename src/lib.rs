@@ -3,13 +3,17 @@
 //! | file | what it does | IRQL |
 //! |---|---|---|
 //! | `device.rs` | the device extension, and what PnP and power ask of it | PASSIVE |
-//! | `requests.rs` | `IRP_MJ_DEVICE_CONTROL`: checks a request, answers it at once or queues it | at most DISPATCH |
+//! | `requests.rs` | `IRP_MJ_READ`, `IRP_MJ_WRITE`, `IRP_MJ_DEVICE_CONTROL`: checks a request, answers it at once or queues it | at most DISPATCH |
 //! | `isr.rs` | the interrupt service routine | DIRQL |
 //! | `compute/queue.rs` | the queue of factorials: starts one on the device | at most DISPATCH |
 //! | `compute/custom_dpc.rs` | its CustomDpc: finishes one, starts the next | DISPATCH |
 //! | `raise/queue.rs` | the queue of requests to raise an interrupt, over the I/O manager's device queue | at most DISPATCH |
 //! | `raise/start_io.rs` | its StartIo routine | DISPATCH |
 //! | `raise/dpc_for_isr.rs` | the DpcForIsr, which finishes its current request | DISPATCH |
+//! | `transfer/queue.rs` | the queue of transfers: starts one on the device, piece by piece | at most DISPATCH |
+//! | `transfer/custom_dpc.rs` | its CustomDpc: finishes a piece, starts the next | DISPATCH |
+//! | `transfer/request.rs` | what a request wants transferred | at most DISPATCH |
+//! | `transfer/dma_buffer.rs` | the memory that the device moves bytes to and from | at most DISPATCH |
 //! | `doorbell/queue.rs` | the queue of requests that wait for an interrupt | at most DISPATCH |
 //! | `doorbell/custom_dpc.rs` | its CustomDpc: completes those whose interrupt has come | DISPATCH |
 //! | `liveness.rs` | liveness checks, which wait only while the device is held | at most DISPATCH |
@@ -31,6 +35,7 @@ mod raise;
 mod registers;
 mod requests;
 mod statistics;
+mod transfer;
 
 // The panic handler. The release image has none: the build fails if a panic can be reached.
 extern crate wdk_panic as _;

@@ -3,12 +3,14 @@
 //! A device that was taken out reads all ones. That can happen between any two reads, so each value that goes to a program is checked for
 //! it by itself.
 
+use edu::dma::BUFFER_ADDRESS;
 use edu::registers::{
-    ABSENT, FACTORIAL, IDENTIFICATION, INTERRUPT_ACKNOWLEDGE, INTERRUPT_RAISE, INTERRUPT_STATUS, InterruptStatus,
-    LIVENESS, STATUS, Status as EduStatus,
+    ABSENT, DMA_COMMAND, DMA_COUNT, DMA_DESTINATION, DMA_SOURCE, DmaCommand, FACTORIAL, IDENTIFICATION,
+    INTERRUPT_ACKNOWLEDGE, INTERRUPT_RAISE, INTERRUPT_STATUS, InterruptStatus, LIVENESS, STATUS, Status as EduStatus,
 };
+use edu::transfer::{Direction, Piece};
 use wdm::{
-    Irql, MemoryResource, MmioRegion, Result, Status,
+    Irql, LogicalAddress, MemoryResource, MmioRegion, Result, Status,
     irql::{AtMostDispatch, Passive},
 };
 
@@ -73,6 +75,25 @@ impl Registers {
     /// While a computation runs this reads its n.
     pub fn factorial(&self) -> Result<u32> {
         present(self.0.read32::<FACTORIAL>())
+    }
+
+    /// Starts to move a piece between the device's buffer and `memory`; the device interrupts when it has.
+    pub fn start_transfer(&self, piece: Piece, memory: LogicalAddress) {
+        let device = BUFFER_ADDRESS.saturating_add(piece.device_offset as u64);
+        let (source, destination, direction) = match piece.direction {
+            Direction::ToDevice => (memory.get(), device, DmaCommand::empty()),
+            Direction::ToMemory => (device, memory.get(), DmaCommand::TO_MEMORY),
+        };
+        let command = DmaCommand::START | DmaCommand::INTERRUPT | direction;
+        self.0.write64::<DMA_SOURCE>(source);
+        self.0.write64::<DMA_DESTINATION>(destination);
+        self.0.write64::<DMA_COUNT>(piece.length as u64);
+        self.0.write64::<DMA_COMMAND>(u64::from(command.bits()));
+    }
+
+    /// Whether a DMA transfer is under way. A device that is gone transfers for ever.
+    pub fn is_transferring(&self) -> bool {
+        DmaCommand::from_bits_retain(self.0.read32::<DMA_COMMAND>()).contains(DmaCommand::START)
     }
 
     /// The interrupt causes that are raised.

@@ -1,14 +1,14 @@
-//! `IRP_MJ_DEVICE_CONTROL`. IRQL: at most DISPATCH.
+//! `IRP_MJ_READ`, `IRP_MJ_WRITE` and `IRP_MJ_DEVICE_CONTROL`. IRQL: at most DISPATCH.
 
 use edu::ioctl::{
-    ABI_VERSION, BufferError, ControlCode, DeviceInfo, Factorial, IOCTL_EDU_FACTORIAL, IOCTL_EDU_LIVENESS,
-    IOCTL_EDU_QUERY_INFO, IOCTL_EDU_QUERY_STATISTICS, IOCTL_EDU_RAISE_INTERRUPT, IOCTL_EDU_RESET_STATISTICS,
-    IOCTL_EDU_WAIT_INTERRUPT, Liveness, QueryInfo, QueryStatistics, RaiseInput, RaiseInterrupt, Request,
-    ResetStatistics, WaitInput, WaitInterrupt,
+    ABI_VERSION, BufferError, ControlCode, DeviceInfo, Factorial, IOCTL_EDU_DMA_ECHO, IOCTL_EDU_FACTORIAL,
+    IOCTL_EDU_LIVENESS, IOCTL_EDU_QUERY_INFO, IOCTL_EDU_QUERY_STATISTICS, IOCTL_EDU_RAISE_INTERRUPT,
+    IOCTL_EDU_RESET_STATISTICS, IOCTL_EDU_WAIT_INTERRUPT, Liveness, QueryInfo, QueryStatistics, RaiseInput,
+    RaiseInterrupt, Request, ResetStatistics, WaitInput, WaitInterrupt,
 };
 use wdm::{DeviceControl, Disposed, Irp, Irql, Result, Status, irql::UpToDispatch};
 
-use crate::{device::EduDevice, statistics};
+use crate::{device::EduDevice, statistics, transfer::transfer_of};
 
 /// Checks a request, and answers it at once or queues it.
 pub fn device_control<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
@@ -31,6 +31,7 @@ pub fn device_control<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<
             Ok(()) => return device.compute.submit(irp, device, irql),
             Err(status) => Err(status),
         },
+        IOCTL_EDU_DMA_ECHO => return transfer(device, irp, irql),
         IOCTL_EDU_WAIT_INTERRUPT => match check_input::<WaitInterrupt>(&irp, parameters, WaitInput::is_valid) {
             Ok(()) => return device.doorbell.submit(irp, device, irql),
             Err(status) => Err(status),
@@ -42,6 +43,21 @@ pub fn device_control<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<
         Err(status) => status,
     };
     irp.complete(status, irql)
+}
+
+/// A read, a write or an echo: what has bytes to move is queued.
+pub fn transfer<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+    let ready = transfer_of(&irp).and_then(|transfer| {
+        if transfer.is_empty() {
+            return Err(Status::SUCCESS);
+        }
+        // Here, where it can fail before the request is queued.
+        irp.map_buffer(irql)
+    });
+    match ready {
+        Ok(()) => device.transfer.submit(irp, device, irql),
+        Err(status) => irp.complete(status, irql),
+    }
 }
 
 /// `IOCTL_EDU_QUERY_INFO`: from what was read when the device was started, since it may sleep now.

@@ -87,7 +87,7 @@ pub fn read(device: &EduDevice) -> Statistics {
         factorial_interrupts_spurious: counters.factorial_interrupts_spurious.read(),
         raise: device.raise.statistics(),
         compute: device.compute.statistics(),
-        transfer: QueueStatistics::default(),
+        transfer: device.transfer.statistics(),
         doorbell: device.doorbell.statistics(),
     }
 }
@@ -101,5 +101,6 @@ pub fn reset(device: &EduDevice) {
     counters.factorial_interrupts_spurious.reset();
     device.raise.reset_statistics();
     device.compute.reset_statistics();
+    device.transfer.reset_statistics();
     device.doorbell.reset_statistics();
 }

@@ -13,4 +13,6 @@ mod message;
 mod raise;
 mod shared_line;
 mod statistics;
+mod transfer;
+mod transfer_end;
 mod two_storeys;

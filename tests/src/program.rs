@@ -1,12 +1,12 @@
 //! A program that has the device open.
 
 use edu::ioctl::{
-    Factorial, FactorialInput, FactorialOutput, RaiseInput, RaiseInterrupt, Request as _, Statistics, WaitInput,
-    WaitInterrupt, WaitOutput,
+    Factorial, FactorialInput, FactorialOutput, IOCTL_EDU_DMA_ECHO, RaiseInput, RaiseInterrupt, Request as _,
+    Statistics, WaitInput, WaitInterrupt, WaitOutput,
 };
 use ntsim::{
     NtStatus, Outcome,
-    user::{Completion, FILE_READ_DATA, FILE_WRITE_DATA, Handle, Request},
+    user::{Completion, FILE_READ_DATA, FILE_WRITE_DATA, Handle, Position, Request},
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -116,6 +116,32 @@ impl Program {
             size_of::<WaitOutput>(),
         )
         .await
+    }
+
+    /// `ReadFile` of the device's buffer.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn read(&self, offset: i64, length: usize) -> Outcome<Request> {
+        let at = Position { offset, key: 0 };
+        self.handle.read_file(&self.pc.k, length, at).await
+    }
+
+    /// `WriteFile` to the device's buffer.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn write(&self, offset: i64, data: &[u8]) -> Outcome<Request> {
+        let at = Position { offset, key: 0 };
+        self.handle.write_file(&self.pc.k, data, at).await
+    }
+
+    /// Starts to send `data` through the device's buffer and back.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn echo(&self, data: &[u8]) -> Outcome<Request> {
+        self.send(IOCTL_EDU_DMA_ECHO.raw(), data, data.len()).await
     }
 
     /// What the driver has counted.

@@ -19,7 +19,7 @@ pub use file_object::FileObject;
 pub use init::DeviceInit;
 pub(crate) use object::{Object, ObjectNode};
 use pinned_init::PinInit;
-pub(crate) use teardown::{close_queues, tear_down};
+pub(crate) use teardown::{close_queues, free_common_buffers, tear_down};
 
 use crate::{
     guid::Guid,

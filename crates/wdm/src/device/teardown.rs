@@ -42,8 +42,8 @@ fn cancel_timers(header: &Header, irql: &mut Irql<Passive>) {
     }
 }
 
-/// Frees what the driver has left allocated for the device.
-fn free_common_buffers(header: &Header, irql: &mut Irql<Passive>) {
+/// Frees what the driver has left allocated for its device, which must have lost the bus.
+pub(crate) fn free_common_buffers(header: &Header, irql: &mut Irql<Passive>) {
     for object in header.objects() {
         if let Object::CommonBuffer(buffer) = object {
             // SAFETY: the buffer lies in the extension, as the header does.

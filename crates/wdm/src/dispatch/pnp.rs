@@ -12,7 +12,7 @@ use wdk_sys::{
 
 use super::{enter, reject, remove::remove};
 use crate::{
-    device::{DeviceExtension, Extension, Header, PnpState, StopReason, lifecycle},
+    device::{DeviceExtension, Extension, Header, PnpState, StopReason, free_common_buffers, lifecycle},
     irp::{complete, current_stack_location, forward_and_wait, pass_down, set_status},
     irql::{Irql, Passive},
     resources::Resources,
@@ -127,7 +127,11 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
         lifecycle::stop(self.header, self.device, StopReason::Rebalance, self.irql);
         self.header.set_state(PnpState::Stopped);
         self.set_success();
-        self.pass_down()
+        let status = self.forward_and_wait();
+        // No adapter may outlive this request. What the driver has left to a device that it could not stop goes now that the bus driver has
+        // taken the bus from that.
+        free_common_buffers(self.header, self.irql);
+        self.complete(status)
     }
 
     fn surprise_removal(&mut self) -> Status {

@@ -36,8 +36,8 @@ impl LogicalAddress {
 /// in and out, each time with a check of the range; there is no reference to be had, since the device writes whenever it likes.
 ///
 /// Memory must not be freed while the device may still write to it. The driver frees it when the device is idle; what it has not freed
-/// goes when the device is removed, after the lower drivers have handled `IRP_MN_REMOVE_DEVICE`: the bus driver has taken the bus from
-/// the device by then, whatever that was doing. So a driver whose device cannot be stopped, or is gone, leaves the buffer alone.
+/// goes when the lower drivers have handled `IRP_MN_STOP_DEVICE` or `IRP_MN_REMOVE_DEVICE`: the bus driver has taken the bus from
+/// the device by then, whatever that was doing. So a driver whose device does not come to an end, or is gone, leaves the buffer alone.
 ///
 /// ```no_run
 /// # use wdm::{CommonBuffer, DeviceDescription, Irql, Result, Status, irql::Passive};
