@@ -11,6 +11,7 @@ mod interleavings;
 mod lifecycle;
 mod message;
 mod raise;
+mod several;
 mod shared_line;
 mod statistics;
 mod transfer;

@@ -27,6 +27,8 @@ pub struct Setup {
     pub interrupts: InterruptMode,
     /// Whether another device shares its interrupt line.
     pub neighbour: bool,
+    /// Whether several devices are wired to one interrupt line.
+    pub share_line: bool,
 }
 
 /// Has devices signal their interrupts by messages wherever a scenario leaves it open: `INTERRUPTS=message cargo test -p scenarios`.
@@ -56,6 +58,7 @@ impl Setup {
             profile: EduProfile::default(),
             interrupts: usual_interrupts(),
             neighbour: false,
+            share_line: false,
         }
     }
 }
@@ -81,7 +84,7 @@ impl Pc {
     pub fn interfaces(&self) -> Vec<String> {
         let class = GUID_DEVINTERFACE_EDU;
         let class = Guid::from_fields(class.data1, class.data2, class.data3, class.data4);
-        user::device_interfaces(&self.k, class)
+        user::interfaces_of_device(&self.k, class, self.pdo)
     }
 
     /// `IRP_MN_START_DEVICE`; must succeed.
@@ -145,18 +148,43 @@ impl Run {
     where
         F: Future<Output = Outcome<()>> + 'static,
     {
-        let seed = setup.config.seed;
-        let mut machine = Machine::new(setup.config).expect("the machine can be built");
-        let placement = Placement {
-            interrupts: setup.interrupts,
-            ..Placement::default()
-        };
-        let slot = machine
-            .plug_with(Box::new(Edu::new(setup.profile)), placement)
-            .expect("there is room on the bus");
-        let neighbour = setup.neighbour.then(|| {
+        Self::several(image, setup, 1, |mut pcs| script(pcs.remove(0)))
+    }
+
+    /// The same with `count` devices, all alike, of the one driver.
+    ///
+    /// # Panics
+    /// As [`of`](Self::of).
+    pub fn several<F>(
+        image: &Rc<DriverImage>,
+        setup: Setup,
+        count: usize,
+        script: impl FnOnce(Vec<Pc>) -> F + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Outcome<()>> + 'static,
+    {
+        let Setup {
+            config,
+            profile,
+            interrupts,
+            neighbour,
+            share_line,
+        } = setup;
+        let seed = config.seed;
+        let mut machine = Machine::new(config).expect("the machine can be built");
+        let mut slots: Vec<Slot> = Vec::new();
+        for _ in 0..count {
             let placement = Placement {
-                shares_line_of: Some(slot),
+                interrupts,
+                shares_line_of: slots.first().copied().filter(|_| share_line),
+            };
+            let slot = machine.plug_with(Box::new(Edu::new(profile.clone())), placement);
+            slots.push(slot.expect("there is room on the bus"));
+        }
+        let neighbour = neighbour.then(|| {
+            let placement = Placement {
+                shares_line_of: slots.first().copied(),
                 ..Placement::default()
             };
             machine
@@ -166,17 +194,26 @@ impl Run {
         machine.load(image).unwrap_or_else(|error| panic!("{error}"));
         let name = image.image().name().trim_end_matches(".sys").to_owned();
         machine.spawn(ThreadSpec::system("scenario"), move |k| async move {
-            let added = system::add(&k, &name, slot).await?;
-            let system = added.unwrap_or_else(|failure| panic!("the device cannot be added: {failure:?}"));
-            let pc = Pc {
+            let loaded = system::load(&k, &name).await?;
+            let driver = loaded.unwrap_or_else(|failure| panic!("the driver cannot be loaded: {failure:?}"));
+            let mut systems = Vec::new();
+            for slot in &slots {
+                let added = system::add_device(&k, driver, *slot).await?;
+                systems.push(added.unwrap_or_else(|failure| panic!("the device cannot be added: {failure:?}")));
+            }
+            let pc = |(&slot, system): (&Slot, &system::System)| Pc {
                 k: k.clone(),
                 slot,
                 pdo: system.pdo,
-                driver: system.driver,
+                driver,
                 neighbour,
             };
-            script(pc).await?;
-            system.shut_down(&k, &name).await
+            script(slots.iter().zip(&systems).map(pc).collect()).await?;
+            let last = systems.pop().expect("there is a device");
+            for system in systems {
+                system.remove(&k).await?;
+            }
+            last.shut_down(&k, &name).await
         });
         let end = machine.run();
         Self { machine, end, seed }

@@ -11,6 +11,7 @@ use crate::{
     machine::Machine,
     mm::{Va, driver_image},
     ob,
+    po::{self, SystemState},
     sched::{RunEnd, ThreadSpec},
     status::NtStatus,
 };
@@ -35,17 +36,35 @@ pub enum StartFailure {
     StartDevice(NtStatus),
 }
 
+/// Loads the driver: its driver object.
+///
+/// # Errors
+/// When the driver breaks a rule.
+pub async fn load(k: &Kernel, name: &str) -> Outcome<Result<Va, StartFailure>> {
+    let image = k.driver_image();
+    let loaded = driver::load(k, name, image).await?;
+    if loaded.is_ok() {
+        driver_image::discard_initialization(k);
+    }
+    Ok(loaded.map_err(StartFailure::DriverEntry))
+}
+
 /// Loads the driver and adds the device in `slot`.
 ///
 /// # Errors
 /// When the driver breaks a rule.
 pub async fn add(k: &Kernel, name: &str, slot: Slot) -> Outcome<Result<System, StartFailure>> {
-    let image = k.driver_image();
-    let driver = match driver::load(k, name, image).await? {
-        Ok(driver) => driver,
-        Err(status) => return Ok(Err(StartFailure::DriverEntry(status))),
-    };
-    driver_image::discard_initialization(k);
+    match load(k, name).await? {
+        Ok(driver) => add_device(k, driver, slot).await,
+        Err(failure) => Ok(Err(failure)),
+    }
+}
+
+/// Adds the device in `slot` to a loaded driver, which may have others.
+///
+/// # Errors
+/// When the driver breaks a rule.
+pub async fn add_device(k: &Kernel, driver: Va, slot: Slot) -> Outcome<Result<System, StartFailure>> {
     let pdo = pnp::enumerate(k, slot)?;
     let added = pnp::add_device(k, pdo, driver).await?;
     if !added.is_success() {
@@ -76,6 +95,18 @@ impl System {
     /// # Errors
     /// When the driver breaks a rule, refuses, or leaves something behind.
     pub async fn shut_down(self, k: &Kernel, name: &str) -> Outcome<()> {
+        self.remove(k).await?;
+        self.unload(k, name).await
+    }
+
+    /// Removes the device in order, or waits until it has been removed when it has gone already. Other devices of its driver stay.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule or refuses.
+    pub async fn remove(self, k: &Kernel) -> Outcome<()> {
+        if is_off(k) {
+            return Ok(());
+        }
         if pnp::state(k, self.pdo).is_some_and(|state| state < pnp::DeviceState::SurpriseRemoved) {
             let removal = pnp::remove_device(k, self.pdo).await?;
             if removal != pnp::Removal::Done {
@@ -84,14 +115,17 @@ impl System {
         } else {
             pnp::wait_for_removal(k, self.pdo).await?;
         }
-        self.unload(k, name).await
+        Ok(())
     }
 
-    /// Unloads the driver after its device is gone. It must leave nothing behind.
+    /// Unloads the driver after its last device is gone. It must leave nothing behind.
     ///
     /// # Errors
     /// When the driver breaks a rule, refuses, or leaves something behind.
     pub async fn unload(self, k: &Kernel, name: &str) -> Outcome<()> {
+        if is_off(k) {
+            return Ok(());
+        }
         if !driver::unload(k, self.driver).await? {
             let why = "the driver has devices left or no unload routine".to_owned();
             return Err(k.bugcheck(left_behind(why)));
@@ -105,6 +139,11 @@ impl System {
         }
         Err(k.bugcheck(left_behind(leftovers.join("; "))))
     }
+}
+
+/// Whether the whole system was shut down: nothing is removed or unloaded then.
+fn is_off(k: &Kernel) -> bool {
+    po::state(k) == SystemState::Shutdown
 }
 
 fn left_behind(what: String) -> BugCheck {

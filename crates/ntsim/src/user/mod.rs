@@ -15,6 +15,7 @@ use crate::{
     bugcheck::Outcome,
     io::{control, file, request as io_request, transfer},
     kernel::Kernel,
+    mm::Va,
     status::NtStatus,
 };
 pub use crate::{
@@ -32,6 +33,17 @@ pub fn device_interfaces(k: &Kernel, class: Guid) -> Vec<String> {
     let io = k.io().borrow();
     io.interfaces
         .enabled(class)
+        .map(|interface| interface.link.clone())
+        .collect()
+}
+
+/// The links of the enabled interfaces of a class that one device has, which is named by its physical device object.
+#[must_use]
+pub fn interfaces_of_device(k: &Kernel, class: Guid, pdo: Va) -> Vec<String> {
+    let io = k.io().borrow();
+    io.interfaces
+        .enabled(class)
+        .filter(|interface| interface.pdo == pdo)
         .map(|interface| interface.link.clone())
         .collect()
 }
