@@ -24,7 +24,7 @@
 //! | cancel-safe queue | [`CancelSafeQueue`] |
 //! | `StartIo`, `IoStartPacket`, `DpcForIsr` | [`StartIoQueue`], [`StartIo`], [`DpcForIsr`] |
 //! | `InterruptService` routine, `SynchCritSection` | [`Interrupt`], [`InterruptService`] |
-//! | `CustomDpc` | [`CustomDpc`], [`DpcRoutine`] |
+//! | `CustomDpc`, timer | [`CustomDpc`], [`Timer`], [`DpcRoutine`] |
 //! | spin lock, event | [`SpinLock`], [`Event`] |
 //! | device registers | [`MmioRegion`], [`Revocable`] |
 //! | DMA adapter, common buffer | [`CommonBuffer`] |
@@ -42,7 +42,7 @@
 //!   completed with an error. One that is forgotten is never completed, and its device can not be removed: a leak, and no more.
 //! - **The device extension** is lent as `&self`. What runs in a dispatch or completion routine holds the remove lock, and so does every IRP that is not
 //!   completed; ISRs and DPCs are disconnected, and flushed, before the extension goes.
-//! - **Kernel objects** ([`CustomDpc`], [`DpcForIsr`], [`Interrupt`], [`CancelSafeQueue`], [`StartIoQueue`], [`Event`], [`CommonBuffer`]) are initialised
+//! - **Kernel objects** ([`CustomDpc`], [`Timer`], [`DpcForIsr`], [`Interrupt`], [`CancelSafeQueue`], [`StartIoQueue`], [`Event`], [`CommonBuffer`]) are initialised
 //!   in place in the extension, checked to lie there, and have no `Drop`: removal closes them, at `PASSIVE_LEVEL`.
 //! - **What ISRs and DPCs share** is behind a [`SpinLock`], the interrupt spin lock ([`Interrupt::synchronize`]) or an atomic; what can be
 //!   taken away under them is [`Revocable`].

@@ -26,6 +26,31 @@ use crate::{
 /// It lies in the device extension, and is cancelled before that goes. The system looks at its timers when its clock ticks, every 15.6 ms
 /// unless somebody has asked for more: a timer is never early, and up to a tick late.
 ///
+/// ```no_run
+/// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
+/// # use device::Device;
+/// use core::time::Duration;
+///
+/// use wdm::{DpcRoutine, Irql, Timer, irql::Dispatch};
+///
+/// /// Runs when the device has had a second for its work.
+/// enum TooLate {}
+///
+/// impl DpcRoutine for TooLate {
+///     type Device = Device;
+///
+///     fn run(device: &Device, irql: &mut Irql<Dispatch>) {
+///         device.idle.set(irql);
+///     }
+/// }
+///
+/// /// Where work is started; `cancel` is where it is finished.
+/// fn watch(timer: &Timer<TooLate>, irql: &mut Irql<Dispatch>) {
+///     timer.set(Duration::from_secs(1), irql);
+/// }
+/// # fn main() {}
+/// ```
+///
 /// See [Timer Objects and DPCs](https://learn.microsoft.com/windows-hardware/drivers/kernel/timer-objects-and-dpcs).
 pub struct Timer<R> {
     core: TimerCore,

@@ -9,5 +9,6 @@ use wdm::{
 };
 
 pub fn set<R: DpcRoutine>(timer: &Timer<R>, dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) {
-    timer.set(Duration::from_secs(1), dirql); //~ E0277
+    let _ = (&dirql, &dispatch);
+    let _ = timer.set(Duration::from_millis(1), dirql); //~ E0277
 }

@@ -10,5 +10,6 @@ use wdm::{
 };
 
 pub fn set<R: DpcRoutine>(timer: &Timer<R>, dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) {
-    timer.set(Duration::from_secs(1), dispatch);
+    let _ = (&dirql, &dispatch);
+    let _ = timer.set(Duration::from_millis(1), dispatch);
 }
