@@ -1,0 +1,11 @@
+//@ check-pass
+//! What a device writes at any time is copied: there is no reference to it.
+#![no_std]
+
+use wdm::{CommonBuffer, Result};
+
+pub fn first(buffer: &CommonBuffer) -> Result<u8> {
+    let mut byte = [0];
+    buffer.read(0, &mut byte)?;
+    Ok(byte[0])
+}
