@@ -1,14 +1,4 @@
-//! The data that comes with a request, and that it is answered with.
-//!
-//! | request | input | output |
-//! |---|---|---|
-//! | device control, `METHOD_BUFFERED` | system buffer | the same system buffer |
-//! | device control, `METHOD_IN_DIRECT` | system buffer | – |
-//! | device control, `METHOD_OUT_DIRECT` | system buffer | the caller's memory, by an MDL |
-//! | `IRP_MJ_WRITE` | system buffer or MDL, as [`IO_METHOD`](crate::DeviceExtension::IO_METHOD) says | – |
-//! | `IRP_MJ_READ` | – | the same |
-//!
-//! The caller's memory can change at any time: what is read twice may differ. It must be [mapped](Irp::map_buffer) first.
+//! The data that comes with a request, and that it is answered with: see [the table](super#the-data-of-a-request).
 
 use core::ptr::NonNull;
 

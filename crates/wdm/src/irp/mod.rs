@@ -14,6 +14,35 @@
 //! | | [`forward_with`](Irp::forward_with) | the lower driver, until that has completed it |
 //! | the lower driver | a [`CompletionRoutine`]'s [`Irp`] | the driver |
 //! | the driver | [`continue_completion`](Irp::continue_completion) | the I/O manager, which goes on with the drivers above |
+//!
+//! # The data of a request
+//!
+//! | request | input | output |
+//! |---|---|---|
+//! | device control, `METHOD_BUFFERED` | system buffer | the same system buffer |
+//! | device control, `METHOD_IN_DIRECT` | system buffer | – |
+//! | device control, `METHOD_OUT_DIRECT` | system buffer | the caller's memory, by an MDL |
+//! | `IRP_MJ_WRITE` | system buffer or MDL, as [`IO_METHOD`](crate::DeviceExtension::IO_METHOD) says | – |
+//! | `IRP_MJ_READ` | – | the same |
+//!
+//! The caller's memory can change at any time: what is read twice may differ. It must be [mapped](Irp::map_buffer) first.
+//!
+//! ```no_run
+//! use wdm::{Disposed, Irp, Irql, Result, Status, irql::UpToDispatch};
+//!
+//! /// `IRP_MJ_READ`, whether buffered or direct: as many times 7 as are asked for.
+//! fn read<'i>(mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+//!     let status = fill(&mut irp, irql).err().unwrap_or(Status::SUCCESS);
+//!     irp.complete(status, irql)
+//! }
+//!
+//! fn fill(irp: &mut Irp<'_>, irql: &mut Irql<UpToDispatch>) -> Result<()> {
+//!     let asked = irp.read_write().ok_or(Status::INVALID_DEVICE_REQUEST)?;
+//!     irp.map_buffer(irql)?;
+//!     (0..asked.length).try_for_each(|_| irp.write_output(&7_u8))
+//! }
+//! # fn main() {}
+//! ```
 
 mod buffer;
 mod completion;
