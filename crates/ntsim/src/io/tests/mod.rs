@@ -5,6 +5,7 @@ mod completion;
 mod devices;
 mod direct;
 mod interrupt;
+mod plug_and_play;
 mod power;
 mod remove_lock;
 mod requests;

@@ -498,3 +498,59 @@ fn accesses_to_a_sleeping_device_are_counted() {
     });
     assert_clean(&machine);
 }
+
+#[test]
+fn a_device_is_not_deleted_while_its_driver_has_a_power_irp() {
+    let machine = run_owner(Mistake::KeepsDevice, 1, |k, pdo| async move {
+        let fdo = device::top_of_stack(&k, pdo)?;
+        let arguments = [fdo.get(), 2, u64::from(D3), 0, 0, 0];
+        k.call(k.routine_address("PoRequestPowerIrp"), &arguments).await?;
+        k.delay(1_000_000).await?;
+        device::detach(&k, pdo)?;
+        device::delete(&k, fdo)
+    });
+    let crash = machine.kernel().crash().expect("a rule is broken");
+    assert_eq!(crash.bugcheck.code, Code::DRIVER_POWER_STATE_FAILURE);
+    assert_eq!(crash.bugcheck.parameters[0], 1);
+}
+
+/// The bus driver cannot give power to a device that is no longer there, and so the device's IRP and the system's may fail.
+#[test]
+fn a_device_can_be_pulled_out_while_the_system_sleeps() {
+    for seed in 1..=20 {
+        let machine = run_owner(Mistake::None, seed, |k, _| async move {
+            po::sleep(&k, SystemState::S3).await?.unwrap();
+            let slot = slot(&k);
+            k.bus().borrow_mut().function_mut(slot).unplug();
+            po::wake(&k).await?;
+            k.delay(1_000_000).await
+        });
+        assert_clean(&machine);
+    }
+}
+
+#[test]
+fn requests_for_a_device_take_turns() {
+    for seed in 1..=20 {
+        let machine = run_owner(Mistake::None, seed, |k, pdo| async move {
+            let request = k.routine_address("PoRequestPowerIrp");
+            for state in [D3, D0, D3, D0] {
+                let status = k.call(request, &[pdo.get(), 2, u64::from(state), 0, 0, 0]).await?;
+                assert_eq!(status, u64::from(NtStatus::PENDING.0));
+            }
+            k.delay(1_000_000).await?;
+            assert_eq!(power(&k), DevicePower::D0);
+            let unknown = k.call(request, &[pdo.get(), 7, u64::from(D3), 0, 0, 0]).await?;
+            assert_eq!(unknown, u64::from(NtStatus::INVALID_PARAMETER_2.0));
+            Ok(())
+        });
+        assert_clean(&machine);
+        let trace = machine.kernel().recorded();
+        let story: Vec<String> = trace.story().map(|record| record.event.to_string()).collect();
+        let under_way = story
+            .iter()
+            .filter(|line| line.contains("IRP_MN_SET_POWER") && !line.contains("requested"));
+        let alternating: Vec<bool> = under_way.map(|line| line.contains(" sent to ")).collect();
+        assert_eq!(alternating, [true, false, true, false, true, false, true, false]);
+    }
+}
