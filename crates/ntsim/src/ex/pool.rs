@@ -149,7 +149,7 @@ pub fn check_idle(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
             format!("memory at {start} is freed, but a thread waits for the object at {object} in it"),
         ));
     }
-    io::check_freed(k, start, length)
+    io::memory_freed(k, start, length)
 }
 
 /// What an attempt to free what is not allocated is.

@@ -18,11 +18,11 @@ use crate::{
 };
 
 /// `IRP_BUFFERED_IO`, `IRP_DEALLOCATE_BUFFER`, `IRP_INPUT_OPERATION`, `IRP_READ_OPERATION`, `IRP_WRITE_OPERATION` of an IRP's flags.
-const IRP_BUFFERED_IO: u32 = 0x0000_0010;
-const IRP_DEALLOCATE_BUFFER: u32 = 0x0000_0020;
-const IRP_INPUT_OPERATION: u32 = 0x0000_0040;
-const IRP_READ_OPERATION: u32 = 0x0000_0100;
-const IRP_WRITE_OPERATION: u32 = 0x0000_0200;
+pub(super) const IRP_BUFFERED_IO: u32 = 0x0000_0010;
+pub(super) const IRP_DEALLOCATE_BUFFER: u32 = 0x0000_0020;
+pub(super) const IRP_INPUT_OPERATION: u32 = 0x0000_0040;
+pub(super) const IRP_READ_OPERATION: u32 = 0x0000_0100;
+pub(super) const IRP_WRITE_OPERATION: u32 = 0x0000_0200;
 
 /// How a buffer is passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

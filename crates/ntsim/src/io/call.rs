@@ -61,7 +61,7 @@ pub(crate) async fn call_driver(k: &Kernel, device: Va, irp: Va) -> Outcome<NtSt
     k.write(irp + layout::CURRENT_LOCATION, number)?;
     k.write(irp + layout::CURRENT_STACK_LOCATION, location)?;
     k.write(location + stack::DEVICE_OBJECT, device)?;
-    record.set_passed(number, None);
+    let calls = record.sent(number, major);
 
     let status = if bus_driver::owns(k, device) {
         record.reached_bottom.set(true);
@@ -76,7 +76,10 @@ pub(crate) async fn call_driver(k: &Kernel, device: Va, irp: Va) -> Outcome<NtSt
             .await?;
         NtStatus((returned & 0xFFFF_FFFF) as u32)
     };
-    check_dispatch(k, &record, number, device, status)?;
+    // A completion routine may have sent it again meanwhile: then what is known of the location is no longer about this call.
+    if !record.sent_again(number, calls) {
+        check_dispatch(k, &record, number, device, status)?;
+    }
     Ok(status)
 }
 

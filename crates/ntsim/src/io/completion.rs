@@ -49,7 +49,7 @@ pub(crate) async fn complete(k: &Kernel, irp: Va) -> Outcome<()> {
         let status: NtStatus = k.read(irp + layout::IO_STATUS)?;
         let cancelled: u8 = k.read(irp + layout::CANCEL)?;
 
-        record.set_passed(number, Some(Passed { status, pending }));
+        record.set_passed(number, Passed { status, pending });
         k.write(irp + layout::PENDING_RETURNED, u8::from(pending))?;
         k.write(irp + layout::CURRENT_LOCATION, number + 1)?;
         let above = irp::location(irp, number + 1);
@@ -72,6 +72,7 @@ pub(crate) async fn complete(k: &Kernel, irp: Va) -> Outcome<()> {
             Va::NULL
         };
         let arguments = [device.get(), irp.get(), context];
+        record.comes_back(number);
         record.in_routine.set(true);
         let answer = k.call(routine, &arguments).label("completion routine").await?;
         record.in_routine.set(false);

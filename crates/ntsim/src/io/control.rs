@@ -19,12 +19,12 @@ use crate::{
 
 /// An I/O control code (`CTL_CODE`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ControlCode(u32);
+pub(super) struct ControlCode(pub u32);
 
 impl ControlCode {
     /// How it wants its buffers passed: its lowest two bits. `METHOD_IN_DIRECT` has the driver read from the second buffer,
     /// `METHOD_OUT_DIRECT` write to it.
-    const fn passing(self) -> Passing {
+    pub(super) const fn passing(self) -> Passing {
         match self.0 & 3 {
             0 => Passing::Buffered,
             1 => Passing::Direct(Operation::Read),

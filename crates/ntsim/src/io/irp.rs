@@ -95,14 +95,37 @@ pub(crate) struct Passed {
     pub pending: bool,
 }
 
+/// Who made an IRP, and so who ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The I/O manager, or a driver that had it do so for a thread: freed by the I/O manager when everyone has completed it.
+    IoManager,
+    /// A driver, from the I/O manager's memory: freed by `IoFreeIrp`.
+    Driver,
+    /// A driver, in memory of its own.
+    DriverMemory,
+}
+
+/// What is known of a stack location.
+#[derive(Clone, Copy, Debug, Default)]
+struct Location {
+    /// How often a driver was called with it.
+    calls: u32,
+    /// What went past it since the last call.
+    passed: Option<Passed>,
+}
+
 /// The I/O manager's books on an IRP. They outlive its memory.
 pub struct Record {
     irp: Va,
+    origin: Origin,
     stack_count: u8,
-    what: &'static str,
+    what: Cell<&'static str>,
     file: Option<Va>,
-    /// By stack location, 1 being the lowest driver's.
-    passed: RefCell<Vec<Option<Passed>>>,
+    /// By number, 1 being the lowest driver's.
+    locations: RefCell<Vec<Location>>,
+    /// The stack location that the driver that made it has sent it off with, until it has it back.
+    sent_from: Cell<Option<u8>>,
     /// Whether it has come down to the bus driver.
     pub(crate) reached_bottom: Cell<bool>,
     /// How often a driver has begun to complete it. More than one at a time is one too many.
@@ -118,7 +141,7 @@ impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
             .field("irp", &self.irp)
-            .field("what", &self.what)
+            .field("what", &self.what.get())
             .field("result", &self.result.get())
             .finish_non_exhaustive()
     }
@@ -134,7 +157,40 @@ impl Record {
     /// Its major function's name.
     #[must_use]
     pub fn what(&self) -> &'static str {
-        self.what
+        self.what.get()
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Whether the driver that made it has sent it off and not got it back.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.sent_from.get().is_some()
+    }
+
+    /// A driver is about to be called with a stack location; how often that has happened.
+    pub(super) fn sent(&self, location: u8, major: Major) -> u32 {
+        if self.origin != Origin::IoManager && self.sent_from.get().is_none() {
+            self.sent_from.set(Some(location));
+            self.what.set(major.name());
+        }
+        let at = &mut self.locations.borrow_mut()[usize::from(location)];
+        at.calls += 1;
+        at.passed = None;
+        at.calls
+    }
+
+    /// Whether a driver was called with the stack location again after the `calls`th time.
+    pub(super) fn sent_again(&self, location: u8, calls: u32) -> bool {
+        self.locations.borrow()[usize::from(location)].calls != calls
+    }
+
+    /// The completion routine of a stack location is about to be called: the driver that made the IRP may have it back.
+    pub(super) fn comes_back(&self, location: u8) {
+        if self.sent_from.get() == Some(location) {
+            self.sent_from.set(None);
+        }
     }
 
     /// How many stack locations it has.
@@ -164,22 +220,28 @@ impl Record {
             if let Some(result) = self.result.get() {
                 return Ok(result);
             }
-            let why = format!("the completion of IRP {} ({})", self.irp, self.what);
+            let why = format!("the completion of IRP {} ({})", self.irp, self.what());
             self.waiters.wait(k, why).await?;
         }
     }
 
     /// What went past stack location `location`, when something has.
     pub(crate) fn passed(&self, location: u8) -> Option<Passed> {
-        self.passed.borrow()[usize::from(location)]
+        self.locations.borrow()[usize::from(location)].passed
     }
 
-    pub(crate) fn set_passed(&self, location: u8, passed: Option<Passed>) {
-        self.passed.borrow_mut()[usize::from(location)] = passed;
+    pub(crate) fn set_passed(&self, location: u8, passed: Passed) {
+        self.locations.borrow_mut()[usize::from(location)].passed = Some(passed);
     }
 
     /// Everyone has completed the IRP: tells who waits and frees it.
+    ///
+    /// # Errors
+    /// When it is not the I/O manager's to free.
     pub(crate) fn finish(&self, k: &Kernel) -> Outcome<()> {
+        if self.origin != Origin::IoManager {
+            return Err(super::driver_irp::not_reclaimed(k, self));
+        }
         let completed = read_status(k, self.irp)?;
         super::mdl::release(k, self.irp)?;
         let finish = self.finish.take();
@@ -193,13 +255,12 @@ impl Record {
         }
         k.trace(Event::IrpCompleted {
             irp: self.irp,
-            what: self.what,
+            what: self.what(),
             status: io_status.status,
             information: io_status.information,
         });
         k.io().borrow_mut().irps.retire(self.irp, k.caller());
-        let length = irp::SIZE + usize::from(self.stack_count) * stack::SIZE;
-        crate::ex::pool::check_idle(k, self.irp, length as u64)?;
+        crate::ex::pool::check_idle(k, self.irp, size(self.stack_count) as u64)?;
         k.free_system(self.irp)?;
         self.result.set(Some(io_status));
         self.waiters.wake_all(k);
@@ -231,7 +292,7 @@ impl Ledger {
         self.live.values()
     }
 
-    fn retire(&mut self, irp: Va, by: Va) {
+    pub(super) fn retire(&mut self, irp: Va, by: Va) {
         self.live.remove(&irp);
         self.retired.insert(irp, by);
     }
@@ -255,11 +316,15 @@ pub(crate) struct Spec {
     pub finish: Option<Finish>,
 }
 
-/// Allocates an IRP. The caller fills in the parameters of its [first stack location](next_location).
-pub(crate) fn allocate(k: &Kernel, spec: Spec) -> Outcome<Rc<Record>> {
-    let size = irp::SIZE + usize::from(spec.stack_size) * stack::SIZE;
-    let va = k.allocate_system(size, "IRP")?;
-    let thread = k.current_thread().map_or(Va::NULL, |thread| k.thread_object(thread));
+/// Bytes of an IRP.
+pub(super) fn size(stack_size: u8) -> usize {
+    irp::SIZE + usize::from(stack_size) * stack::SIZE
+}
+
+/// Fills in what every IRP begins with.
+pub(super) fn initialize(k: &Kernel, va: Va, stack_size: u8) -> Outcome<()> {
+    let size = size(stack_size);
+    k.fill(va, 0, size)?;
     k.write(va + irp::TYPE, IO_TYPE_IRP)?;
     k.write(
         va + irp::SIZE_FIELD,
@@ -267,35 +332,68 @@ pub(crate) fn allocate(k: &Kernel, spec: Spec) -> Outcome<Rc<Record>> {
     )?;
     k.write(va + irp::THREAD_LIST_ENTRY, va + irp::THREAD_LIST_ENTRY)?;
     k.write(va + irp::THREAD_LIST_ENTRY + 8_u64, va + irp::THREAD_LIST_ENTRY)?;
+    k.write(va + irp::STACK_COUNT, stack_size)?;
+    k.write(va + irp::CURRENT_LOCATION, stack_size + 1)?;
+    k.write(va + irp::CURRENT_STACK_LOCATION, location(va, stack_size + 1))
+}
+
+/// Marks `IoStatus` as never set.
+pub(super) fn write_unset_status(k: &Kernel, irp: Va) -> Outcome<()> {
+    let io_status = IoStatus {
+        status: UNSET_STATUS,
+        information: UNSET_INFORMATION,
+    };
+    write_status(k, irp, io_status)
+}
+
+/// Opens the books on an IRP.
+pub(super) fn enter(
+    k: &Kernel,
+    va: Va,
+    stack_count: u8,
+    origin: Origin,
+    file: Option<Va>,
+    finish: Option<Finish>,
+) -> Rc<Record> {
+    let record = Rc::new(Record {
+        irp: va,
+        origin,
+        stack_count,
+        what: Cell::new("IRP"),
+        file,
+        locations: RefCell::new(vec![Location::default(); usize::from(stack_count) + 1]),
+        sent_from: Cell::new(None),
+        reached_bottom: Cell::new(false),
+        completions: Cell::new(0),
+        in_routine: Cell::new(false),
+        result: Cell::new(None),
+        waiters: WaitQueue::default(),
+        finish: RefCell::new(finish),
+    });
+    k.io().borrow_mut().irps.live.insert(va, record.clone());
+    record
+}
+
+/// Allocates an IRP. The caller fills in the parameters of its [first stack location](next_location).
+pub(crate) fn allocate(k: &Kernel, spec: Spec) -> Outcome<Rc<Record>> {
+    let va = k.allocate_system(size(spec.stack_size), "IRP")?;
+    initialize(k, va, spec.stack_size)?;
+    let thread = k.current_thread().map_or(Va::NULL, |thread| k.thread_object(thread));
     k.write(va + irp::REQUESTOR_MODE, u8::from(spec.mode == Mode::User))?;
-    k.write(va + irp::STACK_COUNT, spec.stack_size)?;
-    k.write(va + irp::CURRENT_LOCATION, spec.stack_size + 1)?;
-    k.write(va + irp::CURRENT_STACK_LOCATION, location(va, spec.stack_size + 1))?;
     k.write(va + irp::THREAD, thread)?;
     k.write(va + irp::ORIGINAL_FILE_OBJECT, spec.file.unwrap_or(Va::NULL))?;
-    let information = if spec.status.is_some() { 0 } else { UNSET_INFORMATION };
-    k.write(va + irp::IO_STATUS, spec.status.unwrap_or(UNSET_STATUS))?;
-    k.write(va + irp::IO_STATUS_INFORMATION, information)?;
+    match spec.status {
+        Some(status) => k.write(va + irp::IO_STATUS, status)?,
+        None => write_unset_status(k, va)?,
+    }
 
     let first = location(va, spec.stack_size);
     k.write(first + stack::MAJOR_FUNCTION, spec.major.0)?;
     k.write(first + stack::MINOR_FUNCTION, spec.minor)?;
     k.write(first + stack::FILE_OBJECT, spec.file.unwrap_or(Va::NULL))?;
 
-    let record = Rc::new(Record {
-        irp: va,
-        stack_count: spec.stack_size,
-        what: spec.major.name(),
-        file: spec.file,
-        passed: RefCell::new(vec![None; usize::from(spec.stack_size) + 1]),
-        reached_bottom: Cell::new(false),
-        completions: Cell::new(0),
-        in_routine: Cell::new(false),
-        result: Cell::new(None),
-        waiters: WaitQueue::default(),
-        finish: RefCell::new(spec.finish),
-    });
-    k.io().borrow_mut().irps.live.insert(va, record.clone());
+    let record = enter(k, va, spec.stack_size, Origin::IoManager, spec.file, spec.finish);
+    record.what.set(spec.major.name());
     k.count(Counter::IrpsCreated);
     k.trace(Event::IrpCreated {
         irp: va,

@@ -92,7 +92,29 @@ fn free(k: &Kernel, list: Va) -> Outcome<()> {
 /// The MDL of a direct request: of a program's buffer, locked. The status where the buffer does not allow it.
 pub(super) fn lock_buffer(k: &Kernel, buffer: UserRange, operation: Operation) -> Outcome<Result<Va, NtStatus>> {
     let list = allocate(k, buffer.address, buffer.length, PoolOwner::System)?;
-    match mdl::lock(k, list, Mode::User, operation, Locker::IoManager)? {
+    lock(k, list, Mode::User, operation, Locker::IoManager)
+}
+
+/// The MDL of a driver's own direct request: of a buffer of its own, locked. When the driver has to end the request itself, the MDL is its to
+/// unlock and free as well.
+pub(super) fn lock_system_buffer(
+    k: &Kernel,
+    buffer: Va,
+    length: u32,
+    operation: Operation,
+    ended_by_driver: bool,
+) -> Outcome<Result<Va, NtStatus>> {
+    let (owner, locker) = if ended_by_driver {
+        (PoolOwner::Driver, Locker::Driver(k.caller()))
+    } else {
+        (PoolOwner::System, Locker::IoManager)
+    };
+    let list = allocate(k, buffer, length, owner)?;
+    lock(k, list, Mode::Kernel, operation, locker)
+}
+
+fn lock(k: &Kernel, list: Va, mode: Mode, operation: Operation, by: Locker) -> Outcome<Result<Va, NtStatus>> {
+    match mdl::lock(k, list, mode, operation, by)? {
         Ok(()) => Ok(Ok(list)),
         Err(status) => {
             free(k, list)?;

@@ -4,6 +4,7 @@
 //! Everything a driver can see lies in guest memory; everything it cannot is in [`IoState`].
 
 mod buffers;
+mod build_request;
 mod call;
 mod cancel;
 mod completion;
@@ -12,6 +13,7 @@ mod csq;
 mod device;
 pub mod device_interface;
 pub mod driver;
+mod driver_irp;
 pub mod file;
 mod interrupt;
 pub mod irp;
@@ -32,7 +34,6 @@ use std::collections::BTreeMap;
 pub(crate) use call::call_driver;
 pub(crate) use device::{DO_POWER_INRUSH, DO_POWER_PAGABLE, bottom_of_stack, top_of_stack};
 pub use violation::IoRule;
-pub(crate) use work_item::check_freed;
 
 use crate::{bugcheck::Outcome, ddi::Registry, kernel::Kernel, mm::Va};
 
@@ -57,12 +58,14 @@ pub struct IoState {
 
 /// Adds this component's exports.
 pub fn register(ddi: &mut Registry) {
+    build_request::register(ddi);
     call::register(ddi);
     cancel::register(ddi);
     completion::register(ddi);
     csq::register(ddi);
     device::register(ddi);
     device_interface::register(ddi);
+    driver_irp::register(ddi);
     interrupt::register(ddi);
     mdl::register(ddi);
     pnp::register(ddi);
@@ -85,13 +88,28 @@ pub(crate) fn unreferenced(k: &Kernel, object: Va) -> Outcome<()> {
     Ok(())
 }
 
+/// Memory is being freed: nothing of the I/O manager's that is in use may lie in it.
+///
+/// # Errors
+/// When a work item that was not uninitialized, or an IRP under way, does.
+pub(crate) fn memory_freed(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
+    work_item::check_freed(k, start, length)?;
+    driver_irp::memory_freed(k, start, length)
+}
+
 /// What a driver that is unloaded has left behind in the I/O manager, in words. Empty when it cleaned up.
 #[must_use]
 pub fn leftovers(k: &Kernel, driver: Va) -> Vec<String> {
     let io = k.io().borrow();
     let mut found = Vec::new();
     for record in io.irps.live() {
-        found.push(format!("IRP {} ({}) was never completed", record.irp(), record.what()));
+        let what = match record.origin() {
+            irp::Origin::IoManager => "completed",
+            irp::Origin::Driver => "freed",
+            // It goes with the memory that it lies in.
+            irp::Origin::DriverMemory => continue,
+        };
+        found.push(format!("IRP {} ({}) was never {what}", record.irp(), record.what()));
     }
     for context in io.interrupts.keys() {
         found.push(format!("the interrupt {context} is still connected"));

@@ -29,6 +29,8 @@ macro_rules! io_rules {
 }
 
 io_rules! {
+    FREED_NO_IRP = 0x01 "free-irp-without-irp" "`IoFreeIrp` was given something that is no IRP.";
+    FREED_THREADS_IRP = 0x02 "free-irp-of-thread" "`IoFreeIrp` was given an IRP that is still associated with a thread.";
     NOT_AN_IRP = 0x03 "call-driver-without-irp" "`IoCallDriver` was given something that is no IRP.";
     NOT_A_DEVICE = 0x04 "call-driver-without-device" "`IoCallDriver` was given something that is no device object.";
     COMPLETED_PENDING = 0x06 "completed-as-pending" "An IRP was completed with `STATUS_PENDING`, or with no status at all.";
@@ -70,7 +72,9 @@ pub(crate) fn violation(k: &Kernel, rule: IoRule, irp: Va, device: Va, message: 
         BugCheckCode::DRIVER_VERIFIER_IOMANAGER_VIOLATION,
         // The codes below 0x200 are bug checks with parameters of their own; from there on the place comes first.
         match rule.code {
-            IoRule::NOT_AN_IRP_CODE => [rule.code, irp.get(), 0, 0],
+            IoRule::FREED_NO_IRP_CODE | IoRule::FREED_THREADS_IRP_CODE | IoRule::NOT_AN_IRP_CODE => {
+                [rule.code, irp.get(), 0, 0]
+            }
             IoRule::NOT_A_DEVICE_CODE => [rule.code, device.get(), 0, 0],
             _ => [rule.code, k.caller().get(), irp.get(), device.get()],
         },
@@ -80,6 +84,8 @@ pub(crate) fn violation(k: &Kernel, rule: IoRule, irp: Va, device: Va, message: 
 }
 
 impl IoRule {
+    const FREED_NO_IRP_CODE: u64 = Self::FREED_NO_IRP.code;
+    const FREED_THREADS_IRP_CODE: u64 = Self::FREED_THREADS_IRP.code;
     const NOT_AN_IRP_CODE: u64 = Self::NOT_AN_IRP.code;
     const NOT_A_DEVICE_CODE: u64 = Self::NOT_A_DEVICE.code;
 }

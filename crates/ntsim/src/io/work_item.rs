@@ -155,7 +155,7 @@ fn forget(k: &Kernel, item: Va, done: &str) -> Outcome<()> {
 ///
 /// # Errors
 /// When it does.
-pub(crate) fn check_freed(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
+pub(super) fn check_freed(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
     let found = {
         let io = k.io().borrow();
         let mut items = io.work_items.range(start..);

@@ -4,6 +4,7 @@ mod cancel;
 mod completion;
 mod devices;
 mod direct;
+mod driver_irps;
 mod interrupt;
 mod plug_and_play;
 mod power;
