@@ -9,6 +9,7 @@ mod first_light;
 mod hardware;
 mod interleavings;
 mod lifecycle;
+mod malformed;
 mod message;
 mod raise;
 mod several;

@@ -2,6 +2,7 @@
 
 pub mod boot;
 pub mod image;
+pub mod leaks;
 pub mod program;
 pub mod seeds;
 pub mod windows;

@@ -232,8 +232,9 @@ impl Kernel {
     /// # Errors
     /// `STATUS_ACCESS_VIOLATION` when some of it is not there.
     pub(crate) fn read_user(&self, range: UserRange) -> Result<Vec<u8>, NtStatus> {
+        let pages = self.user_pages(range, false)?;
         let mut bytes = vec![0; range.length as usize];
-        for (pa, part) in self.user_pages(range, false)? {
+        for (pa, part) in pages {
             self.engine().borrow().read(pa, &mut bytes[part]);
         }
         Ok(bytes)

@@ -93,6 +93,7 @@ pub(super) fn enter_guest(k: &Kernel, call: CallRequest) -> Outcome<()> {
     let reserved = (HOME_SPACE + 8 * beyond_registers).next_multiple_of(16);
     let aligned = Va(base.get() & !0xF);
     let stack_pointer = aligned - reserved - 8_u64;
+    spoil_stack(k, stack_pointer)?;
     k.write(stack_pointer, RETURN_ADDRESS)?;
     for (index, &argument) in call.arguments.iter().enumerate().skip(4) {
         k.write(stack_pointer + 8_u64 + index * 8, argument)?;
@@ -121,6 +122,20 @@ pub(super) fn enter_guest(k: &Kernel, call: CallRequest) -> Outcome<()> {
     };
     k.with_activity(|activity| activity.frames.push(Frame::Guest(Box::new(frame))));
     Ok(())
+}
+
+/// How far below the stack pointer a routine finds stale bytes: more than one of a driver's uses, as a rule.
+const SPOILED: usize = 0x1000;
+
+/// What lies below the stack pointer is whatever was left there; were it left from the calls before, it would be the same in every run,
+/// and a driver that gives it away would not be found out.
+fn spoil_stack(k: &Kernel, stack_pointer: Va) -> Outcome<()> {
+    let limit = k
+        .with_activity(|activity| activity.stack.limit)
+        .unwrap_or(stack_pointer);
+    let length = usize::try_from(stack_pointer - limit).map_or(SPOILED, |length| length.min(SPOILED));
+    let bytes = [k.config().stale_byte; SPOILED];
+    k.write_bytes(stack_pointer - length, &bytes[..length])
 }
 
 /// A guest routine that the model called has returned.

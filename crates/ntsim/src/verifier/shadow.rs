@@ -126,14 +126,18 @@ impl Shadow {
 
     /// Forgets what happened to `bytes`.
     pub(super) fn clear(&mut self, bytes: Range<u64>) {
-        let mut address = bytes.start;
-        while address < bytes.end {
-            let base = address - address % CELL;
-            let end = bytes.end.min(base + CELL);
-            if let Some(&page) = self.index.get(&(base / PAGE)) {
+        if bytes.is_empty() {
+            return;
+        }
+        for (&number, &page) in self.index.range(bytes.start / PAGE..=(bytes.end - 1) / PAGE) {
+            let mut address = bytes.start.max(number * PAGE);
+            let page_end = bytes.end.min((number + 1) * PAGE);
+            while address < page_end {
+                let base = address - address % CELL;
+                let end = page_end.min(base + CELL);
                 self.pages[page][(base % PAGE / CELL) as usize].clear(mask(base, address, end));
+                address = end;
             }
-            address = end;
         }
     }
 

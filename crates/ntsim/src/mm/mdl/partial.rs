@@ -1,4 +1,4 @@
-//! `IoBuildPartialMdl` and `MmAdvanceMdl`: part of what another MDL describes.
+//! `IoBuildPartialMdl`: part of what another MDL describes.
 
 use ntlayout::mdl as layout;
 
