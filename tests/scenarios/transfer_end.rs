@@ -160,3 +160,64 @@ fn a_spurious_dma_interrupt_finishes_nothing() {
     });
     let _ = run.clean();
 }
+
+/// A device that never finishes is given up: its memory stays until the bus driver has taken the bus from it. It cannot be started again, for
+/// it might finish then.
+#[test]
+fn a_device_that_never_finishes_can_be_stopped() {
+    let run = Run::started(Setup::seed(1), async |pc| {
+        let program = Program::open(&pc).await?;
+        pc.with_device(|device| device.faults_mut().dma_stuck = true);
+        let request = program.read(0, 100).await?;
+        let queued = program.read(0, 100).await?;
+        pc.k.delay(PIECE / 2).await?;
+        assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+        assert_eq!(request.wait(&pc.k).await?.status, NtStatus::IO_TIMEOUT);
+        pnp::stop_device(&pc.k, pc.pdo).await?;
+        assert_eq!(queued.result(), None, "it waits");
+        let status = pnp::start_device(&pc.k, pc.pdo).await?;
+        assert_eq!(status, NtStatus::DEVICE_HARDWARE_ERROR);
+        pnp::surprise_remove(&pc.k, pc.pdo).await?;
+        assert_eq!(queued.wait(&pc.k).await?.status, NtStatus::DEVICE_REMOVED);
+        program.close().await
+    });
+    let _ = run.clean();
+}
+
+#[test]
+fn a_device_that_never_finishes_can_be_removed() {
+    let run = Run::started(Setup::seed(1), async |pc| {
+        let program = Program::open(&pc).await?;
+        pc.with_device(|device| device.faults_mut().dma_stuck = true);
+        let request = program.write(0, &[1; 100]).await?;
+        pc.k.delay(PIECE / 2).await?;
+        program.close().await?;
+        assert_eq!(request.wait(&pc.k).await?.status, NtStatus::CANCELLED);
+        assert_eq!(pnp::remove_device(&pc.k, pc.pdo).await?, pnp::Removal::Done);
+        Ok(())
+    });
+    let _ = run.clean();
+}
+
+/// The device answers nothing any more and does not interrupt, but finishes what it was told: into memory that is still its own.
+#[test]
+fn a_device_that_falls_silent_is_taken_out() {
+    for seed in seeds::up_to(10) {
+        let run = Run::started(Setup::seed(seed), async move |pc| {
+            let program = Program::open(&pc).await?;
+            let request = program.echo(&[1; 9000]).await?;
+            pc.k.delay(PIECE / 2).await?;
+            pc.with_device(|device| {
+                device.faults_mut().dead = true;
+                device.faults_mut().lose_dma_interrupts = 1;
+            });
+            pc.k.delay(PIECE * (seed % 3)).await?;
+            pnp::surprise_remove(&pc.k, pc.pdo).await?;
+            let ended = request.wait(&pc.k).await?;
+            assert_eq!((ended.status, ended.information), (NtStatus::DEVICE_REMOVED, 0));
+            pc.k.delay(2 * PIECE).await?;
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
