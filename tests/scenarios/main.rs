@@ -12,6 +12,7 @@ mod lifecycle;
 mod malformed;
 mod message;
 mod raise;
+mod rebalance;
 mod several;
 mod shared_line;
 mod statistics;
