@@ -1,10 +1,13 @@
 //! The command line.
 
 use std::num::{NonZeroU32, ParseIntError};
+use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
-use edu::ioctl::{RaiseInput, WaitInput};
+use clap::{Args, Parser, Subcommand};
+use edu::ioctl::{MAX_ECHO, RaiseInput, WaitInput};
 use thiserror::Error;
+
+use crate::file_contents::FileContents;
 
 /// Talks to QEMU's edu device through the customdpc driver.
 #[derive(Clone, Debug, Parser)]
@@ -61,6 +64,15 @@ pub enum Command {
         count: NonZeroU32,
     },
 
+    /// Read the device's buffer
+    Read(ReadArguments),
+
+    /// Write a file into the device's buffer
+    Write(WriteArguments),
+
+    /// Send a file through the device's buffer and back by DMA, and compare; about 80 ms for each KiB
+    Echo(EchoArguments),
+
     /// Show what the driver has counted
     Stats {
         /// Have it count from 0 again afterwards
@@ -70,6 +82,74 @@ pub enum Command {
 
     /// Try everything; nobody else should use the device meanwhile
     Selftest,
+}
+
+/// What to read, and where to.
+#[derive(Args, Clone, Debug)]
+pub struct ReadArguments {
+    /// Where in the buffer to begin, in bytes, decimal or 0x…
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = parse_number)]
+    pub offset: u32,
+
+    /// How many bytes, decimal or 0x…; without it, all up to the end
+    #[arg(long, value_name = "BYTES", value_parser = parse_number)]
+    pub length: Option<u32>,
+
+    /// Save them in this file instead of showing them
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What to write, and where to.
+#[derive(Args, Clone, Debug)]
+pub struct WriteArguments {
+    /// Where in the buffer to begin, in bytes, decimal or 0x…
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = parse_number)]
+    pub offset: u32,
+
+    /// The file; - for standard input
+    #[arg(value_name = "FILE")]
+    pub data: FileContents,
+}
+
+/// What to send, and how.
+#[derive(Args, Clone, Debug)]
+pub struct EchoArguments {
+    /// How many bytes go in one request, up to 1048576, decimal or 0x…
+    #[arg(long, value_name = "BYTES", default_value = "0x10000", value_parser = parse_request_size)]
+    request_size: usize,
+
+    /// The file; - for standard input
+    #[arg(value_name = "FILE")]
+    pub data: FileContents,
+}
+
+impl EchoArguments {
+    /// How many bytes go in one request, at the most; at least 1.
+    #[must_use]
+    pub const fn request_size(&self) -> usize {
+        self.request_size
+    }
+}
+
+/// Why a number is no size of an echo request.
+#[derive(Debug, Error)]
+enum RequestSizeError {
+    #[error(transparent)]
+    Number(#[from] ParseIntError),
+
+    #[error("a request has 1 to {MAX_ECHO} bytes")]
+    OutOfRange,
+}
+
+/// Reads the size of an echo request.
+fn parse_request_size(text: &str) -> Result<usize, RequestSizeError> {
+    let size = parse_number(text)? as usize;
+    if (1..=MAX_ECHO).contains(&size) {
+        Ok(size)
+    } else {
+        Err(RequestSizeError::OutOfRange)
+    }
 }
 
 /// Reads a 32-bit number, decimal or hexadecimal with `0x`.
@@ -181,6 +261,28 @@ mod tests {
         assert_eq!(wait(&["0x101", "--count", "3"]), Some((0x101, 3)));
         assert_eq!(wait(&["0"]), None);
         assert_eq!(wait(&["--count", "0"]), None);
+    }
+
+    #[test]
+    fn an_echo_request_has_a_size() {
+        for (size, taken) in [
+            ("1", true),
+            ("0x100000", true),
+            ("0", false),
+            ("1048577", false),
+            ("x", false),
+        ] {
+            let parsed = Cli::try_parse_from(["eductl", "echo", "--request-size", size, "/dev/null"]);
+            assert_eq!(parsed.is_ok(), taken && cfg!(unix), "{size}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_wrong_command_line() {
+        for command in ["write", "echo"] {
+            let error = Cli::try_parse_from(["eductl", command, "no/such/file"]).expect_err("there is none");
+            assert!(error.to_string().contains("cannot be read"), "{error}");
+        }
     }
 
     #[test]

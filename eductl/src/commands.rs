@@ -1,13 +1,16 @@
 //! The commands, one module each: what they ask, how they judge the answer, how they show it.
 
+pub(crate) mod echo;
 pub(crate) mod factorial;
 pub(crate) mod failure;
 pub(crate) mod info;
 pub(crate) mod liveness;
 pub(crate) mod raise;
+pub(crate) mod read;
 pub(crate) mod selftest;
 pub(crate) mod stats;
 pub(crate) mod wait;
+pub(crate) mod write;
 
 use std::fmt::Display;
 use std::io::{self, Write};

@@ -13,16 +13,26 @@ use self::driver::SoundDriver;
 use crate::cli::Cli;
 use crate::commands::Outcome;
 use crate::status::DeviceError;
-use crate::transport::{RequestId, Transport};
+use crate::transport::{Completed, RequestId, Transport};
 
-/// What a request is completed with.
+/// What a device-control request is completed with: its output, or how it failed.
 pub(crate) type Answer = Result<Vec<u8>, DeviceError>;
 
+/// What a read or a write is completed with.
+pub(crate) type TransferAnswer = Result<Completed, DeviceError>;
+
 type Complete = dyn Fn(&Submitted<'_>) -> Option<Answer>;
+type CompleteTransfer = dyn Fn(&Transfer<'_>) -> Option<TransferAnswer>;
 type Keep = dyn Fn(&Submitted<'_>) -> bool;
 type Refuse = dyn Fn(&Submitted<'_>) -> Option<DeviceError>;
 
-/// A request as the fake device gets it.
+/// A read or a write as the fake device gets it.
+pub(crate) enum Transfer<'a> {
+    Read { offset: u64, len: usize },
+    Write { offset: u64, data: &'a [u8] },
+}
+
+/// A device-control request as the fake device gets it.
 pub(crate) struct Submitted<'a> {
     pub(crate) code: ControlCode,
     pub(crate) input: &'a [u8],
@@ -47,10 +57,11 @@ pub(crate) enum Call {
 pub(crate) struct FakeDevice {
     driver: SoundDriver,
     answers: Box<Complete>,
+    transfers: Box<CompleteTransfer>,
     keeps: Box<Keep>,
     refuses: Box<Refuse>,
     /// Requests that nobody has waited for yet; those without an answer pend.
-    under_way: BTreeMap<u64, Option<Answer>>,
+    under_way: BTreeMap<u64, Option<TransferAnswer>>,
     submitted: u64,
     pub(crate) calls: Vec<Call>,
 }
@@ -61,6 +72,7 @@ impl FakeDevice {
         Self {
             driver: SoundDriver::default(),
             answers: Box::new(|_| None),
+            transfers: Box::new(|_| None),
             keeps: Box::new(|_| false),
             refuses: Box::new(|_| None),
             under_way: BTreeMap::new(),
@@ -75,6 +87,22 @@ impl FakeDevice {
             answers: Box::new(answers),
             ..self
         }
+    }
+
+    /// Completes those reads and writes with something else for which `transfers` has it; the driver does not see them.
+    pub(crate) fn transferring(self, transfers: impl Fn(&Transfer<'_>) -> Option<TransferAnswer> + 'static) -> Self {
+        Self {
+            transfers: Box::new(transfers),
+            ..self
+        }
+    }
+
+    /// Has `data` at `offset` of its buffer.
+    pub(crate) fn holding(mut self, offset: u64, data: &[u8]) -> Self {
+        self.driver
+            .transfer(&Transfer::Write { offset, data })
+            .expect("it fits into the buffer");
+        self
     }
 
     /// Has the driver take those requests that `keeps` says and do nothing with them: they end by being cancelled only.
@@ -100,8 +128,24 @@ impl FakeDevice {
 
     fn complete(&mut self, number: u64, answer: Answer) {
         if let Some(pending) = self.under_way.get_mut(&number) {
-            *pending = Some(answer);
+            *pending = Some(answer.map(Completed::with_output));
         }
+    }
+
+    fn begin(&mut self) -> u64 {
+        let number = self.submitted;
+        self.submitted += 1;
+        self.calls.push(Call::Submit(number));
+        self.under_way.insert(number, None);
+        number
+    }
+
+    /// A read or a write, which is completed at once.
+    fn transfer(&mut self, transfer: &Transfer<'_>) -> RequestId {
+        let number = self.begin();
+        let answer = (self.transfers)(transfer).unwrap_or_else(|| self.driver.transfer(transfer));
+        self.under_way.insert(number, Some(answer));
+        RequestId::new(number)
     }
 }
 
@@ -115,10 +159,7 @@ impl Transport for FakeDevice {
         if let Some(error) = (self.refuses)(&request) {
             return Err(error);
         }
-        let number = self.submitted;
-        self.submitted += 1;
-        self.calls.push(Call::Submit(number));
-        self.under_way.insert(number, None);
+        let number = self.begin();
         let completed = match (self.answers)(&request) {
             Some(answer) => vec![(number, answer)],
             None if (self.keeps)(&request) => self.driver.keep(number),
@@ -134,7 +175,15 @@ impl Transport for FakeDevice {
         Ok(RequestId::new(number))
     }
 
-    fn wait(&mut self, request: RequestId) -> Answer {
+    fn submit_read(&mut self, offset: u64, len: usize) -> Result<RequestId, DeviceError> {
+        Ok(self.transfer(&Transfer::Read { offset, len }))
+    }
+
+    fn submit_write(&mut self, offset: u64, data: &[u8]) -> Result<RequestId, DeviceError> {
+        Ok(self.transfer(&Transfer::Write { offset, data }))
+    }
+
+    fn wait(&mut self, request: RequestId) -> TransferAnswer {
         self.calls.push(Call::Wait(request.number()));
         self.under_way
             .remove(&request.number())

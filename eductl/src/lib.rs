@@ -8,15 +8,19 @@
 //! | [`cli`] | the command line |
 //! | [`transport`] | the trait that a transport implements: submit, wait, cancel |
 //! | [`request`] | typed requests over a transport |
+//! | [`device_buffer`] | reads, writes and echoes of the device's buffer over a transport |
+//! | [`file_contents`] | a file named on the command line |
 //! | [`status`] | Win32 errors and NTSTATUS values, in words |
 //! | [`discovery`] | which of the devices present is meant |
 //! | `windows` | the transport for Windows |
 
 pub mod cli;
 mod commands;
+pub mod device_buffer;
 pub mod discovery;
 #[cfg(test)]
 mod fake;
+pub mod file_contents;
 pub mod request;
 pub mod status;
 pub mod transport;
@@ -27,10 +31,10 @@ use std::io::{self, Write};
 
 pub use commands::Outcome;
 pub use status::DeviceError;
-pub use transport::{RequestId, Transport};
+pub use transport::{Completed, RequestId, Transport};
 
 use cli::{Cli, Command};
-use commands::{factorial, info, liveness, raise, selftest, stats, wait};
+use commands::{echo, factorial, info, liveness, raise, read, selftest, stats, wait, write};
 
 /// Carries out `cli` on the device behind `transport` and writes what came of it to `out`.
 ///
@@ -56,6 +60,9 @@ pub fn run(cli: &Cli, transport: &mut dyn Transport, out: &mut dyn Write) -> io:
         Command::Factorial { numbers } => factorial::run(numbers, transport, cli.json, out),
         Command::Raise { causes } => raise::run(*causes, transport, cli.json, out),
         Command::Wait { mask, count } => wait::run(*mask, *count, transport, cli.json, out),
+        Command::Read(arguments) => read::run(arguments, transport, cli.json, out),
+        Command::Write(arguments) => write::run(arguments, transport, cli.json, out),
+        Command::Echo(arguments) => echo::run(arguments, transport, cli.json, out),
         Command::Stats { reset } => stats::run(*reset, transport, cli.json, out),
         Command::Selftest => selftest::run(transport, cli.json, out),
     }

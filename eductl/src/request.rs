@@ -92,7 +92,7 @@ impl<R: Request> Pending<R> {
     /// # Errors
     /// The request failed, or was answered by another number of bytes than it should be.
     pub fn wait(self, transport: &mut dyn Transport) -> Result<R::Output, RequestError> {
-        let answer = transport.wait(self.id)?;
+        let answer = transport.wait(self.id)?.output;
         R::Output::read_from_bytes(&answer).map_err(|_| RequestError::AnswerLength {
             expected: size_of::<R::Output>(),
             got: answer.len(),

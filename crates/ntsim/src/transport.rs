@@ -10,7 +10,7 @@ use std::{
 };
 
 use edu::{interface::GUID_DEVINTERFACE_EDU, ioctl::ControlCode};
-use eductl::{DeviceError, RequestId, Transport};
+use eductl::{Completed, DeviceError, RequestId, Transport};
 
 use crate::{
     bugcheck::Outcome,
@@ -18,21 +18,45 @@ use crate::{
     machine::Machine,
     sched::{RunEnd, ThreadSpec, WaitQueue},
     status::NtStatus,
-    user::{self, FILE_READ_DATA, FILE_WRITE_DATA, Guid, Handle, Request},
+    user::{self, FILE_READ_DATA, FILE_WRITE_DATA, Guid, Handle, Position, Request},
 };
 
 /// What the program's thread is told to do.
 enum Order {
-    Submit {
-        number: u64,
+    Submit { number: u64, what: Submission },
+    Cancel { number: u64 },
+    Close,
+}
+
+/// A request that eductl makes.
+enum Submission {
+    DeviceControl {
         code: u32,
         input: Vec<u8>,
         output_length: usize,
     },
-    Cancel {
-        number: u64,
+    Read {
+        offset: u64,
+        length: usize,
     },
-    Close,
+    Write {
+        offset: u64,
+        data: Vec<u8>,
+    },
+}
+
+impl Submission {
+    async fn send(self, handle: &Handle, k: &Kernel) -> Outcome<Request> {
+        match self {
+            Self::DeviceControl {
+                code,
+                input,
+                output_length,
+            } => handle.device_io_control(k, code, &input, output_length).await,
+            Self::Read { offset, length } => handle.read_file(k, length, position(offset)).await,
+            Self::Write { offset, data } => handle.write_file(k, &data, position(offset)).await,
+        }
+    }
 }
 
 /// What eductl and the program's thread share.
@@ -82,6 +106,14 @@ impl<'m> SimulatedDevice<'m> {
         self.run_until(|desk| desk.closed.get())
     }
 
+    fn begin(&mut self, what: Submission) -> Result<RequestId, DeviceError> {
+        let number = self.next;
+        self.next += 1;
+        self.order(Order::Submit { number, what });
+        self.run_until(|desk| desk.requests.borrow().contains_key(&number))?;
+        Ok(RequestId::new(number))
+    }
+
     fn order(&self, order: Order) {
         self.desk.orders.borrow_mut().push_back(order);
         self.desk.more.wake_all(self.machine.kernel());
@@ -97,19 +129,25 @@ impl<'m> SimulatedDevice<'m> {
 
 impl Transport for SimulatedDevice<'_> {
     fn submit(&mut self, code: ControlCode, input: &[u8], output_length: usize) -> Result<RequestId, DeviceError> {
-        let number = self.next;
-        self.next += 1;
-        self.order(Order::Submit {
-            number,
+        self.begin(Submission::DeviceControl {
             code: code.raw(),
             input: input.to_vec(),
             output_length,
-        });
-        self.run_until(|desk| desk.requests.borrow().contains_key(&number))?;
-        Ok(RequestId::new(number))
+        })
     }
 
-    fn wait(&mut self, request: RequestId) -> Result<Vec<u8>, DeviceError> {
+    fn submit_read(&mut self, offset: u64, length: usize) -> Result<RequestId, DeviceError> {
+        self.begin(Submission::Read { offset, length })
+    }
+
+    fn submit_write(&mut self, offset: u64, data: &[u8]) -> Result<RequestId, DeviceError> {
+        self.begin(Submission::Write {
+            offset,
+            data: data.to_vec(),
+        })
+    }
+
+    fn wait(&mut self, request: RequestId) -> Result<Completed, DeviceError> {
         let number = request.number();
         let result = |desk: &Desk| desk.requests.borrow().get(&number).and_then(Request::result);
         self.run_until(|desk| result(desk).is_some())?;
@@ -118,13 +156,24 @@ impl Transport for SimulatedDevice<'_> {
         if completion.status.is_error() {
             return Err(DeviceError::NtStatus(completion.status.0));
         }
-        Ok(completion.output)
+        Ok(Completed {
+            transferred: usize::try_from(completion.information).unwrap_or(usize::MAX),
+            output: completion.output,
+        })
     }
 
     fn cancel(&mut self, request: &RequestId) {
         self.order(Order::Cancel {
             number: request.number(),
         });
+    }
+}
+
+/// `OVERLAPPED::Offset` and `OffsetHigh`, as Win32 passes them on.
+const fn position(offset: u64) -> Position {
+    Position {
+        offset: offset.cast_signed(),
+        key: 0,
     }
 }
 
@@ -152,13 +201,8 @@ async fn program(k: Kernel, desk: Rc<Desk>, index: usize) -> Outcome<()> {
         let order = desk.orders.borrow_mut().pop_front();
         match order {
             None => desk.more.wait(&k, "eductl's next order").await?,
-            Some(Order::Submit {
-                number,
-                code,
-                input,
-                output_length,
-            }) => {
-                let request = handle.device_io_control(&k, code, &input, output_length).await?;
+            Some(Order::Submit { number, what }) => {
+                let request = what.send(&handle, &k).await?;
                 desk.requests.borrow_mut().insert(number, request);
             }
             Some(Order::Cancel { number }) => {

@@ -1,12 +1,14 @@
 //! A failure in JSON.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::request::RequestError;
 use crate::status::DeviceError;
 
 /// What JSON says about a [`RequestError`], or about what a check has found.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct Failure {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,6 +32,12 @@ impl Failure {
     /// The same failure with `message`, which says more.
     pub(crate) fn with_message(self, message: String) -> Self {
         Self { message, ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

@@ -4,6 +4,7 @@ mod checks;
 mod fault;
 mod interrupts;
 mod refusals;
+mod transfers;
 
 use std::fmt;
 use std::io::{self, Write};

@@ -2,35 +2,83 @@
 
 use std::collections::BTreeMap;
 
+use edu::dma::BUFFER_USABLE;
 use edu::ioctl::{
-    ABI_VERSION, BufferError, DeviceInfo, Factorial, IOCTL_EDU_FACTORIAL, IOCTL_EDU_LIVENESS, IOCTL_EDU_QUERY_INFO,
-    IOCTL_EDU_QUERY_STATISTICS, IOCTL_EDU_RAISE_INTERRUPT, IOCTL_EDU_RESET_STATISTICS, IOCTL_EDU_WAIT_INTERRUPT,
-    Liveness, QueryInfo, QueryStatistics, RaiseInterrupt, Request, ResetStatistics, Statistics, WaitInterrupt,
-    WaitOutput,
+    ABI_VERSION, BufferError, DeviceInfo, Factorial, IOCTL_EDU_DMA_ECHO, IOCTL_EDU_FACTORIAL, IOCTL_EDU_LIVENESS,
+    IOCTL_EDU_QUERY_INFO, IOCTL_EDU_QUERY_STATISTICS, IOCTL_EDU_RAISE_INTERRUPT, IOCTL_EDU_RESET_STATISTICS,
+    IOCTL_EDU_WAIT_INTERRUPT, Liveness, MAX_ECHO, QueryInfo, QueryStatistics, RaiseInterrupt, Request, ResetStatistics,
+    Statistics, WaitInterrupt, WaitOutput,
 };
 use edu::registers::Identification;
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::{Answer, Submitted};
+use super::{Answer, Submitted, Transfer, TransferAnswer};
 use crate::status::DeviceError;
+use crate::transport::Completed;
 
 const STATUS_INVALID_PARAMETER: DeviceError = DeviceError::NtStatus(0xC000_000D);
 const STATUS_INVALID_DEVICE_REQUEST: DeviceError = DeviceError::NtStatus(0xC000_0010);
+const STATUS_END_OF_FILE: DeviceError = DeviceError::NtStatus(0xC000_0011);
 const STATUS_BUFFER_TOO_SMALL: DeviceError = DeviceError::NtStatus(0xC000_0023);
+const STATUS_DISK_FULL: DeviceError = DeviceError::NtStatus(0xC000_007F);
 const STATUS_CANCELLED: DeviceError = DeviceError::NtStatus(0xC000_0120);
 
 /// How long it takes until the next interrupt, in units of 100 ns.
 const INTERVAL: u64 = 10_000;
 
-#[derive(Default)]
 pub(super) struct SoundDriver {
+    /// The device's buffer.
+    buffer: [u8; BUFFER_USABLE],
     sequence: u64,
     statistics: Statistics,
     /// The masks of the waits that pend, by the numbers of their requests.
     waits: BTreeMap<u64, u32>,
 }
 
+impl Default for SoundDriver {
+    fn default() -> Self {
+        Self {
+            buffer: [0; BUFFER_USABLE],
+            sequence: 0,
+            statistics: Statistics::default(),
+            waits: BTreeMap::new(),
+        }
+    }
+}
+
 impl SoundDriver {
+    /// A read or a write of the device's buffer.
+    pub(super) fn transfer(&mut self, transfer: &Transfer<'_>) -> TransferAnswer {
+        let completed = match *transfer {
+            Transfer::Read { len: 0, .. } | Transfer::Write { data: [], .. } => Completed::default(),
+            Transfer::Read { offset, len } => {
+                let rest = usize::try_from(offset)
+                    .ok()
+                    .and_then(|offset| self.buffer.get(offset..))
+                    .filter(|rest| !rest.is_empty())
+                    .ok_or(STATUS_END_OF_FILE)?;
+                Completed::with_output(rest[..len.min(rest.len())].to_vec())
+            }
+            Transfer::Write { offset, data } => {
+                let place = usize::try_from(offset)
+                    .ok()
+                    .and_then(|offset| self.buffer.get_mut(offset..))
+                    .and_then(|rest| rest.get_mut(..data.len()))
+                    .ok_or(STATUS_DISK_FULL)?;
+                place.copy_from_slice(data);
+                Completed::written(data.len())
+            }
+        };
+        self.count_transfer();
+        Ok(completed)
+    }
+
+    fn count_transfer(&mut self) {
+        self.statistics.interrupts_claimed += 1;
+        self.statistics.transfer.dpcs_run += 1;
+        self.statistics.transfer.completed += 1;
+    }
+
     /// Takes the request with this number; returns the answers of all requests that it completes.
     pub(super) fn submit(&mut self, number: u64, request: &Submitted<'_>) -> Vec<(u64, Answer)> {
         match self.serve(number, request) {
@@ -91,6 +139,16 @@ impl SoundDriver {
                 }
                 self.waits.insert(number, input.mask);
                 return Ok(Vec::new());
+            }
+            IOCTL_EDU_DMA_ECHO => {
+                if !(1..=MAX_ECHO).contains(&request.input.len()) {
+                    return Err(STATUS_INVALID_PARAMETER);
+                }
+                if request.output_len < request.input.len() {
+                    return Err(STATUS_BUFFER_TOO_SMALL);
+                }
+                self.count_transfer();
+                request.input.to_vec()
             }
             IOCTL_EDU_QUERY_STATISTICS => {
                 checked::<QueryStatistics>(request)?;

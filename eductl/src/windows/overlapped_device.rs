@@ -17,7 +17,7 @@ use super::in_flight::InFlight;
 use super::{OpenError, StopSignal, interfaces};
 use crate::discovery::{InterfacePath, choose};
 use crate::status::DeviceError;
-use crate::transport::{RequestId, Transport};
+use crate::transport::{Completed, RequestId, Transport};
 
 /// A device opened for overlapped I/O. Dropping it cancels what is under way and waits until that has ended.
 pub struct OverlappedDevice {
@@ -49,6 +49,13 @@ impl OverlappedDevice {
         }
     }
 
+    fn add(&mut self, request: InFlight) -> RequestId {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.under_way.insert(number, request);
+        RequestId::new(number)
+    }
+
     /// Cancels every request under way on this handle.
     fn cancel_all(&self) {
         // SAFETY: the handle is open; null stands for all of its requests. That there are none is no failure.
@@ -76,14 +83,21 @@ fn open(path: InterfacePath) -> Result<OwnedHandle, OpenError> {
 
 impl Transport for OverlappedDevice {
     fn submit(&mut self, code: ControlCode, input: &[u8], output_len: usize) -> Result<RequestId, DeviceError> {
-        let request = InFlight::start(self.handle(), code, input, output_len)?;
-        let number = self.next_number;
-        self.next_number += 1;
-        self.under_way.insert(number, request);
-        Ok(RequestId::new(number))
+        let request = InFlight::device_control(self.handle(), code, input, output_len)?;
+        Ok(self.add(request))
     }
 
-    fn wait(&mut self, request: RequestId) -> Result<Vec<u8>, DeviceError> {
+    fn submit_read(&mut self, offset: u64, len: usize) -> Result<RequestId, DeviceError> {
+        let request = InFlight::read(self.handle(), offset, len)?;
+        Ok(self.add(request))
+    }
+
+    fn submit_write(&mut self, offset: u64, data: &[u8]) -> Result<RequestId, DeviceError> {
+        let request = InFlight::write(self.handle(), offset, data)?;
+        Ok(self.add(request))
+    }
+
+    fn wait(&mut self, request: RequestId) -> Result<Completed, DeviceError> {
         let request = self
             .under_way
             .remove(&request.number())

@@ -3,8 +3,9 @@
 use edu::ioctl::{Factorial, FactorialInput, LivenessInput, QueryInfo, QueryStatistics, Statistics};
 
 use super::fault::Fault;
-use super::{interrupts, refusals};
+use super::{interrupts, refusals, transfers};
 use crate::commands::{factorial, info, liveness};
+use crate::device_buffer;
 use crate::request::{call, submit};
 use crate::transport::Transport;
 
@@ -54,6 +55,22 @@ pub(super) const CHECKS: &[Check] = &[
         run: interrupts::several_waits,
     },
     Check {
+        name: "what is written into the buffer is read back",
+        run: transfers::buffer,
+    },
+    Check {
+        name: "the buffer ends where it must",
+        run: transfers::end_of_buffer,
+    },
+    Check {
+        name: "data comes back from an echo",
+        run: transfers::echoes,
+    },
+    Check {
+        name: "echoes of wrong lengths are refused",
+        run: transfers::refused_echoes,
+    },
+    Check {
         name: "the driver counts",
         run: statistics,
     },
@@ -94,16 +111,18 @@ fn factorials(transport: &mut dyn Transport) -> Result<(), Fault> {
     results.into_iter().try_for_each(|result| result.map(|_| ()))
 }
 
-/// A counter, and by how much it grows at least for one factorial and one round trip.
+/// A counter, and by how much it grows at least for one factorial, one round trip and one read.
 type Growth = (&'static str, fn(&Statistics) -> u64, u64);
 
 const GROWTH: &[Growth] = &[
-    ("interrupts claimed", |counted| counted.interrupts_claimed, 2),
+    ("interrupts claimed", |counted| counted.interrupts_claimed, 3),
     ("factorials started", |counted| counted.factorials_started, 1),
     ("raise, completed", |counted| counted.raise.completed, 1),
     ("raise, DPCs run", |counted| counted.raise.dpcs_run, 1),
     ("compute, completed", |counted| counted.compute.completed, 1),
     ("compute, DPCs run", |counted| counted.compute.dpcs_run, 1),
+    ("transfer, completed", |counted| counted.transfer.completed, 1),
+    ("transfer, DPCs run", |counted| counted.transfer.dpcs_run, 1),
     ("doorbell, completed", |counted| counted.doorbell.completed, 1),
     ("doorbell, DPCs run", |counted| counted.doorbell.dpcs_run, 1),
 ];
@@ -115,6 +134,7 @@ fn statistics(transport: &mut dyn Transport) -> Result<(), Fault> {
         .and_then(|pending| factorial::finish(5, pending, transport))
         .map_err(Fault::of("5!"))?;
     interrupts::round_trip(0x10, &[0x10], transport)?;
+    device_buffer::read(transport, 0, 1).map_err(Fault::of("read"))?;
     let after = call::<QueryStatistics>(transport, &()).map_err(Fault::of("statistics"))?;
 
     for (name, counter, least) in GROWTH {

@@ -88,7 +88,8 @@ pub(super) fn unknown_request(transport: &mut dyn Transport) -> Result<(), Fault
     )
 }
 
-fn refused(
+/// Makes a request that must be refused, for the reason that is `expected`.
+pub(super) fn refused(
     what: &str,
     code: ControlCode,
     input: &[u8],

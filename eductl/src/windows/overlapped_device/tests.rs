@@ -4,7 +4,7 @@ use super::super::event::Event;
 use super::super::test_pipe::{FSCTL_PIPE_LISTEN, TestPipe};
 use super::{OverlappedDevice, StopSignal};
 use crate::status::DeviceError;
-use crate::transport::Transport;
+use crate::transport::{Completed, Transport};
 
 const ABORTED: DeviceError = DeviceError::Win32(ERROR_OPERATION_ABORTED);
 
@@ -38,7 +38,7 @@ fn what_is_completed_before_the_stop_signal_is_not_lost() {
     let listen = device.submit(FSCTL_PIPE_LISTEN, &[], 0).expect("listening starts");
     let _client = pipe.connect();
     event.set().expect("it can be set");
-    assert_eq!(device.wait(listen), Ok(Vec::new()));
+    assert_eq!(device.wait(listen), Ok(Completed::default()));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn one_request_is_cancelled_without_the_others() {
     device.cancel(&first);
     assert_eq!(device.wait(first), Err(ABORTED));
     let _client = pipe.connect();
-    assert_eq!(device.wait(second), Ok(Vec::new()));
+    assert_eq!(device.wait(second), Ok(Completed::default()));
 }
 
 /// No client ever comes: were the request not cancelled, the drop would wait for ever.
