@@ -326,7 +326,7 @@ impl PciFunction {
     /// Sends the messages that the device wants to send. They are writes to memory: a device that may not be bus master loses them.
     fn post(&mut self) {
         let messages = self.device.take_messages();
-        let sends = self.present && self.config.command() & COMMAND_BUS_MASTER != 0;
+        let sends = self.works() && self.config.command() & COMMAND_BUS_MASTER != 0;
         if let Some(Interrupt::Messages { vector, count }) = self.resources.interrupt
             && sends
         {

@@ -41,7 +41,6 @@ pub fn register(ddi: &mut Registry) {
     irql::register(ddi);
     processor::register(ddi);
     spin_lock::register(ddi);
-    thread::register(ddi);
     time::register(ddi);
     timer::register(ddi);
     wait::register(ddi);

@@ -1,19 +1,6 @@
 //! Threads as guest code sees them.
 
-use super::Irql;
-use crate::{
-    ddi::{Contract, Registry},
-    kernel::Kernel,
-    sched::ThreadId,
-};
-
-/// Adds this component's exports.
-pub(super) fn register(ddi: &mut Registry) {
-    // There are no guarded regions in this machine: the IRQL alone keeps APCs out.
-    ddi.function("KeAreAllApcsDisabled", 0, Contract::at_most(Irql::DISPATCH), |k, _| {
-        Ok(k.irql() >= Irql::APC)
-    });
-}
+use crate::{kernel::Kernel, sched::ThreadId};
 
 /// Where the KPCR holds the current thread: what `KeGetCurrentThread` reads through gs.
 const CURRENT_THREAD: u64 = 0x188;
