@@ -83,9 +83,14 @@ impl Log {
 
 /// An address of the kernel's that `bytes` hold, if any.
 fn kernel_address(pc: &Pc, bytes: &[u8]) -> Option<Va> {
-    let words = bytes.windows(8).filter(|word| word[7] == 0xFF && word[6] == 0xFF);
-    let mut addresses = words.map(|word| Va(u64::from_le_bytes(word.try_into().expect("8 bytes"))));
-    addresses.find(|&va| va.is_system() && pc.k.peek(va).is_some())
+    // The top of a canonical kernel address: found first, since most bytes are not part of one.
+    const TOP: u8 = 0xFF;
+    let mut ends = (7..bytes.len()).filter(|&end| bytes[end] == TOP && bytes[end - 1] == TOP);
+    ends.find_map(|end| {
+        let word = bytes[end - 7..=end].try_into().expect("8 bytes");
+        let va = Va(u64::from_le_bytes(word));
+        (va.is_system() && pc.k.peek(va).is_some()).then_some(va)
+    })
 }
 
 fn holds(bytes: &[u8], address: Va) -> bool {

@@ -91,6 +91,10 @@ fn free(k: &Kernel, list: Va) -> Outcome<()> {
 
 /// The MDL of a direct request: of a program's buffer, locked. The status where the buffer does not allow it.
 pub(super) fn lock_buffer(k: &Kernel, buffer: UserRange, operation: Operation) -> Outcome<Result<Va, NtStatus>> {
+    // A program may claim any length: the MDL is made for what is there.
+    if let Err(status) = k.user_pages(buffer, operation == Operation::Write) {
+        return Ok(Err(status));
+    }
     let list = allocate(k, buffer.address, buffer.length, PoolOwner::System)?;
     lock(k, list, Mode::User, operation, Locker::IoManager)
 }
