@@ -6,7 +6,7 @@ use core::fmt;
 use core::marker::{PhantomData, PhantomPinned};
 use core::ptr::NonNull;
 
-use pinned_init::{PinInit, pin_init_from_closure};
+use pinned_init::PinInit;
 use wdk_sys::{
     KDPC,
     ntddk::{KeFlushQueuedDpcs, KeInitializeDpc, KeInsertQueueDpc},
@@ -75,26 +75,19 @@ impl<R: DpcRoutine> CustomDpc<R> {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
     pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Status> {
-        let init = move |slot: *mut Self| {
-            device.check_inside(slot)?;
-            let unqueued = Self {
-                raw: UnsafeCell::new(KDPC::default()),
-                header: device.header(),
-                routine: PhantomData,
-                _pinned: PhantomPinned,
-            };
-            // SAFETY: the slot is valid for writes.
-            unsafe { slot.write(unqueued) };
-            // SAFETY: just written; only shared from here on.
-            let this = unsafe { &*slot };
+        let unqueued = Self {
+            raw: UnsafeCell::new(KDPC::default()),
+            header: device.header(),
+            routine: PhantomData,
+            _pinned: PhantomPinned,
+        };
+        device.place(unqueued, move |this| {
             let context = device.extension().as_ptr().cast();
             // SAFETY: the memory is nonpaged and stays in place: it lies in the extension. The context is the extension, which
             // outlives every run of the routine.
             unsafe { KeInitializeDpc(this.raw.get(), Some(trampoline::<R>), context) };
             Ok(())
-        };
-        // SAFETY: on success every field is initialised; the failing path comes first. It stays in place.
-        unsafe { pin_init_from_closure(init) }
+        })
     }
 
     /// Queues it: it runs soon, on this processor. `false` if it is queued already (it runs once then), or if the device is being

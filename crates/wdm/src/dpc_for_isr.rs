@@ -5,7 +5,7 @@ use core::fmt;
 use core::marker::{PhantomData, PhantomPinned};
 use core::ptr::NonNull;
 
-use pinned_init::{PinInit, pin_init_from_closure};
+use pinned_init::PinInit;
 use wdk_sys::{
     KDPC,
     ntddk::{KeInitializeDpc, KeInsertQueueDpc},
@@ -72,28 +72,23 @@ impl<R: DpcForIsrRoutine> DpcForIsr<R> {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INVALID_DEVICE_STATE` for a second one.
     pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Status> {
-        let init = move |slot: *mut Self| {
-            device.check_inside(slot)?;
+        let this = Self {
+            header: device.header(),
+            routine: PhantomData,
+            _pinned: PhantomPinned,
+        };
+        device.place(this, move |_| {
             // SAFETY: the header is initialised before the initialiser of the driver's value runs.
             let header = unsafe { device.header().as_ref() };
             if header.has_dpc_for_isr.replace(true) {
                 return Err(Status::INVALID_DEVICE_STATE);
             }
-            let this = Self {
-                header: device.header(),
-                routine: PhantomData,
-                _pinned: PhantomPinned,
-            };
-            // SAFETY: the slot is valid for writes.
-            unsafe { slot.write(this) };
             let dpc = device_object_dpc(header);
             let context = header.device().as_ptr().cast();
             // SAFETY: the DPC is in the device object, which exists until teardown has taken the DPC off its queue.
             unsafe { KeInitializeDpc(dpc.as_ptr(), Some(trampoline::<R>), context) };
             Ok(())
-        };
-        // SAFETY: on success every field is initialised; the failing path comes first. It stays in place.
-        unsafe { pin_init_from_closure(init) }
+        })
     }
 
     /// Asks for the DPC; `false` if it is asked for already (it runs once then), or if the device is being torn down. From an ISR only,

@@ -5,7 +5,7 @@ use core::fmt;
 use core::marker::PhantomPinned;
 use core::time::Duration;
 
-use pinned_init::{PinInit, pin_init_from_closure};
+use pinned_init::PinInit;
 use wdk_sys::{
     _EVENT_TYPE::NotificationEvent,
     _KWAIT_REASON::Executive,
@@ -55,23 +55,15 @@ impl Event {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
     pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
-        let init = move |slot: *mut Self| {
-            device.check_inside(slot)?;
-            let event = Self {
-                raw: UnsafeCell::new(KEVENT::default()),
-                _pinned: PhantomPinned,
-            };
-            // SAFETY: the slot is valid for writes.
-            unsafe { slot.write(event) };
-            // SAFETY: just written; only shared from here on.
-            let this = unsafe { &*slot };
+        let event = Self {
+            raw: UnsafeCell::new(KEVENT::default()),
+            _pinned: PhantomPinned,
+        };
+        device.place(event, move |this| {
             // SAFETY: the memory is nonpaged and stays in place: it lies in the extension.
             unsafe { initialize(this.raw.get()) };
             Ok(())
-        };
-        // SAFETY: on success the event is initialised, on failure nothing is. The event stays in
-        // place: it lies in the extension.
-        unsafe { pin_init_from_closure(init) }
+        })
     }
 
     /// Sets it: every wait ends. IRQL: at most `DISPATCH_LEVEL`. DDI: `KeSetEvent` without a priority boost.

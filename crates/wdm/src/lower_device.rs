@@ -4,7 +4,7 @@ use core::fmt;
 use core::marker::PhantomPinned;
 use core::ptr::NonNull;
 
-use pinned_init::{PinInit, pin_init_from_closure};
+use pinned_init::PinInit;
 use wdk_sys::{
     IO_STATUS_BLOCK, KEVENT, METHOD_BUFFERED, ULONG,
     ntddk::{IoBuildDeviceIoControlRequest, IofCallDriver, KeAreAllApcsDisabled},
@@ -50,18 +50,11 @@ impl LowerDevice {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
     pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
-        let init = move |slot: *mut Self| {
-            device.check_inside(slot)?;
-            let this = Self {
-                header: device.header(),
-                _pinned: PhantomPinned,
-            };
-            // SAFETY: the slot is valid for writes.
-            unsafe { slot.write(this) };
-            Ok(())
+        let this = Self {
+            header: device.header(),
+            _pinned: PhantomPinned,
         };
-        // SAFETY: on success every field is initialised, on failure none is. It stays in place.
-        unsafe { pin_init_from_closure(init) }
+        device.place(this, move |_| Ok(()))
     }
 
     /// Sends a buffered device control request and waits until it is completed; how many bytes of `output` were written.

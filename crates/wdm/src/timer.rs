@@ -7,7 +7,7 @@ use core::marker::{PhantomData, PhantomPinned};
 use core::ptr::NonNull;
 use core::time::Duration;
 
-use pinned_init::{PinInit, pin_init_from_closure};
+use pinned_init::PinInit;
 use wdk_sys::{
     KDPC, KTIMER, LONG,
     ntddk::{KeCancelTimer, KeInitializeDpc, KeInitializeTimer, KeSetTimerEx},
@@ -78,22 +78,18 @@ impl<R: DpcRoutine> Timer<R> {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
     pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Status> {
-        let init = move |slot: *mut Self| {
-            device.check_inside(slot)?;
-            let unset = Self {
-                core: TimerCore {
-                    timer: UnsafeCell::new(KTIMER::default()),
-                    dpc: UnsafeCell::new(KDPC::default()),
-                    header: device.header(),
-                    node: ObjectNode::new(),
-                    _pinned: PhantomPinned,
-                },
-                routine: PhantomData,
-            };
-            // SAFETY: the slot is valid for writes.
-            unsafe { slot.write(unset) };
-            // SAFETY: just written; only shared from here on.
-            let core = unsafe { &(*slot).core };
+        let unset = Self {
+            core: TimerCore {
+                timer: UnsafeCell::new(KTIMER::default()),
+                dpc: UnsafeCell::new(KDPC::default()),
+                header: device.header(),
+                node: ObjectNode::new(),
+                _pinned: PhantomPinned,
+            },
+            routine: PhantomData,
+        };
+        device.place(unset, move |this| {
+            let core = &this.core;
             // SAFETY: the memory is nonpaged and stays in place: it lies in the extension.
             unsafe { KeInitializeTimer(core.timer.get()) };
             let context = device.extension().as_ptr().cast::<c_void>();
@@ -102,9 +98,7 @@ impl<R: DpcRoutine> Timer<R> {
             // SAFETY: the node lies in the object, and the object in the extension.
             unsafe { device.register(&core.node, Object::Timer(NonNull::from(core))) };
             Ok(())
-        };
-        // SAFETY: on success every field is initialised; the failing path comes first. It stays in place.
-        unsafe { pin_init_from_closure(init) }
+        })
     }
 
     /// Has the DPC run once, `after` this time; a time that was set before does not count any more. `false` if the device is being torn down.

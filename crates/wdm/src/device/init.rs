@@ -4,6 +4,8 @@ use core::marker::PhantomData;
 use core::mem::size_of;
 use core::ptr::NonNull;
 
+use pinned_init::{PinInit, pin_init_from_closure};
+
 use super::{Extension, Header, Object, ObjectNode};
 use crate::status::{Result, Status};
 
@@ -31,6 +33,25 @@ impl<T: 'static> DeviceInit<'_, T> {
 
     pub(crate) const fn header(&self) -> NonNull<Header> {
         self.extension.cast()
+    }
+
+    /// An initialiser of a kernel object: puts `value` in its place, which must lie in the extension, then has `finish` make the object of it.
+    ///
+    /// What `finish` finds stays where it is until the extension goes, which is when the system has let go of the object.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_PARAMETER` outside the extension; what `finish` returns.
+    pub(crate) fn place<U>(&self, value: U, finish: impl FnOnce(&U) -> Result<()>) -> impl PinInit<U, Status> {
+        let init = move |slot: *mut U| {
+            self.check_inside(slot)?;
+            // SAFETY: the slot is valid for writes.
+            unsafe { slot.write(value) };
+            // SAFETY: just written; only shared from here on.
+            finish(unsafe { &*slot })
+        };
+        // SAFETY: on success the value is there, as `finish` left it; what a failure leaves there needs no drop. It is not moved: it lies in the
+        // extension.
+        unsafe { pin_init_from_closure(init) }
     }
 
     /// Fails unless a `U` at `slot` lies within the extension.

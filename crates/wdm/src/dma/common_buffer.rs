@@ -4,7 +4,7 @@ use core::fmt;
 use core::marker::PhantomPinned;
 use core::ptr::NonNull;
 
-use pinned_init::{PinInit, pin_init_from_closure};
+use pinned_init::PinInit;
 
 use super::{
     adapter::{CommonMemory, DmaAdapter},
@@ -88,24 +88,17 @@ impl CommonBuffer {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
     pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
-        let init = move |slot: *mut Self| {
-            device.check_inside(slot)?;
-            let empty = Self {
-                allocation: Revocable::new(),
-                header: device.header(),
-                node: ObjectNode::new(),
-                _pinned: PhantomPinned,
-            };
-            // SAFETY: the slot is valid for writes.
-            unsafe { slot.write(empty) };
-            // SAFETY: just written; only shared from here on.
-            let this = unsafe { &*slot };
+        let empty = Self {
+            allocation: Revocable::new(),
+            header: device.header(),
+            node: ObjectNode::new(),
+            _pinned: PhantomPinned,
+        };
+        device.place(empty, move |this| {
             // SAFETY: the node lies in the object, and the object in the extension.
             unsafe { device.register(&this.node, Object::CommonBuffer(NonNull::from(this))) };
             Ok(())
-        };
-        // SAFETY: on success every field is initialised; the failing path comes first. It stays in place.
-        unsafe { pin_init_from_closure(init) }
+        })
     }
 
     /// Allocates `length` bytes, all 0, for the device that `description` describes; where the device finds them.

@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 
 pub(crate) use connection::Connection;
 use connection::{connect_line, connect_messages};
-use pinned_init::{PinInit, pin_init_from_closure};
+use pinned_init::PinInit;
 use wdk_sys::{BOOLEAN, KSPIN_LOCK, PKINTERRUPT, ULONG, ntddk::KeSynchronizeExecution};
 
 use crate::{
@@ -110,28 +110,21 @@ impl<S: InterruptService> Interrupt<S> {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
     pub fn new(device: &DeviceInit<'_, S::Device>) -> impl PinInit<Self, Status> {
-        let init = move |slot: *mut Self| {
-            device.check_inside(slot)?;
-            let unconnected = Self {
-                connection: Connection::new(),
-                lock: UnsafeCell::new(0),
-                state: UnsafeCell::new(MaybeUninit::uninit()),
-                extension: device.extension(),
-                node: ObjectNode::new(),
-                service: PhantomData,
-                _pinned: PhantomPinned,
-            };
-            // SAFETY: the slot is valid for writes.
-            unsafe { slot.write(unconnected) };
-            // SAFETY: just written; only shared from here on.
-            let this = unsafe { &*slot };
+        let unconnected = Self {
+            connection: Connection::new(),
+            lock: UnsafeCell::new(0),
+            state: UnsafeCell::new(MaybeUninit::uninit()),
+            extension: device.extension(),
+            node: ObjectNode::new(),
+            service: PhantomData,
+            _pinned: PhantomPinned,
+        };
+        device.place(unconnected, move |this| {
             let connection = NonNull::from(&this.connection);
             // SAFETY: the node lies in the object, and the object in the extension.
             unsafe { device.register(&this.node, Object::Interrupt(connection)) };
             Ok(())
-        };
-        // SAFETY: on success every field is initialised (the state may be anything until `connect`); it stays in place.
-        unsafe { pin_init_from_closure(init) }
+        })
     }
 
     /// Connects the ISR to the device's line, or to its messages, with `state` as the first state that it sees. The ISR may run before this

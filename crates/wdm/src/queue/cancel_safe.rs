@@ -7,7 +7,7 @@ use core::marker::PhantomPinned;
 use core::mem::offset_of;
 use core::ptr::NonNull;
 
-use pinned_init::{PinInit, pin_init_from_closure};
+use pinned_init::PinInit;
 use wdk_sys::{
     IO_CSQ, IRP, KIRQL, KSPIN_LOCK, LIST_ENTRY, PIO_CSQ,
     ntddk::{IoCsqInitialize, IoCsqInsertIrp, IoCsqRemoveNextIrp, KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock},
@@ -73,22 +73,17 @@ impl CancelSafeQueue {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension; what the DDI returns.
     pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
-        let init = move |slot: *mut Self| {
-            device.check_inside(slot)?;
-            let empty = Self {
-                csq: UnsafeCell::new(IO_CSQ::default()),
-                lock: UnsafeCell::new(0),
-                list: UnsafeCell::new(LIST_ENTRY::default()),
-                closed: Closed::open(),
-                counters: Counters::new(),
-                header: device.header(),
-                node: ObjectNode::new(),
-                _pinned: PhantomPinned,
-            };
-            // SAFETY: the slot is valid for writes.
-            unsafe { slot.write(empty) };
-            // SAFETY: just written; only shared from here on.
-            let this = unsafe { &*slot };
+        let empty = Self {
+            csq: UnsafeCell::new(IO_CSQ::default()),
+            lock: UnsafeCell::new(0),
+            list: UnsafeCell::new(LIST_ENTRY::default()),
+            closed: Closed::open(),
+            counters: Counters::new(),
+            header: device.header(),
+            node: ObjectNode::new(),
+            _pinned: PhantomPinned,
+        };
+        device.place(empty, move |this| {
             // SAFETY: nobody else uses the queue yet, and it stays in place.
             unsafe { irp_list::initialize(this.list.get()) };
             // SAFETY: the callbacks find the queue by the address of its first field, which stays where it is.
@@ -107,9 +102,7 @@ impl CancelSafeQueue {
             // SAFETY: the node lies in the object, and the object in the extension.
             unsafe { device.register(&this.node, Object::Queue(NonNull::from(this))) };
             Ok(())
-        };
-        // SAFETY: on success every field is initialised; the failing paths come before the object is registered. It stays in place.
-        unsafe { pin_init_from_closure(init) }
+        })
     }
 
     /// Puts the IRP at the end. It is pending from now on, and its dispatch routine returns `STATUS_PENDING`.

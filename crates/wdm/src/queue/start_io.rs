@@ -6,7 +6,7 @@ use core::marker::{PhantomData, PhantomPinned};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use pinned_init::{PinInit, pin_init_from_closure};
+use pinned_init::PinInit;
 use wdk_sys::{
     DEVICE_OBJECT, DISPATCH_LEVEL, IRP, KIRQL, LIST_ENTRY,
     ntddk::{
@@ -157,31 +157,26 @@ impl<S: StartIo> StartIoQueue<S> {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INVALID_DEVICE_STATE` for a second one.
     pub fn new(device: &DeviceInit<'_, S::Device>) -> impl PinInit<Self, Status> {
-        let init = move |slot: *mut Self| {
-            device.check_inside(slot)?;
+        let empty = Self {
+            core: StartIoCore {
+                header: device.header(),
+                routine: run_start_io::<S>,
+                list: UnsafeCell::new(LIST_ENTRY::default()),
+                closed: Closed::open(),
+                counters: Counters::new(),
+                next_serial: AtomicU64::new(0),
+                current: Cell::new(core::ptr::null_mut()),
+            },
+            node: ObjectNode::new(),
+            start_io: PhantomData,
+            _pinned: PhantomPinned,
+        };
+        device.place(empty, move |this| {
             // SAFETY: the header is initialised before the initialiser of the driver's value runs.
             let header = unsafe { device.header().as_ref() };
             if !header.start_io.get().is_null() {
                 return Err(Status::INVALID_DEVICE_STATE);
             }
-            let empty = Self {
-                core: StartIoCore {
-                    header: device.header(),
-                    routine: run_start_io::<S>,
-                    list: UnsafeCell::new(LIST_ENTRY::default()),
-                    closed: Closed::open(),
-                    counters: Counters::new(),
-                    next_serial: AtomicU64::new(0),
-                    current: Cell::new(core::ptr::null_mut()),
-                },
-                node: ObjectNode::new(),
-                start_io: PhantomData,
-                _pinned: PhantomPinned,
-            };
-            // SAFETY: the slot is valid for writes.
-            unsafe { slot.write(empty) };
-            // SAFETY: just written; only shared from here on.
-            let this = unsafe { &*slot };
             // SAFETY: nobody else uses the queue yet, and it stays in place.
             unsafe { irp_list::initialize(this.core.list.get()) };
             header.start_io.set(&raw const this.core);
@@ -190,9 +185,7 @@ impl<S: StartIo> StartIoQueue<S> {
             // SAFETY: the node lies in the object, and the object in the extension.
             unsafe { device.register(&this.node, Object::StartIo(NonNull::from(&this.core))) };
             Ok(())
-        };
-        // SAFETY: on success every field is initialised; the failing paths come before the object is registered. It stays in place.
-        unsafe { pin_init_from_closure(init) }
+        })
     }
 
     /// Puts the IRP at the end; if the device has no current one it becomes that, and StartIo runs before this returns. It is pending from
