@@ -12,8 +12,8 @@ use scenarios::{
 };
 
 use protocol::{
-    ANSWER, CONTINUE, COUNTS, FAIL, FORWARD, KEEP, KEEP_IN_QUEUE, LATER, NEVER, QUEUE_AND_CONTINUE, QUEUE_AND_FORWARD,
-    SEND_TWICE,
+    ANSWER, ASK, CONTINUE, COUNTS, FAIL, FORWARD, KEEP, KEEP_IN_QUEUE, LATER, NEVER, QUEUE_AND_CONTINUE,
+    QUEUE_AND_FORWARD, SEND_TWICE,
 };
 
 /// The ways in which a request is passed on, and how often a completion routine hears of it.
@@ -74,6 +74,27 @@ fn every_way_brings_the_answer_back() {
                 }
             }
             assert_eq!(counts(&program).await?, (succeeded, failed));
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
+
+/// The upper storey waits in its dispatch routine until the lower one has answered.
+#[test]
+fn a_request_of_the_drivers_own_is_waited_for() {
+    for seed in seeds::up_to(40) {
+        let run = on_both_storeys(seed, async |pc| {
+            let program = Program::open(&pc).await?;
+            for input in [0x1230, 0x1230 | LATER] {
+                let done = send(&program, ASK, input).await?.wait(&pc.k).await?;
+                assert_eq!((done.status, done.information), (NtStatus::SUCCESS, 4));
+                assert_eq!(done.output, (input ^ ANSWER).to_le_bytes());
+            }
+            for input in [FAIL, FAIL | LATER] {
+                let done = send(&program, ASK, input).await?.wait(&pc.k).await?;
+                assert_eq!((done.status, done.information), (NtStatus::IO_TIMEOUT, 0));
+            }
             program.close().await
         });
         let _ = run.clean();

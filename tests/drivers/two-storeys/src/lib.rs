@@ -17,8 +17,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use edu::interface::GUID_DEVINTERFACE_EDU;
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    CancelSafeQueue, CustomDpc, DeviceExtension, DeviceInit, Disposed, DpcRoutine, Guid, Irp, Irql, Resources, Result,
-    Status, StopReason,
+    CancelSafeQueue, CustomDpc, DeviceExtension, DeviceInit, Disposed, DpcRoutine, Guid, Irp, Irql, LowerDevice,
+    Resources, Result, Status, StopReason,
     irql::{Dispatch, Passive, UpToDispatch},
 };
 
@@ -34,6 +34,8 @@ static HAS_GROUND: AtomicBool = AtomicBool::new(false);
 #[pin_data]
 pub struct Storey {
     is_upper: bool,
+    #[pin]
+    below: LowerDevice,
     /// Requests that a DPC takes up again.
     #[pin]
     queue: CancelSafeQueue,
@@ -54,6 +56,7 @@ impl DeviceExtension for Storey {
     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
         try_pin_init!(Self {
             is_upper: HAS_GROUND.swap(true, Ordering::Relaxed),
+            below <- LowerDevice::new(device),
             queue <- CancelSafeQueue::new(device),
             dpc <- CustomDpc::new(device),
             succeeded: AtomicU32::new(0),

@@ -20,6 +20,8 @@ pub const QUEUE_AND_FORWARD: u32 = buffered(0x904);
 pub const QUEUE_AND_CONTINUE: u32 = buffered(0x905);
 /// The upper storey takes it back, and sends it down once more.
 pub const SEND_TWICE: u32 = buffered(0x906);
+/// The upper storey makes a request of its own of it, and waits.
+pub const ASK: u32 = buffered(0x908);
 /// The upper storey answers itself: what its completion routines have seen, as two `u32`: successes, then failures.
 pub const COUNTS: u32 = buffered(0x907);
 

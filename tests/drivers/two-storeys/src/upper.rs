@@ -7,10 +7,14 @@ use wdm::{
     irql::{Dispatch, UpToDispatch},
 };
 
+use zerocopy::IntoBytes;
+
 use crate::{
     Storey,
     completion::{Continue, Keep, KeepInQueue, SendAgain},
-    protocol::{CONTINUE, COUNTS, FORWARD, KEEP, KEEP_IN_QUEUE, QUEUE_AND_CONTINUE, QUEUE_AND_FORWARD, SEND_TWICE},
+    protocol::{
+        ASK, CONTINUE, COUNTS, FORWARD, KEEP, KEEP_IN_QUEUE, QUEUE_AND_CONTINUE, QUEUE_AND_FORWARD, SEND_TWICE,
+    },
 };
 
 /// Passes the request on, in the way that its code names.
@@ -22,6 +26,7 @@ pub fn device_control<'i>(storey: &Storey, mut irp: Irp<'i>, irql: &mut Irql<UpT
         Some(KEEP_IN_QUEUE) => return irp.forward_with::<KeepInQueue, _>(irql),
         Some(QUEUE_AND_FORWARD | QUEUE_AND_CONTINUE) => return storey.queue(irp, irql),
         Some(SEND_TWICE) => return irp.forward_with::<SendAgain, _>(irql),
+        Some(ASK) => ask(storey, &mut irp, irql),
         Some(COUNTS) => tell_counts(storey, &mut irp),
         _ => Err(Status::INVALID_DEVICE_REQUEST),
     };
@@ -39,6 +44,20 @@ pub fn take_up(storey: &Storey, irql: &mut Irql<Dispatch>) {
 
 fn code(irp: &Irp<'_>) -> Option<u32> {
     irp.device_control().map(|parameters| parameters.code)
+}
+
+/// Asks the lower storey by a request of this one's own, and answers what it answered.
+fn ask(storey: &Storey, irp: &mut Irp<'_>, irql: &mut Irql<UpToDispatch>) -> Result<()> {
+    let irql = irql.passive().ok_or(Status::INVALID_DEVICE_STATE)?;
+    let input: u32 = irp.read_input()?;
+    let mut output = 0_u32;
+    let written = storey
+        .below
+        .device_control(ASK, input.as_bytes(), output.as_mut_bytes(), irql)?;
+    if written != size_of_val(&output) {
+        return Err(Status::DEVICE_HARDWARE_ERROR);
+    }
+    irp.write_output(&output)
 }
 
 fn tell_counts(storey: &Storey, irp: &mut Irp<'_>) -> Result<()> {
