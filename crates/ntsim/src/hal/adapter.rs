@@ -6,9 +6,11 @@ use ntlayout::dma_adapter as layout;
 
 use super::{
     DmaRule, DmaSupport, HalState,
+    channel::Channel,
     common_buffer::CommonBuffer,
     description::{self, Description},
     operations,
+    scatter_gather::List,
     violation::{CallableAt, violation},
 };
 use crate::{
@@ -37,12 +39,40 @@ pub(super) struct Adapter {
     pub description: Description,
     /// By virtual address.
     pub common_buffers: BTreeMap<Va, CommonBuffer>,
+    pub channel: Channel,
+    /// Scatter/gather lists, by address.
+    pub lists: BTreeMap<Va, List>,
 }
 
 impl Adapter {
     /// The logical addresses that its device drives.
     pub(super) fn addresses(&self) -> std::ops::Range<u64> {
         LOWEST_ADDRESS..1 << self.description.width.min(WIDEST)
+    }
+
+    /// How many map registers are taken.
+    pub(super) fn registers(&self) -> u32 {
+        let lists: u32 = self.lists.values().map(|list| list.registers).sum();
+        self.channel.registers() + lists
+    }
+
+    /// What has not been freed: the rule that says it must be, what it is, and how many there are.
+    fn left(&self) -> Option<(DmaRule, &'static str, usize)> {
+        let left = [
+            (
+                DmaRule::COMMON_BUFFERS_LEFT,
+                "common buffers",
+                self.common_buffers.len(),
+            ),
+            (DmaRule::CHANNEL_LEFT, "adapter channels", self.channel.taken().into()),
+            (
+                DmaRule::MAP_REGISTERS_LEFT,
+                "map registers",
+                self.channel.registers() as usize,
+            ),
+            (DmaRule::LISTS_LEFT, "scatter/gather lists", self.lists.len()),
+        ];
+        left.into_iter().find(|&(.., count)| count > 0)
     }
 }
 
@@ -87,9 +117,14 @@ pub(super) fn enter(k: &Kernel, adapter: Va, routine: &str, callable: CallableAt
 
 /// Works on an adapter that [`enter`] has found.
 pub(super) fn with<T>(k: &Kernel, adapter: Va, work: impl FnOnce(&mut Adapter) -> T) -> T {
+    find(k, adapter, work).expect("the adapter exists")
+}
+
+/// Works on an adapter that a driver may have put meanwhile.
+pub(super) fn find<T>(k: &Kernel, adapter: Va, work: impl FnOnce(&mut Adapter) -> T) -> Option<T> {
     let state = k.state::<HalState>();
     let mut state = state.borrow_mut();
-    work(state.adapters.get_mut(&adapter).expect("the adapter exists"))
+    state.adapters.get_mut(&adapter).map(work)
 }
 
 /// `IoGetDmaAdapter`: null when the model has none for such a device.
@@ -117,6 +152,8 @@ fn get(k: &Kernel, pdo: Va, description: Va, map_registers: Va) -> Outcome<Va> {
         slot,
         description,
         common_buffers: BTreeMap::new(),
+        channel: Channel::default(),
+        lists: BTreeMap::new(),
     };
     k.state::<HalState>().borrow_mut().adapters.insert(adapter, made);
     Ok(adapter)
@@ -125,11 +162,9 @@ fn get(k: &Kernel, pdo: Va, description: Va, map_registers: Va) -> Outcome<Va> {
 /// `PutDmaAdapter`.
 fn put(k: &Kernel, adapter: Va) -> Outcome<()> {
     enter(k, adapter, "PutDmaAdapter", CallableAt::AtMost(Irql::DISPATCH))?;
-    let buffers = with(k, adapter, |adapter| adapter.common_buffers.len());
-    if buffers > 0 {
-        let message = format!("the DMA adapter {adapter} is put, but {buffers} common buffers of it are not freed");
-        let details = [adapter.get(), buffers as u64, 0];
-        return Err(violation(k, DmaRule::COMMON_BUFFERS_LEFT, details, message));
+    if let Some((rule, what, count)) = with(k, adapter, |adapter| adapter.left()) {
+        let message = format!("the DMA adapter {adapter} is put, but {count} {what} of it are not freed");
+        return Err(violation(k, rule, [adapter.get(), count as u64, 0], message));
     }
     {
         let state = k.state::<HalState>();

@@ -9,11 +9,13 @@ use crate::{
     },
     io::pnp,
     kernel::Kernel,
-    mm::Va,
+    mm::{Pa, Va},
 };
 
 /// "IOMMU detected DMA violation": parameter 1 of `DRIVER_VERIFIER_DMA_VIOLATION`.
 const IOMMU_VIOLATION: u64 = 0x26;
+/// Parameter 4 of that for memory that was freed.
+const FREED_MEMORY: u64 = 2;
 
 /// Stops the machine because of what a device did by itself. Where its driver's doing is known, that is where the report points.
 #[must_use = "whoever found it must stop as well"]
@@ -32,7 +34,7 @@ fn dma(k: &Kernel, fault: &DmaFault, message: String) -> Halted {
     let (kind, rule) = match &fault.kind {
         DmaFaultKind::NotMaster => (0, "dma-while-stopped"),
         DmaFaultKind::NeverMapped => (1, "dma-outside-mapping"),
-        DmaFaultKind::Unmapped { .. } | DmaFaultKind::Memory(_) => (2, "dma-into-freed-memory"),
+        DmaFaultKind::Unmapped { .. } | DmaFaultKind::Memory(_) => (FREED_MEMORY, "dma-into-freed-memory"),
         DmaFaultKind::PastTheEnd { .. } => (3, "dma-overrun"),
         DmaFaultKind::WrongDirection { .. } => (4, "dma-wrong-direction"),
         DmaFaultKind::Foreign(_) => (5, "dma-into-foreign-memory"),
@@ -45,4 +47,14 @@ fn dma(k: &Kernel, fault: &DmaFault, message: String) -> Halted {
     let parameters = [IOMMU_VIOLATION, device.get(), fault.address, kind];
     let bugcheck = BugCheck::new(Code::DRIVER_VERIFIER_DMA_VIOLATION, parameters, rule, message);
     k.bugcheck_at(bugcheck, stack)
+}
+
+/// Stops the machine because the memory of a buffer went while the buffer was mapped for a transfer.
+pub(super) fn freed_buffer(k: &Kernel, physical: Pa, why: &str) -> Halted {
+    k.bugcheck(BugCheck::new(
+        Code::DRIVER_VERIFIER_DMA_VIOLATION,
+        [IOMMU_VIOLATION, 0, physical.0, FREED_MEMORY],
+        "dma-into-freed-memory",
+        format!("a buffer is transferred: {why}"),
+    ))
 }

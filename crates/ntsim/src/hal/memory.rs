@@ -1,7 +1,7 @@
 //! Memory as devices reach it.
 
 use crate::{
-    bus::{Ram, Translated, iommu::Transfer},
+    bus::{Ram, Slot, Translated, iommu::Transfer},
     kernel::Kernel,
     mm::{
         Pa, layout,
@@ -15,8 +15,8 @@ pub(crate) struct DeviceMemory<'k>(pub(crate) &'k Kernel);
 
 impl DeviceMemory<'_> {
     /// Memory that is mapped for a device must not be freed before it is unmapped.
-    fn check(&self, physical: u64, length: u64) -> Result<(), String> {
-        let offset = Pa(physical) - layout::POOL_PHYSICAL;
+    fn check(&self, physical: Pa, length: u64) -> Result<(), String> {
+        let offset = physical - layout::POOL_PHYSICAL;
         if offset >= layout::POOL_LENGTH {
             return Ok(());
         }
@@ -29,6 +29,34 @@ impl DeviceMemory<'_> {
             ),
             _ => format!("the memory there, at {va}, belongs to nobody"),
         })
+    }
+
+    /// Reads memory for a device.
+    ///
+    /// # Errors
+    /// When nobody owns the memory any more; in words.
+    pub(super) fn load(&self, slot: Slot, from: Pa, buffer: &mut [u8]) -> Result<(), String> {
+        let length = buffer.len() as u64;
+        self.check(from, length)?;
+        let bytes = from.0..from.0 + length;
+        let sharing = &self.0.watch().sharing;
+        sharing.borrow_mut().device_read(slot.0.into(), &bytes);
+        self.0.engine().borrow().read(from, buffer);
+        Ok(())
+    }
+
+    /// Writes memory for a device.
+    ///
+    /// # Errors
+    /// When nobody owns the memory any more; in words.
+    pub(super) fn store(&self, slot: Slot, to: Pa, bytes: &[u8]) -> Result<(), String> {
+        let length = bytes.len() as u64;
+        self.check(to, length)?;
+        let range = to.0..to.0 + length;
+        let sharing = &self.0.watch().sharing;
+        sharing.borrow_mut().device_write(slot.0.into(), &range);
+        self.0.engine().borrow_mut().write(to, bytes);
+        Ok(())
     }
 
     fn note(&self, access: Translated, transfer: Transfer, length: u64) {
@@ -47,24 +75,14 @@ impl DeviceMemory<'_> {
 
 impl Ram for DeviceMemory<'_> {
     fn read(&mut self, from: Translated, buffer: &mut [u8]) -> Result<(), String> {
-        let length = buffer.len() as u64;
-        self.check(from.physical, length)?;
-        let bytes = from.physical..from.physical + length;
-        let sharing = &self.0.watch().sharing;
-        sharing.borrow_mut().device_read(from.slot.0.into(), &bytes);
-        self.0.engine().borrow().read(Pa(from.physical), buffer);
-        self.note(from, Transfer::Read, length);
+        self.load(from.slot, Pa(from.physical), buffer)?;
+        self.note(from, Transfer::Read, buffer.len() as u64);
         Ok(())
     }
 
     fn write(&mut self, to: Translated, bytes: &[u8]) -> Result<(), String> {
-        let length = bytes.len() as u64;
-        self.check(to.physical, length)?;
-        let range = to.physical..to.physical + length;
-        let sharing = &self.0.watch().sharing;
-        sharing.borrow_mut().device_write(to.slot.0.into(), &range);
-        self.0.engine().borrow_mut().write(Pa(to.physical), bytes);
-        self.note(to, Transfer::Write, length);
+        self.store(to.slot, Pa(to.physical), bytes)?;
+        self.note(to, Transfer::Write, bytes.len() as u64);
         Ok(())
     }
 }

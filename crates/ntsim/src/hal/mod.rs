@@ -3,16 +3,22 @@
 //! - `adapter`: `IoGetDmaAdapter`, from what `description` reads, and the end of an adapter.
 //! - `operations`: the table of routines that an adapter comes with.
 //! - `common_buffer`: memory that processor and device share.
+//! - `channel`, `transfer`, `scatter_gather`: the transfer of a `buffer` that is there already, through `map_registers`.
 //! - [`fault`], [`DeviceMemory`]: what devices do by themselves, and what they must not.
 
 mod adapter;
+mod buffer;
+mod channel;
 mod common_buffer;
 mod description;
 pub mod fault;
+mod map_registers;
 mod memory;
 mod operations;
+mod scatter_gather;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod violation;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,7 +61,10 @@ pub struct HalState {
 /// Adds this component's exports.
 pub fn register(ddi: &mut Registry) {
     adapter::register(ddi);
+    channel::register(ddi);
     common_buffer::register(ddi);
+    scatter_gather::register(ddi);
+    transfer::register(ddi);
     operations::register(ddi);
 }
 

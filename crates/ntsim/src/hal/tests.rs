@@ -20,6 +20,7 @@ use crate::{
 
 mod bus_master;
 mod common_buffer;
+mod packet;
 mod time;
 
 /// The device's machine, as a script sees it.
