@@ -6,15 +6,14 @@ use super::{DmaRule, violation::violation};
 use crate::{
     bugcheck::Outcome,
     kernel::Kernel,
-    mm::{PAGE_SIZE, Pa, Va},
+    mm::{
+        PAGE_SIZE, Pa, Va,
+        mdl::{self, Fields},
+    },
 };
 
-/// `MDL_PAGES_LOCKED`.
-const PAGES_LOCKED: u16 = 0x0002;
-/// `MDL_SOURCE_IS_NONPAGED_POOL`.
-const SOURCE_IS_NONPAGED_POOL: u16 = 0x0004;
-/// `MDL_PARTIAL`.
-const PARTIAL: u16 = 0x0010;
+/// What makes the memory of an MDL stay where it is.
+const RESIDENT: u16 = mdl::PAGES_LOCKED | mdl::SOURCE_IS_NONPAGED_POOL | mdl::PARTIAL;
 
 /// A part of a buffer that lies in one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,45 +31,17 @@ pub(super) struct Parts {
     pub missing: u64,
 }
 
-/// An MDL as it is when a routine is given it.
-struct Mdl {
-    next: Va,
-    flags: u16,
-    /// The virtual address that it is an index for.
-    start: Va,
-    length: u64,
-}
-
-impl Mdl {
-    fn read(k: &Kernel, list: Va) -> Outcome<Self> {
-        let page: Va = k.read(list + layout::START_VA)?;
-        let offset: u32 = k.read(list + layout::BYTE_OFFSET)?;
-        let length: u32 = k.read(list + layout::BYTE_COUNT)?;
-        Ok(Self {
-            next: k.read(list + layout::NEXT)?,
-            flags: k.read(list + layout::MDL_FLAGS)?,
-            start: page + u64::from(offset),
-            length: length.into(),
-        })
-    }
-}
-
-/// How many pages `length` bytes from `va` on touch.
-pub(super) fn pages(va: Va, length: u64) -> u64 {
-    (va - va.page() + length).div_ceil(PAGE_SIZE)
-}
-
 /// Finds the memory behind `length` bytes from `va` on, which is an address in the MDL `list`.
 ///
 /// # Errors
 /// When the MDL does not describe memory that stays where it is, or not that address.
 pub(super) fn locate(k: &Kernel, mut list: Va, va: Va, length: u64) -> Outcome<Parts> {
-    let first = Mdl::read(k, list)?;
-    let mut offset = va - first.start;
-    if offset >= first.length {
+    let mut mdl = Fields::read(k, list)?;
+    let mut offset = va - mdl.start;
+    if offset >= mdl.length.into() {
         let message = format!(
             "{va} lies outside of the MDL {list}: {} bytes at {}",
-            first.length, first.start
+            mdl.length, mdl.start
         );
         let details = [va.get(), list.get(), 0];
         return Err(violation(k, DmaRule::OUTSIDE_MDL, details, message));
@@ -79,29 +50,33 @@ pub(super) fn locate(k: &Kernel, mut list: Va, va: Va, length: u64) -> Outcome<P
         parts: Vec::new(),
         missing: length,
     };
-    let mut mdl = first;
     loop {
         check_resident(k, list, &mdl)?;
-        let end = mdl.length.min(offset + found.missing);
+        let frames = mdl::frames(k, list)?;
+        let first = u64::from(mdl.start.offset_in_page());
+        let end = u64::from(mdl.length).min(offset + found.missing);
         while offset < end {
-            let within = (mdl.start - mdl.start.page()) + offset;
-            let frame: u64 = k.read(list + layout::SIZE + within / PAGE_SIZE * 8)?;
-            let physical = Pa(frame * PAGE_SIZE + within % PAGE_SIZE);
+            let within = first + offset;
+            let frame = frames[usize::try_from(within / PAGE_SIZE).expect("an MDL fits the host")];
             let length = (PAGE_SIZE - within % PAGE_SIZE).min(end - offset);
-            found.add(Part { physical, length });
+            found.add(Part {
+                physical: frame + within % PAGE_SIZE,
+                length,
+            });
             offset += length;
         }
-        if found.missing == 0 || mdl.next.is_null() {
+        let next: Va = k.read(list + layout::NEXT)?;
+        if found.missing == 0 || next.is_null() {
             return Ok(found);
         }
-        list = mdl.next;
-        mdl = Mdl::read(k, list)?;
+        list = next;
+        mdl = Fields::read(k, list)?;
         offset = 0;
     }
 }
 
-fn check_resident(k: &Kernel, list: Va, mdl: &Mdl) -> Outcome<()> {
-    if mdl.flags & (PAGES_LOCKED | SOURCE_IS_NONPAGED_POOL | PARTIAL) != 0 {
+fn check_resident(k: &Kernel, list: Va, mdl: &Fields) -> Outcome<()> {
+    if mdl.has(RESIDENT) {
         return Ok(());
     }
     let message = format!("the MDL {list} is to be transferred, but its pages are not locked");

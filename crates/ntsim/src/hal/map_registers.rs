@@ -7,7 +7,7 @@
 use super::{
     DmaSupport,
     adapter::{self, Adapter},
-    buffer::{Part, pages},
+    buffer::Part,
     fault,
     memory::DeviceMemory,
 };
@@ -18,7 +18,7 @@ use crate::{
         iommu::{Mapping, Placement, Transfer},
     },
     kernel::Kernel,
-    mm::Va,
+    mm::{Va, mdl::pages_of},
 };
 
 /// A part of a buffer that is mapped for a transfer.
@@ -39,7 +39,7 @@ pub(super) struct Mapped {
 impl Mapped {
     /// How many map registers it takes.
     pub(super) fn registers(&self) -> u64 {
-        pages(self.va, self.length)
+        pages_of(self.va, self.length)
     }
 }
 

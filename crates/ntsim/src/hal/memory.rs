@@ -10,18 +10,30 @@ use crate::{
     trace::{Counter, Event},
 };
 
+/// Bytes of a page, as a step.
+const PAGE_STEP: usize = 0x1000;
+
 /// The machine's memory, for its devices.
 pub(crate) struct DeviceMemory<'k>(pub(crate) &'k Kernel);
 
 impl DeviceMemory<'_> {
-    /// Memory that is mapped for a device must not be freed before it is unmapped.
+    /// Memory that is mapped for a device must be neither freed nor unlocked before it is unmapped.
     fn check(&self, physical: Pa, length: u64) -> Result<(), String> {
+        let watch = self.0.watch();
+        let frames = (physical.0..physical.0 + length).step_by(PAGE_STEP);
+        let user = watch.user.borrow();
+        if frames
+            .chain([physical.0 + length - 1])
+            .any(|address| user.is_unlocked(Pa(address)))
+        {
+            return Err("the memory there is a program's, and was unlocked while it was mapped".to_owned());
+        }
         let offset = physical - layout::POOL_PHYSICAL;
         if offset >= layout::POOL_LENGTH {
             return Ok(());
         }
         let va = POOL_BASE + offset;
-        let checked = self.0.watch().pool.borrow().check(va, length, true);
+        let checked = watch.pool.borrow().check(va, length, true);
         checked.map_err(|fault| match fault {
             PoolFault::Freed(block) => format!(
                 "the memory there, {} bytes at {}, was freed while it was mapped",

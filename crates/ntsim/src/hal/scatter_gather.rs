@@ -7,7 +7,7 @@ use ntlayout::{device_object, scatter_gather_element as element, scatter_gather_
 use super::{
     DmaRule,
     adapter::{self, enter},
-    buffer::{self, Part, pages},
+    buffer::{self, Part},
     channel::{self, Request, What},
     map_registers::{self, Mapped},
     violation::{CallableAt, violation},
@@ -17,7 +17,7 @@ use crate::{
     ddi::{Args, Contract, Registry},
     ke::Irql,
     kernel::Kernel,
-    mm::Va,
+    mm::{Va, mdl::pages_of},
     status::NtStatus,
 };
 
@@ -81,7 +81,7 @@ async fn get(k: &Kernel, a: &Args, routine: &str, buffer: Option<(Va, u32)>) -> 
         return Ok(NtStatus::BUFFER_TOO_SMALL);
     }
     let limit = adapter::with(k, adapter, |adapter| adapter.description.map_registers);
-    let needed = pages(va, length);
+    let needed = pages_of(va, length);
     let Some(registers) = u32::try_from(needed).ok().filter(|&needed| needed <= limit) else {
         return Ok(NtStatus::INSUFFICIENT_RESOURCES);
     };
@@ -162,7 +162,7 @@ pub(super) async fn call_back(
 fn calculate(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     let (adapter, list, va, length) = (a.va(0), a.va(1), a.va(2), u64::from(a.u32(3)));
     enter(k, adapter, "CalculateScatterGatherList", CallableAt::AtMost(Irql::HIGH))?;
-    let registers = pages(va, length);
+    let registers = pages_of(va, length);
     let count = if list.is_null() {
         usize::try_from(registers).expect("a 32-bit length")
     } else {

@@ -3,8 +3,7 @@
 use super::{
     DmaRule,
     adapter::{self, enter},
-    buffer::{self, pages},
-    map_registers,
+    buffer, map_registers,
     violation::{CallableAt, violation},
 };
 use crate::{
@@ -12,6 +11,7 @@ use crate::{
     ddi::{Args, Contract, Registry},
     ke::Irql,
     kernel::Kernel,
+    mm::mdl::pages_of,
 };
 
 pub(super) fn register(ddi: &mut Registry) {
@@ -62,7 +62,7 @@ fn map(k: &Kernel, a: &Args) -> Outcome<u64> {
         let details = [va.get(), (va + length).get(), clash.get()];
         return Err(violation(k, DmaRule::MAPPED_TWICE, details, message));
     }
-    let needed = used + pages(va, length);
+    let needed = used + pages_of(va, length);
     if needed > count {
         let message = format!("{needed} pages are to be mapped with the {count} map registers of {base}");
         return Err(violation(k, DmaRule::OUT_OF_MAP_REGISTERS, [needed, count, 0], message));

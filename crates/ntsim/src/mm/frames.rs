@@ -21,6 +21,7 @@ struct Use {
 /// The frames of the memory of programs.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
+    chunks: Vec<Pa>,
     free: VecDeque<Pa>,
     used: BTreeMap<Pa, Use>,
 }
@@ -28,8 +29,15 @@ pub(super) struct Frames {
 impl Frames {
     /// Adds the [`FRAMES_PER_CHUNK`] frames from `start` on.
     pub(super) fn add_chunk(&mut self, start: Pa) {
+        self.chunks.push(start);
         let order = (0..FRAMES_PER_CHUNK).map(|index| index * STRIDE % FRAMES_PER_CHUNK);
         self.free.extend(order.map(|index| start + index * PAGE_SIZE));
+    }
+
+    /// Whether a frame is one of these, free or not.
+    pub(super) fn contains(&self, frame: Pa) -> bool {
+        let within = |&start: &Pa| frame - start < FRAMES_PER_CHUNK * PAGE_SIZE;
+        self.chunks.iter().any(within)
     }
 
     /// How many are free.

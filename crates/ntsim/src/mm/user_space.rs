@@ -114,11 +114,11 @@ impl UserSpace {
         }
     }
 
-    /// Whether a frame is a program's, and locked: a device may access it.
+    /// Whether a frame is there for programs and not locked: a device must not access it.
     #[must_use]
-    pub fn is_locked(&self, pa: Pa) -> bool {
+    pub fn is_unlocked(&self, pa: Pa) -> bool {
         let frame = Pa(pa.0 & !(PAGE_SIZE - 1));
-        self.frames.locks(frame).is_some_and(|locks| locks != 0)
+        self.frames.contains(frame) && self.frames.locks(frame).is_none_or(|locks| locks == 0)
     }
 
     /// Locks the frame that holds `pa`. Says whether it is a program's; other memory is always resident.
