@@ -6,7 +6,11 @@ use ntlayout::mdl;
 use super::*;
 use crate::{
     machine::testing::Program,
-    mm::{PAGE_SIZE, PoolKind, PoolOwner},
+    mm::{
+        PAGE_SIZE, PoolKind, PoolOwner,
+        mdl::{self as memory_lists, Locker, Operation},
+    },
+    sched::Mode,
     status::NtStatus,
 };
 
@@ -452,4 +456,63 @@ fn a_mapped_buffer_is_for_one_direction_and_must_stay() {
         bench.flush(adapter, buffer, base, 0, 4, false).map(drop)
     });
     assert_eq!(freed, (0x26, "dma-into-freed-memory"));
+}
+
+impl Bench {
+    /// A buffer of a program's, of the pages in part, whose pages are locked.
+    fn program_buffer(&self) -> Outcome<Buffer> {
+        let va = self.k.allocate_user(OFFSET, LENGTH);
+        let list = self.k.allocate_system(mdl::SIZE + 3 * 8, "MDL")?;
+        memory_lists::initialize(&self.k, list, va, u32::try_from(LENGTH).unwrap())?;
+        let locker = Locker::Driver(Va::NULL);
+        let locked = memory_lists::lock(&self.k, list, Mode::User, Operation::Write, locker)?;
+        assert_eq!(locked, Ok(()));
+        Ok(Buffer { va, list })
+    }
+}
+
+#[test]
+fn a_programs_memory_must_stay_locked_until_it_is_flushed() {
+    let transfer = |unlocked: bool| {
+        run_on(program().machine(1), move |bench| async move {
+            let adapter = bench.packet_adapter(MASTER)?;
+            let buffer = bench.program_buffer()?;
+            let passive = bench.at_dispatch();
+            let base = bench.channel(adapter, 3, KEEP_REGISTERS).await?;
+            let (logical, _) = bench.map(adapter, buffer, base, 0, LENGTH, false)?;
+            bench.k.lower_irql(passive);
+            bench.device_writes(logical, 16).await?;
+            if unlocked {
+                memory_lists::unlock(&bench.k, buffer.list)?;
+            }
+            bench.flush(adapter, buffer, base, 0, 16, false)?;
+            let here = bench.k.watch().user.borrow().find(buffer.va).unwrap().0;
+            let mut bytes = [1; 16];
+            bench.k.engine().borrow().read(here, &mut bytes);
+            assert_eq!(bytes, [0; 16], "the device's buffer is all 0");
+            memory_lists::unlock(&bench.k, buffer.list)
+        })
+    };
+    assert!(transfer(false).kernel().crash().is_none());
+    let machine = transfer(true);
+    let crash = machine.kernel().crash().unwrap();
+    assert_eq!(crash.bugcheck.rule, "dma-buffer-not-locked");
+}
+
+#[test]
+fn a_device_must_not_reach_a_programs_memory_that_is_not_locked() {
+    let reach = |locked: bool| {
+        run(DmaSupport::Low, move |bench| async move {
+            let buffer = bench.program_buffer()?;
+            let here = memory_lists::frames(&bench.k, buffer.list)?[0];
+            if !locked {
+                memory_lists::unlock(&bench.k, buffer.list)?;
+                bench.k.free_user(buffer.va);
+            }
+            let loaded = DeviceMemory(&bench.k).load(bench.slot, here, &mut [0; 4]);
+            Ok(loaded.is_ok())
+        })
+    };
+    assert!(reach(true));
+    assert!(!reach(false));
 }
