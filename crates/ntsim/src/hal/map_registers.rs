@@ -107,6 +107,9 @@ fn gather(k: &Kernel, slot: Slot, parts: &[Part]) -> Outcome<Vec<u8>> {
 /// Copies what a device has written to a buffer.
 fn scatter(k: &Kernel, slot: Slot, parts: &[Part], mut bytes: &[u8]) -> Outcome<()> {
     for part in parts {
+        if bytes.is_empty() {
+            break;
+        }
         let (now, later) = bytes.split_at(bytes.len().min(host_length(part.length)));
         bytes = later;
         let stored = DeviceMemory(k).store(slot, part.physical, now);

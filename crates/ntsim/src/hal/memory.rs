@@ -4,14 +4,11 @@ use crate::{
     bus::{Ram, Slot, Translated, iommu::Transfer},
     kernel::Kernel,
     mm::{
-        Pa, layout,
+        PAGE_SIZE, Pa, layout,
         pool::{POOL_BASE, PoolFault},
     },
     trace::{Counter, Event},
 };
-
-/// Bytes of a page, as a step.
-const PAGE_STEP: usize = 0x1000;
 
 /// The machine's memory, for its devices.
 pub(crate) struct DeviceMemory<'k>(pub(crate) &'k Kernel);
@@ -20,12 +17,9 @@ impl DeviceMemory<'_> {
     /// Memory that is mapped for a device must be neither freed nor unlocked before it is unmapped.
     fn check(&self, physical: Pa, length: u64) -> Result<(), String> {
         let watch = self.0.watch();
-        let frames = (physical.0..physical.0 + length).step_by(PAGE_STEP);
         let user = watch.user.borrow();
-        if frames
-            .chain([physical.0 + length - 1])
-            .any(|address| user.is_unlocked(Pa(address)))
-        {
+        let frames = physical.0 / PAGE_SIZE..(physical.0 + length).div_ceil(PAGE_SIZE);
+        if frames.into_iter().any(|frame| user.is_unlocked(Pa(frame * PAGE_SIZE))) {
             return Err("the memory there is a program's, and was unlocked while it was mapped".to_owned());
         }
         let offset = physical - layout::POOL_PHYSICAL;

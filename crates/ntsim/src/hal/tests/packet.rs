@@ -464,8 +464,8 @@ impl Bench {
         let va = self.k.allocate_user(OFFSET, LENGTH);
         let list = self.k.allocate_system(mdl::SIZE + 3 * 8, "MDL")?;
         memory_lists::initialize(&self.k, list, va, u32::try_from(LENGTH).unwrap())?;
-        let locker = Locker::Driver(Va::NULL);
-        let locked = memory_lists::lock(&self.k, list, Mode::User, Operation::Write, locker)?;
+        let driver = Locker::Driver(Va::NULL);
+        let locked = memory_lists::lock(&self.k, list, Mode::User, Operation::Write, driver)?;
         assert_eq!(locked, Ok(()));
         Ok(Buffer { va, list })
     }
@@ -493,7 +493,12 @@ fn a_programs_memory_must_stay_locked_until_it_is_flushed() {
             memory_lists::unlock(&bench.k, buffer.list)
         })
     };
-    assert!(transfer(false).kernel().crash().is_none());
+    let machine = transfer(false);
+    assert!(
+        machine.kernel().crash().is_none(),
+        "{}",
+        machine.crash_report(None).unwrap()
+    );
     let machine = transfer(true);
     let crash = machine.kernel().crash().unwrap();
     assert_eq!(crash.bugcheck.rule, "dma-buffer-not-locked");
