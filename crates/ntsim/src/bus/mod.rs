@@ -98,7 +98,11 @@ impl Bus {
         let slot = Slot(FIRST_DEVICE + u8::try_from(self.functions.len()).expect("at most 29 devices"));
         let memory = self.room_for(&*device);
         let interrupt = self.assign_interrupt(&*device, placement);
-        let resources = Resources { memory, interrupt };
+        let resources = Resources {
+            memory,
+            interrupt,
+            affinity: None,
+        };
         self.functions.push(PciFunction::new(device, slot, resources));
         slot
     }
@@ -167,6 +171,7 @@ impl Bus {
                 }
                 Interrupt::Messages { count, .. } => self.assign_messages(count),
             }),
+            affinity: current.affinity,
         }
     }
 

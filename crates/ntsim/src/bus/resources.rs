@@ -112,6 +112,8 @@ pub struct Resources {
     pub memory: Vec<MemoryRange>,
     /// The interrupt its pin is wired to.
     pub interrupt: Option<Interrupt>,
+    /// The processors that take it, one bit each; none for all.
+    pub affinity: Option<u64>,
 }
 
 impl Resources {
@@ -133,9 +135,10 @@ impl Resources {
     }
 
     /// The `CM_RESOURCE_LIST` of `AllocatedResourcesTranslated`: as the processors see them, `processors` being the mask of
-    /// those that take interrupts.
+    /// those that take interrupts where the resources leave it open.
     #[must_use]
     pub fn translated_list(&self, processors: u64) -> Vec<u8> {
+        let processors = self.affinity.unwrap_or(processors);
         self.list(|bytes, at, interrupt| {
             bytes.put(at + partial::INTERRUPT_LEVEL, u32::from(interrupt.irql()).to_le_bytes());
             bytes.put(at + partial::INTERRUPT_VECTOR, interrupt.vector().to_le_bytes());
@@ -225,6 +228,7 @@ mod tests {
                 length: 0x10_0000,
             }],
             interrupt: Some(Interrupt::Line { line: 16, vector: 0x91 }),
+            affinity: None,
         }
     }
 

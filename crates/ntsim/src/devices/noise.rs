@@ -130,6 +130,7 @@ pub fn connect(k: &Kernel, slot: Slot) -> Outcome<()> {
             irql,
             synchronize_irql: irql,
             spin_lock: object + LOCK,
+            processors: u64::MAX,
         },
     );
     Ok(())

@@ -470,6 +470,7 @@ fn edu_machine(program: &Program, seed: u64) -> (Machine, Interrupt, Pa, u64) {
         irql,
         synchronize_irql: irql,
         spin_lock: at(data::LOCK),
+        processors: u64::MAX,
     };
     (machine, interrupt, Pa(window.start), window.length)
 }

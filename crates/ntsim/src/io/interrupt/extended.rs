@@ -9,7 +9,7 @@ use ntlayout::{
 };
 
 use super::{
-    Request, Version, assigned_vector, connect_one, disconnect, lock_or_own, new_object, processor_mask, remember,
+    Request, Version, assigned_processors, assigned_vector, connect_one, disconnect, lock_or_own, new_object, remember,
 };
 use crate::{
     bugcheck::Outcome,
@@ -112,7 +112,7 @@ fn connect_by_device(k: &Kernel, parameters: Va, assigned: bus::Interrupt, routi
         synchronize_irql: synchronize_irql(k, parameters, irql)?,
         mode: if line { super::LEVEL_SENSITIVE } else { super::LATCHED },
         share: line,
-        processors: processor_mask(k),
+        processors: assigned_processors(k, assigned.vector()),
     };
     let Some(source) = request.source(k, assigned) else {
         return Ok(NtStatus::INVALID_PARAMETER);
@@ -149,6 +149,7 @@ fn connect_messages(k: &Kernel, parameters: Va, irql: Irql, vector: u32, count: 
     let context: Va = k.read(parameters + layout::SERVICE_CONTEXT)?;
     let lock: Va = k.read(parameters + layout::SPIN_LOCK)?;
     let unified = synchronize_irql(k, parameters, irql)?;
+    let processors = assigned_processors(k, vector);
 
     let objects = sources.clone().map(|_| new_object(k)).collect::<Outcome<Vec<Va>>>()?;
     let spin_lock = lock_or_own(lock, objects[0]);
@@ -159,7 +160,7 @@ fn connect_messages(k: &Kernel, parameters: Va, irql: Irql, vector: u32, count: 
     for (index, (&object, vector)) in objects.iter().zip(vector..).enumerate() {
         let at = table + info::MESSAGE_INFO + index * entry::SIZE;
         k.write(at + entry::MESSAGE_ADDRESS, MESSAGE_ADDRESS)?;
-        k.write(at + entry::TARGET_PROCESSOR_SET, processor_mask(k))?;
+        k.write(at + entry::TARGET_PROCESSOR_SET, processors)?;
         k.write(at + entry::INTERRUPT_OBJECT, object)?;
         k.write(at + entry::MESSAGE_DATA, vector)?;
         k.write(at + entry::VECTOR, vector)?;
@@ -182,6 +183,7 @@ fn connect_messages(k: &Kernel, parameters: Va, irql: Irql, vector: u32, count: 
                 irql,
                 synchronize_irql: unified,
                 spin_lock,
+                processors,
             },
         );
     }

@@ -140,6 +140,15 @@ fn processor_mask(k: &Kernel) -> u64 {
     (1 << k.config().processors) - 1
 }
 
+/// The processors that take the interrupts with a vector of the translated resources.
+fn assigned_processors(k: &Kernel, vector: u32) -> u64 {
+    let bus = k.bus().borrow();
+    let mut functions = bus.functions().iter().map(bus::PciFunction::resources);
+    let assigned = functions.find(|resources| resources.interrupt.is_some_and(|assigned| assigned.has_vector(vector)));
+    let affinity = assigned.and_then(|resources| resources.affinity);
+    affinity.unwrap_or_else(|| processor_mask(k))
+}
+
 /// The interrupt that a vector of the translated resources belongs to.
 fn assigned_vector(k: &Kernel, vector: u32) -> Option<bus::Interrupt> {
     let bus = k.bus().borrow();
@@ -166,6 +175,7 @@ fn connect_one(k: &Kernel, version: Version, variable: Va, request: &Request, so
             irql: request.irql,
             synchronize_irql: request.synchronize_irql,
             spin_lock: lock_or_own(request.spin_lock, object),
+            processors: request.processors,
         },
     );
     Ok(())

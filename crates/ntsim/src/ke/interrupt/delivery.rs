@@ -30,7 +30,7 @@ pub(crate) fn deliverable(k: &Kernel, processor: usize) -> Option<Source> {
         .filter(|source| matches!(source, Source::Line(line) if hardware.line_asserted(*line)));
     lines
         .chain(messages.into_iter().map(Source::Message))
-        .filter(|&source| !ke.interrupts.in_service(source))
+        .filter(|&source| !ke.interrupts.in_service(source) && ke.interrupts.reaches(source, processor))
         .map(|source| (source_irql(k, source), source))
         .filter(|&(level, _)| irql < level)
         // The highest level first; of equals, the lowest line.

@@ -73,6 +73,8 @@ pub struct Interrupt {
     pub synchronize_irql: Irql,
     /// The lock that is held around the service routine.
     pub spin_lock: Va,
+    /// The processors that may be interrupted, one bit each.
+    pub processors: u64,
 }
 
 /// What is known of a source that somebody is, or was, connected to.
@@ -100,6 +102,12 @@ impl Interrupts {
     fn find(&self, object: Va) -> Option<Interrupt> {
         let mut all = self.inputs.values().flat_map(|input| &input.chain);
         all.find(|interrupt| interrupt.object == object).copied()
+    }
+
+    /// Whether a source may interrupt `processor`. Who connected to it first has decided.
+    fn reaches(&self, source: Source, processor: usize) -> bool {
+        let first = self.inputs.get(&source).and_then(|input| input.chain.first());
+        first.is_none_or(|first| first.processors >> processor & 1 != 0)
     }
 
     fn in_service(&self, source: Source) -> bool {
