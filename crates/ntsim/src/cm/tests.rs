@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use iced_x86::code_asm::{dword_ptr, eax, edx, r9d, rax};
 use ntlayout::{
     key_value_basic_information as basic, key_value_full_information as full, key_value_partial_information as partial,
     object_attributes as attributes, rtl_query_registry_table as table, unicode_string,
@@ -13,7 +14,7 @@ use crate::{
     devices::{Edu, EduProfile},
     ke::Irql,
     kernel::Config,
-    machine::Machine,
+    machine::{Machine, testing::Program},
     ob::{self, handle::Handle},
     rtl::unicode_string::{encode, write_new},
     sched::ThreadSpec,
@@ -281,26 +282,37 @@ struct Wanted<'n> {
     default_type: u32,
 }
 
-/// `RtlQueryRegistryValues` for one entry, below [`KEY`].
-async fn query_values(k: &Kernel, wanted: &Wanted<'_>) -> Outcome<NtStatus> {
-    let text = |text: &str| {
-        let bytes = encode(&format!("{text}\0"));
-        let at = k.allocate_system(bytes.len(), "text")?;
-        k.write_bytes(at, &bytes)?;
-        Ok(at)
-    };
+/// A string with a terminator.
+fn terminated(k: &Kernel, text: &str) -> Outcome<Va> {
+    let bytes = encode(&format!("{text}\0"));
+    let at = k.allocate_system(bytes.len(), "text")?;
+    k.write_bytes(at, &bytes)?;
+    Ok(at)
+}
+
+/// A table of one entry.
+fn table_of(k: &Kernel, wanted: &Wanted<'_>) -> Outcome<Va> {
     let at_table = k.allocate_system(2 * table::SIZE, "table")?;
     k.write(at_table + table::FLAGS, wanted.flags)?;
-    k.write(at_table + table::NAME, text(wanted.name)?)?;
+    k.write(at_table + table::NAME, terminated(k, wanted.name)?)?;
     k.write(at_table + table::ENTRY_CONTEXT, wanted.to)?;
     k.write(at_table + table::DEFAULT_TYPE, wanted.default_type)?;
     let default = k.allocate_system(4, "default")?;
     k.write(default, 77_u32)?;
     k.write(at_table + table::DEFAULT_DATA, default)?;
     k.write(at_table + table::DEFAULT_LENGTH, 4_u32)?;
+    Ok(at_table)
+}
+
+/// `RtlQueryRegistryValues` below [`KEY`].
+async fn query_table(k: &Kernel, at_table: Va) -> Outcome<NtStatus> {
     // RTL_REGISTRY_SERVICES.
-    let arguments = [1, text("test")?.get(), at_table.get(), 0, 0];
+    let arguments = [1, terminated(k, "test")?.get(), at_table.get(), 0, 0];
     call(k, "RtlQueryRegistryValues", &arguments).await
+}
+
+async fn query_values(k: &Kernel, wanted: &Wanted<'_>) -> Outcome<NtStatus> {
+    query_table(k, table_of(k, wanted)?).await
 }
 
 #[test]
@@ -346,6 +358,39 @@ fn values_are_stored_directly_when_they_have_the_expected_type() {
         assert!(k.driver_allocations().is_empty());
         Ok(())
     });
+}
+
+/// Each string of a `REG_MULTI_SZ` goes to the routine by itself, as a `REG_SZ`.
+#[test]
+fn a_routine_is_told_the_strings_one_by_one() {
+    // NTSTATUS QueryRoutine(ValueName, ValueType, ValueData, ValueLength, Context, EntryContext): counts calls, adds up types and lengths.
+    let program = Program::default().function(|f| {
+        f.load(rax, Program::data().get());
+        f.asm.inc(dword_ptr(rax)).unwrap();
+        f.asm.add(dword_ptr(rax + 4), edx).unwrap();
+        f.asm.add(dword_ptr(rax + 8), r9d).unwrap();
+        f.asm.xor(eax, eax).unwrap();
+    });
+    let machine = program.machine(1);
+    machine.spawn(ThreadSpec::system("test"), |k| async move {
+        let names = ["ab", "c"].map(str::to_owned).to_vec();
+        set_value(&k, KEY, "Names", Value::MultiSz(names));
+        let wanted = Wanted {
+            name: "Names",
+            flags: 0,
+            to: Va::NULL,
+            default_type: 0,
+        };
+        let at_table = table_of(&k, &wanted)?;
+        k.write(at_table + table::QUERY_ROUTINE, Program::address(0))?;
+        assert_eq!(query_table(&k, at_table).await?, NtStatus::SUCCESS);
+        let told = [0_u64, 4, 8].map(|offset| k.read::<u32>(Program::data() + offset));
+        assert_eq!(told, [Ok(2), Ok(2 * value::REG_SZ), Ok(6 + 4)]);
+        Ok(())
+    });
+    let _ = machine.run();
+    let report = machine.crash_report(None);
+    assert!(report.is_none(), "{}", report.unwrap_or_default());
 }
 
 #[test]
