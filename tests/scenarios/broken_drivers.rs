@@ -10,6 +10,7 @@ use ntsim::{
 use scenarios::{
     boot::{Pc, Run, Setup},
     image::{repository, test_driver},
+    leaks::{self, Log, Question},
     program::Program,
 };
 
@@ -121,4 +122,19 @@ fn an_interrupt_claimed_while_the_device_is_absent() {
         pc.k.delay(1_000_000).await
     });
     assert_eq!(bugcheck.code, BugCheckCode::HARDWARE_INTERRUPT_STORM);
+}
+
+/// Windows lets it pass, and so does a single run: two over different stale memory show programs different things.
+#[test]
+#[should_panic(expected = "what the program sees depends on stale memory")]
+fn output_that_was_never_written() {
+    let image = test_driver("gives-stale-memory-away");
+    leaks::no_stale_bytes(&image, &Setup::seed(1), async |pc: Pc, log: Log| {
+        pc.start().await?;
+        let program = Program::open(&pc).await?;
+        let question = Question::new("a factorial".to_owned(), None);
+        let request = program.send(Factorial::CODE.raw(), &5_u32.to_le_bytes(), 8).await?;
+        log.answer(&pc, question, &request).await?;
+        program.close().await
+    });
 }

@@ -17,6 +17,7 @@ use ntsim::{
 };
 use scenarios::{
     boot::{Pc, Setup},
+    image,
     leaks::{self, Log, Question, Seen},
 };
 
@@ -233,6 +234,7 @@ async fn send(pc: &Pc, dice: &mut Dice, handles: &Handles) -> Outcome<Sent> {
 
 /// Makes a batch of requests, cancels those that do not end, and waits for each.
 async fn batch(pc: Pc, log: Log, requests: u64) -> Outcome<()> {
+    pc.start().await?;
     let mut dice = Dice(Random::new(pc.k.config().seed, SCRIPT));
     let handles = Handles::open(&pc).await?;
     let mut under_way: Vec<Sent> = Vec::new();
@@ -275,7 +277,9 @@ fn run(numbers: impl Iterator<Item = u64>, requests: u64) -> Tally {
     let mut tally = Tally::new();
     for number in numbers {
         let count = BATCH.min(requests - number * BATCH);
-        let seen = leaks::no_stale_bytes(&Setup::seed(number + 1), move |pc, log| batch(pc, log, count));
+        let seen = leaks::no_stale_bytes(&image::customdpc(), &Setup::seed(number + 1), move |pc, log| {
+            batch(pc, log, count)
+        });
         for Seen { status, .. } in seen {
             *tally.entry(status).or_default() += 1;
         }

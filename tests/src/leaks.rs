@@ -8,6 +8,7 @@ use std::{cell::RefCell, future::Future, rc::Rc};
 
 use ntsim::{
     NtStatus, Outcome,
+    machine::DriverImage,
     mm::Va,
     user::{Buffer, Request},
 };
@@ -26,7 +27,7 @@ pub struct Seen {
     pub status: NtStatus,
     /// `IoStatus.Information`.
     pub information: u64,
-    /// All of its buffer, if it has one that the driver may write to.
+    /// All of its buffer, where the driver may write to the program's own; else the output that was made of it.
     pub buffer: Vec<u8>,
 }
 
@@ -39,7 +40,7 @@ pub struct Question {
 }
 
 impl Question {
-    /// What is asked for, in words, and the memory that the driver may write to.
+    /// What is asked for, in words, and the program's memory that the driver may write to, unless it is made for the request.
     #[must_use]
     pub fn new(asked: String, buffer: Option<Buffer>) -> Self {
         let before = buffer.as_ref().map_or_else(Vec::new, Buffer::contents);
@@ -62,7 +63,7 @@ impl Log {
     pub async fn answer(&self, pc: &Pc, question: Question, request: &Request) -> Outcome<()> {
         let done = request.wait(&pc.k).await?;
         let Question { asked, buffer, before } = question;
-        let buffer = buffer.map_or_else(Vec::new, |buffer| buffer.contents());
+        let buffer = buffer.map_or(done.output, |buffer| buffer.contents());
         let given = kernel_address(pc, &buffer).filter(|address| !holds(&before, *address));
         assert_eq!(given, None, "{asked} gives a kernel address away");
         self.0.borrow_mut().push(Seen {
@@ -97,11 +98,15 @@ fn holds(bytes: &[u8], address: Va) -> bool {
     bytes.windows(8).any(|word| word == address.get().to_le_bytes())
 }
 
-/// Runs `script` twice, over different stale bytes, and compares what it has seen; what that was.
+/// Runs `script` twice, over different stale bytes, and compares what it has seen; what that was. The script starts the device.
 ///
 /// # Panics
 /// When a run breaks a rule, or the two differ.
-pub fn no_stale_bytes<F>(setup: &Setup, script: impl Fn(Pc, Log) -> F + Clone + 'static) -> Vec<Seen>
+pub fn no_stale_bytes<F>(
+    image: &Rc<DriverImage>,
+    setup: &Setup,
+    script: impl Fn(Pc, Log) -> F + Clone + 'static,
+) -> Vec<Seen>
 where
     F: Future<Output = Outcome<()>> + 'static,
 {
@@ -110,7 +115,7 @@ where
         setup.config.stale_byte = stale_byte;
         let (log, script) = (Log::default(), script.clone());
         let notes = log.clone();
-        let run = Run::started(setup, move |pc| script(pc, notes));
+        let run = Run::of(image, setup, move |pc| script(pc, notes));
         drop(run.clean());
         log.take()
     });
