@@ -2,11 +2,11 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use edu::{arrivals::Arrivals, interface::GUID_DEVINTERFACE_EDU, registers::Identification};
+use edu::{arrivals::Arrivals, engine::Activity, interface::GUID_DEVINTERFACE_EDU, registers::Identification};
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    DeviceExtension, DeviceInit, DevicePowerState, Disposed, Guid, Interrupt, IoMethod, Irp, Irql, Resources, Result,
-    Revocable, SpinLock, Status, StopReason, flush_queued_dpcs,
+    DeviceExtension, DeviceInit, DevicePowerState, Disposed, Guid, HardwareKey, Interrupt, IoMethod, Irp, Irql,
+    Resources, Result, Revocable, SpinLock, Status, StopReason, flush_queued_dpcs,
     irql::{AtMostDispatch, Passive, UpToDispatch},
 };
 
@@ -15,11 +15,12 @@ use crate::{
     doorbell::DoorbellQueue,
     isr::{EduIsr, IsrState},
     liveness::LivenessQueue,
+    parameters::Parameters,
     raise::RaiseQueue,
     registers::Registers,
     requests,
     statistics::DeviceCounters,
-    transfer::TransferQueue,
+    transfer::{DmaBuffer, TransferQueue},
 };
 
 /// What the driver keeps for one edu device.
@@ -38,9 +39,14 @@ pub struct EduDevice {
     #[pin]
     pub transfer: TransferQueue,
     #[pin]
+    pub dma_buffer: DmaBuffer,
+    #[pin]
     pub liveness: LivenessQueue,
     /// What the identification register read when the device was started.
     identification: AtomicU32,
+    #[pin]
+    key: HardwareKey,
+    pub parameters: Parameters,
     /// What the ISR had noted when it was disconnected.
     arrivals: SpinLock<Arrivals>,
     pub counters: DeviceCounters,
@@ -62,8 +68,11 @@ impl DeviceExtension for EduDevice {
             raise <- RaiseQueue::new(device),
             doorbell <- DoorbellQueue::new(device),
             transfer <- TransferQueue::new(device),
+            dma_buffer <- DmaBuffer::new(device),
             liveness <- LivenessQueue::new(device),
             identification: AtomicU32::new(0),
+            key <- HardwareKey::new(device),
+            parameters: Parameters::new(),
             arrivals: SpinLock::new(Arrivals::new()),
             counters: DeviceCounters::default(),
         }? Status)
@@ -73,6 +82,7 @@ impl DeviceExtension for EduDevice {
         let memory = resources.memory(0).ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
         let interrupt = resources.interrupt().ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
 
+        self.parameters.load(&self.key, irql);
         let registers = Registers::map(&memory, irql)?;
         let identification = registers.identification();
         // Whatever the last user left behind must not interrupt before there is anybody to interrupt.
@@ -85,10 +95,10 @@ impl DeviceExtension for EduDevice {
         Identification::decode(identification).ok_or(Status::DEVICE_HARDWARE_ERROR)?;
         self.identification.store(identification, Ordering::Relaxed);
         // What somebody has left running cannot be stopped, and whose memory it goes to nobody knows.
-        if self.registers.with(Registers::is_transferring) != Some(false) {
+        if self.registers.with(Registers::dma_activity) != Some(Activity::Idle) {
             return Err(Status::DEVICE_HARDWARE_ERROR);
         }
-        self.transfer.acquire(irql)?;
+        self.dma_buffer.acquire(irql)?;
         let state = IsrState {
             enabled: false,
             arrivals: self.arrivals(irql),
@@ -123,8 +133,8 @@ impl DeviceExtension for EduDevice {
     fn hold(&self, irql: &mut Irql<Passive>) {
         self.liveness.hold(irql);
         self.raise.hold(irql);
-        self.compute.hold_and_drain(self, irql);
-        self.transfer.hold_and_drain(self, irql);
+        self.compute.hold_and_drain(irql);
+        self.transfer.hold_and_drain(irql);
     }
 
     /// The interrupt stays connected while the device sleeps: its line is shared, and the ISR looks at no register.
@@ -139,7 +149,10 @@ impl DeviceExtension for EduDevice {
 
     fn stop(&self, _reason: StopReason, irql: &mut Irql<Passive>) {
         self.release_interrupt(irql);
-        self.transfer.release(irql);
+        // If the device has not been seen to be finished with it the safe layer frees it, when the bus driver has taken the bus from the device.
+        if self.transfer.is_idle(irql) {
+            self.dma_buffer.release(irql);
+        }
         self.release_registers(irql);
     }
 

@@ -3,12 +3,16 @@
 //! A device that was taken out reads all ones. That can happen between any two reads, so each value that goes to a program is checked for
 //! it by itself.
 
-use edu::dma::BUFFER_ADDRESS;
-use edu::registers::{
-    ABSENT, DMA_COMMAND, DMA_COUNT, DMA_DESTINATION, DMA_SOURCE, DmaCommand, FACTORIAL, IDENTIFICATION,
-    INTERRUPT_ACKNOWLEDGE, INTERRUPT_RAISE, INTERRUPT_STATUS, InterruptStatus, LIVENESS, STATUS, Status as EduStatus,
+use edu::{
+    dma::BUFFER_ADDRESS,
+    engine::Activity,
+    registers::{
+        ABSENT, DMA_COMMAND, DMA_COUNT, DMA_DESTINATION, DMA_SOURCE, DmaCommand, FACTORIAL, IDENTIFICATION,
+        INTERRUPT_ACKNOWLEDGE, INTERRUPT_RAISE, INTERRUPT_STATUS, InterruptStatus, LIVENESS, STATUS,
+        Status as EduStatus,
+    },
+    transfer::{Direction, Piece},
 };
-use edu::transfer::{Direction, Piece};
 use wdm::{
     Irql, LogicalAddress, MemoryResource, MmioRegion, Result, Status,
     irql::{AtMostDispatch, Passive},
@@ -51,9 +55,16 @@ impl Registers {
         if value == 0 { Ok(answer) } else { present(answer) }
     }
 
-    /// Whether a factorial is being computed. A device that is gone computes for ever.
-    pub fn is_computing(&self) -> bool {
-        EduStatus::from_bits_retain(self.0.read32::<STATUS>()).contains(EduStatus::COMPUTING)
+    /// Whether a factorial is being computed.
+    pub fn factorial_activity(&self) -> Activity {
+        let status = self.0.read32::<STATUS>();
+        if status == ABSENT {
+            Activity::Gone
+        } else if EduStatus::from_bits_retain(status).contains(EduStatus::COMPUTING) {
+            Activity::Busy
+        } else {
+            Activity::Idle
+        }
     }
 
     /// Sets whether the device interrupts when a factorial is finished.
@@ -91,9 +102,16 @@ impl Registers {
         self.0.write64::<DMA_COMMAND>(u64::from(command.bits()));
     }
 
-    /// Whether a DMA transfer is under way. A device that is gone transfers for ever.
-    pub fn is_transferring(&self) -> bool {
-        DmaCommand::from_bits_retain(self.0.read32::<DMA_COMMAND>()).contains(DmaCommand::START)
+    /// Whether a DMA transfer is under way.
+    pub fn dma_activity(&self) -> Activity {
+        let command = self.0.read32::<DMA_COMMAND>();
+        if command == ABSENT {
+            Activity::Gone
+        } else if DmaCommand::from_bits_retain(command).contains(DmaCommand::START) {
+            Activity::Busy
+        } else {
+            Activity::Idle
+        }
     }
 
     /// The interrupt causes that are raised.

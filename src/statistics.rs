@@ -17,11 +17,13 @@ impl Counter {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn read(&self) -> u64 {
+    /// How many.
+    pub fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn reset(&self) {
+    /// Counts from 0 again.
+    pub fn reset(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 }
@@ -89,6 +91,9 @@ pub fn read(device: &EduDevice) -> Statistics {
         compute: device.compute.statistics(),
         transfer: device.transfer.statistics(),
         doorbell: device.doorbell.statistics(),
+        raise_watchdog: device.raise.watchdog_statistics(),
+        compute_watchdog: device.compute.watchdog_statistics(),
+        transfer_watchdog: device.transfer.watchdog_statistics(),
     }
 }
 

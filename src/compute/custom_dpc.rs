@@ -12,10 +12,7 @@ impl DpcRoutine for ComputeDpc {
 
     /// Finishes the current IRP, then takes the next one off the queue and starts it.
     fn run(device: &EduDevice, irql: &mut Irql<Dispatch>) {
-        device.compute.counters.dpcs_run.count();
-        if device.compute.finish_current(device, irql) {
-            device.compute.start_next(device, irql);
-        } else {
+        if !device.compute.device_interrupted(device, irql) {
             device.counters.factorial_interrupts_spurious.count();
         }
     }

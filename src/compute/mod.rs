@@ -1,6 +1,12 @@
 //! The compute queue: factorials, one at a time on the device.
 
 mod custom_dpc;
-mod queue;
+mod engine;
+mod watchdog;
 
-pub use queue::ComputeQueue;
+use engine::FactorialEngine;
+
+use crate::serial_queue::SerialQueue;
+
+/// Pending factorials.
+pub type ComputeQueue = SerialQueue<FactorialEngine>;

@@ -3,5 +3,6 @@
 mod dpc_for_isr;
 mod queue;
 mod start_io;
+mod watchdog;
 
 pub use queue::RaiseQueue;

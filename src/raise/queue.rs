@@ -1,17 +1,17 @@
 //! The queue itself: what the current request has raised. IRQL: at most DISPATCH.
 
 use edu::{
-    ioctl::{QueueStatistics, RaiseInput},
+    ioctl::{QueueStatistics, RaiseInput, WatchdogStatistics},
     registers::InterruptStatus,
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
     DeviceInit, Disposed, DpcForIsr, FileObject, Irp, Irql, Serial, SpinLock, StartIoQueue, Status,
-    irql::{Dirql, Dispatch, NoLockHeld, Passive},
+    irql::{Dirql, Dispatch, NoLockHeld, Passive, SpinLockHeld},
 };
 
-use super::{dpc_for_isr::RaiseDpcForIsr, start_io::RaiseStartIo};
-use crate::{device::EduDevice, statistics::QueueCounters};
+use super::{dpc_for_isr::RaiseDpcForIsr, start_io::RaiseStartIo, watchdog::RaiseWatchdog};
+use crate::{device::EduDevice, registers::Registers, statistics::QueueCounters, watchdog::Watchdog};
 
 /// Pending requests to raise interrupt causes. The device raises at once, so a request is finished when its causes have arrived.
 #[pin_data]
@@ -20,6 +20,8 @@ pub struct RaiseQueue {
     queue: StartIoQueue<RaiseStartIo>,
     #[pin]
     dpc_for_isr: DpcForIsr<RaiseDpcForIsr>,
+    #[pin]
+    watchdog: Watchdog<RaiseWatchdog>,
     state: SpinLock<State>,
     pub counters: QueueCounters,
 }
@@ -37,6 +39,26 @@ struct Started {
     causes: InterruptStatus,
     /// The number of the last interrupt before.
     since: u64,
+    /// How often the time for it was up.
+    timeouts: u32,
+}
+
+/// What is to be done with a request whose time is up.
+enum Late {
+    /// It was raised again.
+    Raised,
+    /// It is not to be waited for any more, and ends with this status.
+    Ended(Serial, Status),
+    /// The device does not answer: nor is it waited for.
+    Gone(Serial),
+}
+
+impl Started {
+    /// Whether every cause has come since.
+    fn has_arrived(&self, device: &EduDevice, irql: &mut Irql<SpinLockHeld>) -> bool {
+        let arrived = device.arrivals(irql).since(self.causes, self.since);
+        arrived.is_some_and(|arrived| arrived.causes == self.causes)
+    }
 }
 
 impl RaiseQueue {
@@ -45,6 +67,7 @@ impl RaiseQueue {
         try_pin_init!(Self {
             queue <- StartIoQueue::new(device),
             dpc_for_isr <- DpcForIsr::new(device),
+            watchdog <- Watchdog::new(device),
             state: SpinLock::new(State { held: true, started: None }),
             counters: QueueCounters::default(),
         }? Status)
@@ -70,7 +93,13 @@ impl RaiseQueue {
                 let since = device.arrivals(irql).sequence();
                 // In the critical section: the DpcForIsr may look for what was started before the write has returned.
                 if device.registers.with(|registers| registers.raise(causes)).is_some() {
-                    state.started = Some(Started { serial, causes, since });
+                    state.started = Some(Started {
+                        serial,
+                        causes,
+                        since,
+                        timeouts: 0,
+                    });
+                    self.watchdog.start(device.parameters.timeout(), irql);
                 }
             });
         });
@@ -79,17 +108,71 @@ impl RaiseQueue {
     /// Completes the current request if all that it raised has arrived; the next one is started by that.
     pub fn finish_current(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) {
         let finished = self.state.with(irql, |irql, state| {
-            let Started { serial, causes, since } = state.started?;
-            let arrived = device.arrivals(irql).since(causes, since)?;
-            (arrived.causes == causes).then_some(serial)
+            let started = state.started.filter(|started| started.has_arrived(device, irql))?;
+            self.watchdog.stop(irql);
+            Some(started.serial)
         });
         if let Some(serial) = finished {
-            // If it is not the current one any more it was cancelled.
-            self.queue.finish_current(serial, irql, |irp, irql| {
-                self.counters.count_end(Status::SUCCESS);
-                irp.complete(Status::SUCCESS, irql)
-            });
+            self.end_current(serial, Status::SUCCESS, irql);
         }
+    }
+
+    /// Completes the current request, and lets the next one start. If it is not the current one any more it was cancelled.
+    fn end_current(&self, serial: Serial, status: Status, irql: &mut Irql<Dispatch>) {
+        self.queue.finish_current(serial, irql, |irp, irql| {
+            self.counters.count_end(status);
+            irp.complete(status, irql)
+        });
+    }
+
+    /// What the watchdog's DPC does: not all causes have arrived in time. The device raises at once, so the interrupt was lost: they are
+    /// raised again, and at last the request fails.
+    pub fn time_is_up(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) {
+        // A request that was cancelled is not current any more, and the next one is started by StartIo.
+        let late = self.queue.with_current(irql, |_, serial, irql| {
+            self.state
+                .with(irql, |irql, state| self.judge(device, state, serial, irql))
+        });
+        match late.flatten() {
+            None | Some(Late::Raised) => {}
+            Some(Late::Ended(serial, status)) => self.end_current(serial, status, irql),
+            Some(Late::Gone(serial)) => self.end_current(serial, Status::DEVICE_REMOVED, irql),
+        }
+    }
+
+    /// `None` if nothing is waited for any more.
+    fn judge(
+        &self,
+        device: &EduDevice,
+        state: &mut State,
+        current: Serial,
+        irql: &mut Irql<SpinLockHeld>,
+    ) -> Option<Late> {
+        let held = state.held;
+        let started = state
+            .started
+            .as_mut()
+            .filter(|started| !held && started.serial == current)?;
+        if !self.watchdog.is_due(irql) {
+            return None;
+        }
+        if started.has_arrived(device, irql) {
+            // The DpcForIsr was late itself.
+            return Some(Late::Ended(current, Status::SUCCESS));
+        }
+        self.watchdog.counters.timeouts.count();
+        started.timeouts = started.timeouts.saturating_add(1);
+        match device.registers.with(Registers::identification) {
+            None | Some(Err(_)) => return Some(Late::Gone(current)),
+            Some(Ok(_)) if started.timeouts > device.parameters.retries() => {
+                return Some(Late::Ended(current, Status::IO_TIMEOUT));
+            }
+            Some(Ok(_)) => {}
+        }
+        device.registers.with(|registers| registers.raise(started.causes))?;
+        self.watchdog.counters.retries.count();
+        self.watchdog.start(device.parameters.timeout(), irql);
+        Some(Late::Raised)
     }
 
     /// Asks for the DpcForIsr. From the ISR only. That it is asked for already loses nothing: it has not looked yet.
@@ -101,7 +184,10 @@ impl RaiseQueue {
 
     /// Starts nothing from now on. What was raised arrives at once, and is finished, or is raised again when the queue is resumed.
     pub fn hold(&self, irql: &mut Irql<Passive>) {
-        self.state.with(irql, |_, state| state.held = true);
+        self.state.with(irql, |irql, state| {
+            state.held = true;
+            self.watchdog.stop(irql);
+        });
     }
 
     /// Starts the current request, on a device that has just been started.
@@ -130,9 +216,15 @@ impl RaiseQueue {
         self.counters.read(&[self.queue.counts()])
     }
 
+    /// What its watchdog has counted.
+    pub fn watchdog_statistics(&self) -> WatchdogStatistics {
+        self.watchdog.counters.read()
+    }
+
     /// Counts from 0 again.
     pub fn reset_statistics(&self) {
         self.counters.reset();
+        self.watchdog.counters.reset();
         self.queue.reset_counts();
     }
 }

@@ -12,9 +12,6 @@ impl DpcRoutine for TransferDpc {
 
     /// Finishes the current piece. Its IRP's next piece, or the next IRP, is started before this returns.
     fn run(device: &EduDevice, irql: &mut Irql<Dispatch>) {
-        device.transfer.counters.dpcs_run.count();
-        if device.transfer.finish_current(device, irql) {
-            device.transfer.start_next(device, irql);
-        }
+        device.transfer.device_interrupted(device, irql);
     }
 }

@@ -2,8 +2,15 @@
 
 mod custom_dpc;
 mod dma_buffer;
-mod queue;
+mod engine;
 mod request;
+mod watchdog;
 
-pub use queue::TransferQueue;
+pub use dma_buffer::DmaBuffer;
+use engine::DmaEngine;
 pub use request::transfer_of;
+
+use crate::serial_queue::SerialQueue;
+
+/// Pending transfers. While the device moves a piece whose IRP was cancelled nothing else is started: the common buffer is still in use.
+pub type TransferQueue = SerialQueue<DmaEngine>;

@@ -19,3 +19,4 @@ mod statistics;
 mod transfer;
 mod transfer_end;
 mod two_storeys;
+mod watchdog;

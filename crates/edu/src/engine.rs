@@ -1,19 +1,49 @@
-//! The factorial engine, as the driver sees it: who may start it, and whose result it holds.
+//! An engine of the device, the factorial's or DMA's, as the driver sees it: who may start it, and whose work it does.
 //!
-//! The device computes one factorial at a time and cannot be told to stop. [`Engine`] is the driver's record of that; the driver keeps
+//! The device works on one piece at a time and cannot be told to stop. [`Engine`] is the driver's record of that; the driver keeps
 //! it under a spin lock and does what it says.
 
-/// Where the engine is in the life of a computation.
+/// Where the engine is in the life of a piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Nobody uses it.
     Idle,
     /// Somebody is choosing the request to start.
     Claimed,
-    /// The device computes. It stays so, whatever becomes of the request, until the device itself says that it is finished.
+    /// The device works. It stays so, whatever becomes of the request, until the device itself says that it is finished, or the time is up.
     Running,
-    /// The result was read, and somebody is completing the request with it.
+    /// The device was seen to have finished, or the time is up: somebody is seeing to the request.
     Finishing,
+    /// The device works still, on what nobody waits for any more.
+    Quarantined,
+}
+
+/// What the device says of itself when its time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// It works.
+    Busy,
+    /// It has finished: if there is an interrupt to come, it is late.
+    Idle,
+    /// It does not answer.
+    Gone,
+}
+
+/// What is to be done when the time for a piece is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The device is slow, or still quarantined: to be looked at again after the same time.
+    Wait,
+    /// The interrupt was lost: the same piece is to be [started again](Engine::restart); if its request is gone, [`Engine::delivered`].
+    Retry,
+    /// The interrupt was lost too often: the request ends, then [`Engine::delivered`].
+    Lost,
+    /// The device takes too long: the request ends, then [`Engine::quarantine`].
+    Stuck,
+    /// The device does not answer: the request ends, then [`Engine::quarantine`].
+    Gone,
+    /// The device is out of its quarantine: [`Engine::delivered`].
+    Recovered,
 }
 
 /// The state of the engine. Starts idle and held.
@@ -23,6 +53,8 @@ pub struct Engine {
     held: bool,
     /// Somebody was refused a claim since the last one was given.
     wanted: bool,
+    /// How often the time for the piece was up.
+    timeouts: u32,
 }
 
 impl Engine {
@@ -33,6 +65,7 @@ impl Engine {
             state: State::Idle,
             held: true,
             wanted: false,
+            timeouts: 0,
         }
     }
 
@@ -58,30 +91,78 @@ impl Engine {
         self.wanted
     }
 
-    /// The device has been told to compute, by who claimed the engine. To be called in the same critical section as the write to the
+    /// The device has been told what to do, by who claimed the engine. To be called in the same critical section as the write to the
     /// device: its interrupt may come at once, and must find the engine running.
     pub fn start(&mut self) {
         debug_assert!(self.state == State::Claimed);
         self.state = State::Running;
+        self.timeouts = 0;
     }
 
-    /// Whether the device was told to compute and has not been seen to finish.
+    /// The device has been told the same again, on [`Verdict::Retry`]. As [`start`](Self::start), but the count of timeouts goes on.
+    pub fn restart(&mut self) {
+        debug_assert!(self.state == State::Finishing);
+        self.state = State::Running;
+    }
+
+    /// Whether the device was told to work and has not been seen to finish.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.state == State::Running
+        matches!(self.state, State::Running | State::Quarantined)
+    }
+
+    /// Whether it runs for nobody: whatever request there is, this is not its work.
+    #[must_use]
+    pub fn is_quarantined(&self) -> bool {
+        self.state == State::Quarantined
     }
 
     /// The device was seen to have finished: the caller, and nobody else, completes the request, then says that it is
     /// [delivered](Self::delivered). Nobody starts another one meanwhile, so that the result cannot go to the wrong request.
     pub fn finish(&mut self) {
-        debug_assert!(self.state == State::Running);
+        debug_assert!(self.is_running());
         self.state = State::Finishing;
     }
 
-    /// The request of the finished computation is completed: the engine is free. By who called [`finish`](Self::finish), once.
+    /// The request of the finished work is seen to: the engine is free. By who called [`finish`](Self::finish), or was given a verdict, once.
     pub fn delivered(&mut self) {
         debug_assert!(self.state == State::Finishing);
         self.state = State::Idle;
+    }
+
+    /// The request is ended, and the device not finished: the engine is not free before it is. By who was given the verdict.
+    pub fn quarantine(&mut self) {
+        debug_assert!(self.state == State::Finishing);
+        self.state = State::Quarantined;
+    }
+
+    /// The time for the piece is up, and the device was asked what it does: what is to be done. At most `retries` times it is waited for, or tried
+    /// again. Only while it [runs](Self::is_running).
+    ///
+    /// Whatever the verdict but [`Verdict::Wait`], the engine is the caller's from then on, as after [`finish`](Self::finish).
+    #[must_use]
+    pub fn time_is_up(&mut self, activity: Activity, retries: u32) -> Verdict {
+        debug_assert!(self.is_running());
+        let verdict = if self.state == State::Quarantined {
+            match activity {
+                Activity::Idle => Verdict::Recovered,
+                Activity::Busy | Activity::Gone => Verdict::Wait,
+            }
+        } else {
+            self.timeouts = self.timeouts.saturating_add(1);
+            let again = self.timeouts <= retries;
+            match activity {
+                Activity::Busy if again => Verdict::Wait,
+                Activity::Busy => Verdict::Stuck,
+                Activity::Idle if again => Verdict::Retry,
+                Activity::Idle => Verdict::Lost,
+                Activity::Gone => Verdict::Gone,
+            }
+        };
+        if verdict != Verdict::Wait {
+            self.state = State::Finishing;
+        }
+        verdict
     }
 
     /// Lets nobody start it from now on.
@@ -89,16 +170,22 @@ impl Engine {
         self.held = true;
     }
 
-    /// Lets requests start again, on a device that `computing` or not: it may still be busy for a request of before.
-    pub fn resume(&mut self, computing: bool) {
+    /// Lets requests start again, on a device that is `busy` or not: it may still work on what nobody waits for any more.
+    pub fn resume(&mut self, busy: bool) {
         self.held = false;
-        self.state = if computing { State::Running } else { State::Idle };
+        self.state = if busy { State::Quarantined } else { State::Idle };
     }
 
-    /// Whether it is held and nobody uses it any more.
+    /// Whether it is held and the device works on nothing.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.held && self.state == State::Idle
+    }
+
+    /// Whether it is held and nobody waits for it any more.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.held && self.state == State::Idle
+        self.held && matches!(self.state, State::Idle | State::Quarantined)
     }
 }
 
@@ -110,7 +197,7 @@ impl Default for Engine {
 
 #[cfg(test)]
 mod tests {
-    use super::Engine;
+    use super::{Activity, Engine, Verdict};
 
     fn resumed() -> Engine {
         let mut engine = Engine::new();
@@ -177,5 +264,74 @@ mod tests {
         engine.finish();
         engine.delivered();
         assert!(engine.claim());
+    }
+
+    fn running() -> Engine {
+        let mut engine = resumed();
+        assert!(engine.claim());
+        engine.start();
+        engine
+    }
+
+    #[test]
+    fn a_slow_device_is_waited_for() {
+        let mut engine = running();
+        assert_eq!(engine.time_is_up(Activity::Busy, 2), Verdict::Wait);
+        assert_eq!(engine.time_is_up(Activity::Busy, 2), Verdict::Wait);
+        assert!(engine.is_running() && !engine.is_quarantined());
+        engine.finish();
+        engine.delivered();
+        assert!(engine.claim(), "it came in time");
+    }
+
+    #[test]
+    fn a_stuck_device_is_quarantined_until_it_is_idle() {
+        let mut engine = running();
+        assert_eq!(engine.time_is_up(Activity::Busy, 0), Verdict::Stuck);
+        assert!(!engine.is_running(), "somebody sees to the request");
+        engine.quarantine();
+        assert!(!engine.claim(), "the device works still");
+        assert_eq!(engine.time_is_up(Activity::Busy, 0), Verdict::Wait);
+        assert_eq!(engine.time_is_up(Activity::Gone, 0), Verdict::Wait);
+        assert!(engine.is_quarantined());
+        assert_eq!(engine.time_is_up(Activity::Idle, 0), Verdict::Recovered);
+        engine.delivered();
+        assert!(engine.claim());
+    }
+
+    #[test]
+    fn a_lost_interrupt_is_retried_as_often_as_is_said() {
+        let mut engine = running();
+        for _ in 0..3 {
+            assert_eq!(engine.time_is_up(Activity::Idle, 3), Verdict::Retry);
+            engine.restart();
+        }
+        assert_eq!(engine.time_is_up(Activity::Idle, 3), Verdict::Lost);
+        engine.delivered();
+        assert!(engine.claim());
+        engine.start();
+        assert_eq!(
+            engine.time_is_up(Activity::Idle, 3),
+            Verdict::Retry,
+            "the next piece counts from 0"
+        );
+    }
+
+    #[test]
+    fn a_device_that_does_not_answer_is_not_tried_again() {
+        let mut engine = running();
+        assert_eq!(engine.time_is_up(Activity::Gone, 3), Verdict::Gone);
+        engine.quarantine();
+        assert!(!engine.claim());
+    }
+
+    #[test]
+    fn who_holds_does_not_wait_for_a_quarantined_device() {
+        let mut engine = running();
+        engine.hold();
+        assert_eq!(engine.time_is_up(Activity::Busy, 0), Verdict::Stuck);
+        assert!(!engine.is_drained(), "its request is being ended");
+        engine.quarantine();
+        assert!(engine.is_drained());
     }
 }

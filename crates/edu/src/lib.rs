@@ -9,7 +9,7 @@
 //! | [`registers`] | BAR 0: offsets, bits, identification | QEMU's `docs/specs/edu` |
 //! | [`dma`] | the device's own buffer and its address width | QEMU's `docs/specs/edu`, `hw/misc/edu.c` |
 //! | [`factorial`] | what the factorial unit answers | QEMU's `docs/specs/edu` |
-//! | [`engine`] | who may start the factorial unit, and whose result it holds | this project |
+//! | [`engine`] | who may start an engine of the device, and what to do when its time is up | this project |
 //! | [`arrivals`] | which interrupts have come, as the ISR notes them | this project |
 //! | [`transfer`] | which bytes of the device's buffer a request moves, piece by piece | this project |
 //! | [`interface`] | the device interface that the driver registers | this project |

@@ -72,6 +72,7 @@ mod dpc_for_isr;
 mod driver;
 mod event;
 mod guid;
+mod hardware_key;
 mod interrupt;
 pub mod irp;
 pub mod irql;
@@ -98,6 +99,7 @@ pub use dpc::{CustomDpc, DpcRoutine, flush_queued_dpcs};
 pub use dpc_for_isr::{DpcForIsr, DpcForIsrRoutine};
 pub use event::Event;
 pub use guid::Guid;
+pub use hardware_key::HardwareKey;
 pub use interrupt::{Claim, Interrupt, InterruptService};
 pub use irp::{
     Completed, CompletionRoutine, DeviceControl, Disposed, IoStatus, Irp, MajorFunction, ReadWrite, Transfer,

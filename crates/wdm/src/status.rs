@@ -59,6 +59,12 @@ statuses! {
     END_OF_FILE = STATUS_END_OF_FILE;
     /// A write does not fit, and there is no more room.
     DISK_FULL = STATUS_DISK_FULL;
+    /// There is more data than the buffer takes.
+    BUFFER_OVERFLOW = STATUS_BUFFER_OVERFLOW;
+    /// A registry value is of another type than the one asked for.
+    OBJECT_TYPE_MISMATCH = STATUS_OBJECT_TYPE_MISMATCH;
+    /// There is nothing of that name.
+    OBJECT_NAME_NOT_FOUND = STATUS_OBJECT_NAME_NOT_FOUND;
     /// The device did not answer in time.
     IO_TIMEOUT = STATUS_IO_TIMEOUT;
 }

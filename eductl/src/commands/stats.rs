@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use edu::ioctl::{QueryStatistics, QueueStatistics, ResetStatistics, Statistics};
+use edu::ioctl::{QueryStatistics, QueueStatistics, ResetStatistics, Statistics, WatchdogStatistics};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -42,6 +42,15 @@ fn queues(statistics: &Statistics) -> [(&'static str, &QueueStatistics); 4] {
     ]
 }
 
+/// The watchdogs of those queues that have one.
+fn watchdogs(statistics: &Statistics) -> [(&'static str, &WatchdogStatistics); 3] {
+    [
+        ("raise", &statistics.raise_watchdog),
+        ("compute", &statistics.compute_watchdog),
+        ("transfer", &statistics.transfer_watchdog),
+    ]
+}
+
 struct Text<'a>(&'a Statistics);
 
 impl fmt::Display for Text<'_> {
@@ -68,6 +77,18 @@ impl fmt::Display for Text<'_> {
                 f,
                 "\n{name:<8} {:>12} {:>12} {:>12} {:>12} {:>12}",
                 queue.completed, queue.cancelled, queue.failed, queue.dpcs_run, queue.dpcs_coalesced
+            )?;
+        }
+        write!(
+            f,
+            "\n\n{:<8} {:>12} {:>12} {:>12}",
+            "watchdog", "timeouts", "retries", "late"
+        )?;
+        for (name, watchdog) in watchdogs(statistics) {
+            write!(
+                f,
+                "\n{name:<8} {:>12} {:>12} {:>12}",
+                watchdog.timeouts, watchdog.retries, watchdog.late
             )?;
         }
         Ok(())
@@ -108,6 +129,9 @@ struct Counters {
     compute: QueueCounters,
     transfer: QueueCounters,
     doorbell: QueueCounters,
+    raise_watchdog: WatchdogCounters,
+    compute_watchdog: WatchdogCounters,
+    transfer_watchdog: WatchdogCounters,
 }
 
 #[derive(Serialize)]
@@ -117,6 +141,13 @@ struct QueueCounters {
     failed: u64,
     dpcs_run: u64,
     dpcs_coalesced: u64,
+}
+
+#[derive(Serialize)]
+struct WatchdogCounters {
+    timeouts: u64,
+    retries: u64,
+    late: u64,
 }
 
 impl From<&Statistics> for Counters {
@@ -130,6 +161,9 @@ impl From<&Statistics> for Counters {
             compute: QueueCounters::from(&statistics.compute),
             transfer: QueueCounters::from(&statistics.transfer),
             doorbell: QueueCounters::from(&statistics.doorbell),
+            raise_watchdog: WatchdogCounters::from(&statistics.raise_watchdog),
+            compute_watchdog: WatchdogCounters::from(&statistics.compute_watchdog),
+            transfer_watchdog: WatchdogCounters::from(&statistics.transfer_watchdog),
         }
     }
 }
@@ -142,6 +176,16 @@ impl From<&QueueStatistics> for QueueCounters {
             failed: queue.failed,
             dpcs_run: queue.dpcs_run,
             dpcs_coalesced: queue.dpcs_coalesced,
+        }
+    }
+}
+
+impl From<&WatchdogStatistics> for WatchdogCounters {
+    fn from(watchdog: &WatchdogStatistics) -> Self {
+        Self {
+            timeouts: watchdog.timeouts,
+            retries: watchdog.retries,
+            late: watchdog.late,
         }
     }
 }

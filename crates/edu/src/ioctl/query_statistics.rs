@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::{Access, ControlCode, Function, Method, Request};
 
-/// Method: buffered, for 192 bytes of answer.
+/// Method: buffered, for 264 bytes of answer.
 ///
 /// Access: read. It tells what the driver has counted, and changes nothing.
 pub const IOCTL_EDU_QUERY_STATISTICS: ControlCode =
@@ -46,6 +46,24 @@ pub struct Statistics {
     pub transfer: QueueStatistics,
     /// `IOCTL_EDU_WAIT_INTERRUPT`, and its CustomDpc.
     pub doorbell: QueueStatistics,
+    /// The watchdog of the raise queue. Since version 2 of the ABI, as those that follow.
+    pub raise_watchdog: WatchdogStatistics,
+    /// The watchdog of the compute queue.
+    pub compute_watchdog: WatchdogStatistics,
+    /// The watchdog of the transfer queue.
+    pub transfer_watchdog: WatchdogStatistics,
+}
+
+/// What the watchdog of a queue has seen. It looks at the device when that has had the time `TimeoutMs` for a piece of work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct WatchdogStatistics {
+    /// Times that a piece was not finished in time.
+    pub timeouts: u64,
+    /// Times that a piece was begun again, because the device was idle and its interrupt had not come.
+    pub retries: u64,
+    /// Times that the device finished a piece after its request had been given up.
+    pub late: u64,
 }
 
 /// Counters of one queue. Every request that got into the queue ends in exactly one of `completed`, `cancelled` and `failed`; those that
@@ -66,7 +84,7 @@ pub struct QueueStatistics {
     pub failed: u64,
 }
 
-const _: () = assert!(size_of::<QueueStatistics>() == 40 && size_of::<Statistics>() == 192);
+const _: () = assert!(size_of::<QueueStatistics>() == 40 && size_of::<Statistics>() == 264);
 
 #[cfg(test)]
 mod tests {
@@ -82,7 +100,8 @@ mod tests {
             offset_of!(Statistics, compute),
             offset_of!(Statistics, transfer),
             offset_of!(Statistics, doorbell),
+            offset_of!(Statistics, raise_watchdog),
         ];
-        assert_eq!(offsets, [32, 72, 112, 152]);
+        assert_eq!(offsets, [32, 72, 112, 152, 192]);
     }
 }

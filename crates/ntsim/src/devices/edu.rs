@@ -65,6 +65,10 @@ impl Default for EduProfile {
 pub struct EduFaults {
     /// How many of the next factorial interrupts are lost: the bit is not set and the line not raised.
     pub lose_factorial_interrupts: u32,
+    /// How much later a finished factorial interrupts, nanoseconds: the COMPUTING bit has fallen long since.
+    pub interrupt_delay: u64,
+    /// How many of the next writes that raise an interrupt are lost.
+    pub lose_raised_interrupts: u32,
     /// How much longer every factorial takes, nanoseconds.
     pub extra_latency: u64,
     /// A computation that ends while this is set does not end: COMPUTING stays until it is cleared.
@@ -190,7 +194,7 @@ impl Edu {
             Engine::Stored { .. } => {
                 self.status &= !STATUS_COMPUTING;
                 Engine::Finished {
-                    until: now + between(&self.profile.step_latency, cx),
+                    until: now + between(&self.profile.step_latency, cx) + self.faults.interrupt_delay,
                     interrupt: self.status & STATUS_INTERRUPT != 0,
                 }
             }
@@ -280,7 +284,10 @@ impl Device for Edu {
             register::STATUS => {
                 self.status = self.status & !STATUS_INTERRUPT | narrow & STATUS_INTERRUPT;
             }
-            register::INTERRUPT_RAISE => self.raise(narrow),
+            register::INTERRUPT_RAISE => match self.faults.lose_raised_interrupts.checked_sub(1) {
+                Some(left) => self.faults.lose_raised_interrupts = left,
+                None => self.raise(narrow),
+            },
             register::INTERRUPT_ACKNOWLEDGE => self.interrupt_status &= !narrow,
             WIDE_REGISTERS.. => self.dma.write(offset, value, cx.now, &self.faults),
             _ => {}

@@ -69,7 +69,7 @@ fn a_device_that_is_none_is_noticed() {
     assert_eq!(
         complaint(device),
         "FAILED   device and driver are the right ones: 0x00000000 does not identify an edu device (its lower half \
-         would be 0x00ed); the driver speaks version 0 of the request ABI, this eductl version 1"
+         would be 0x00ed); the driver speaks version 0 of the request ABI, this eductl version 2"
     );
 }
 
@@ -135,7 +135,7 @@ fn an_output_that_is_cut_off_is_noticed() {
 #[test]
 fn the_reason_for_a_refusal_matters() {
     let device = faulty(IOCTL_EDU_QUERY_STATISTICS, |request| {
-        (request.output_len == 191).then_some(Err(ERROR_INVALID_PARAMETER))
+        (request.output_len == 263).then_some(Err(ERROR_INVALID_PARAMETER))
     });
     let line = complaint(device);
     assert!(
@@ -266,7 +266,7 @@ fn counters_that_stand_still_are_noticed() {
             interrupts_claimed: 7,
             ..Statistics::default()
         };
-        (request.input.is_empty() && request.output_len == 192).then(|| Ok(stuck.as_bytes().to_vec()))
+        (request.input.is_empty() && request.output_len == 264).then(|| Ok(stuck.as_bytes().to_vec()))
     });
     assert_eq!(
         complaint(device),

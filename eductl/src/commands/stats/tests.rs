@@ -1,4 +1,6 @@
-use edu::ioctl::{IOCTL_EDU_QUERY_STATISTICS, IOCTL_EDU_RESET_STATISTICS, QueueStatistics, Statistics};
+use edu::ioctl::{
+    IOCTL_EDU_QUERY_STATISTICS, IOCTL_EDU_RESET_STATISTICS, QueueStatistics, Statistics, WatchdogStatistics,
+};
 use serde_json::json;
 use zerocopy::IntoBytes;
 
@@ -19,6 +21,15 @@ const fn queue(first: u64) -> QueueStatistics {
     }
 }
 
+/// A watchdog whose counters are `first` and the two numbers after it.
+const fn watchdog(first: u64) -> WatchdogStatistics {
+    WatchdogStatistics {
+        timeouts: first,
+        retries: first + 1,
+        late: first + 2,
+    }
+}
+
 /// No two counters are equal, so that none can be shown in another's place.
 const COUNTED: Statistics = Statistics {
     interrupts_claimed: 1,
@@ -29,6 +40,9 @@ const COUNTED: Statistics = Statistics {
     compute: queue(20),
     transfer: queue(30),
     doorbell: queue(40),
+    raise_watchdog: watchdog(50),
+    compute_watchdog: watchdog(60),
+    transfer_watchdog: watchdog(70),
 };
 
 fn device_that_counted() -> FakeDevice {
@@ -51,7 +65,12 @@ fn every_counter_is_shown() {
          raise              12           13           14           10           11\n\
          compute            22           23           24           20           21\n\
          transfer           32           33           34           30           31\n\
-         doorbell           42           43           44           40           41\n"
+         doorbell           42           43           44           40           41\n\
+         \n\
+         watchdog     timeouts      retries         late\n\
+         raise              50           51           52\n\
+         compute            60           61           62\n\
+         transfer           70           71           72\n"
     );
 }
 
@@ -120,6 +139,7 @@ fn json_has_every_counter() {
             "failed": first + 4,
         })
     };
+    let watchdog = |first: u64| json!({ "timeouts": first, "retries": first + 1, "late": first + 2 });
     let (outcome, document) = run_json(&mut device_that_counted(), &["stats"]);
     assert_eq!(outcome, Outcome::Succeeded);
     assert_eq!(
@@ -137,6 +157,9 @@ fn json_has_every_counter() {
                 "compute": queue(20),
                 "transfer": queue(30),
                 "doorbell": queue(40),
+                "raise_watchdog": watchdog(50),
+                "compute_watchdog": watchdog(60),
+                "transfer_watchdog": watchdog(70),
             },
         })
     );

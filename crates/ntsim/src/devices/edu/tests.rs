@@ -239,8 +239,22 @@ fn faults_do_what_they_say() {
     edu.faults_mut().stuck = false;
     advance(&mut edu, 9_000_000);
     assert_eq!((read(&mut edu, 0x08), read(&mut edu, 0x24)), (24, 1));
-    edu.raise(0x10);
+    edu.faults_mut().lose_raised_interrupts = 1;
+    write(&mut edu, 0, 0x60, 0x20);
+    write(&mut edu, 0, 0x60, 0x10);
     assert_eq!(read(&mut edu, 0x24), 0x11);
+    write(&mut edu, 0, 0x64, 0x11);
+    edu.faults_mut().extra_latency = 0;
+    edu.faults_mut().interrupt_delay = 5_000_000;
+    write(&mut edu, 9_000_000, 0x08, 3);
+    advance(&mut edu, 10_000_000);
+    assert_eq!(
+        (read(&mut edu, 0x20), read(&mut edu, 0x24)),
+        (0x80, 0),
+        "idle, and silent"
+    );
+    advance(&mut edu, 15_000_000);
+    assert_eq!(read(&mut edu, 0x24), 1, "late");
     edu.faults_mut().dead = true;
     assert_eq!(read(&mut edu, 0x24), 0xFFFF_FFFF);
 }

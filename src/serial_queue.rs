@@ -1,0 +1,410 @@
+//! A queue whose requests the device works on one at a time, piece by piece: what compute and transfer have in common. IRQL: at most
+//! DISPATCH.
+
+use core::ops::ControlFlow;
+use core::time::Duration;
+
+use edu::{
+    engine::{Activity, Engine, Verdict},
+    ioctl::{QueueStatistics, WatchdogStatistics},
+};
+use pinned_init::{PinInit, pin_data, try_pin_init};
+use wdm::{
+    CancelSafeQueue, CustomDpc, DeviceInit, Disposed, DpcRoutine, Event, FileObject, Irp, Irql, SpinLock, Status,
+    irql::{Dispatch, NoLockHeld, Passive, SpinLockHeld},
+};
+
+use crate::{device::EduDevice, registers::Registers, statistics::QueueCounters, watchdog::Watchdog};
+
+/// An engine of the device, and how requests use it.
+///
+/// All functions but [`prepare`](Self::prepare) and [`settle`](Self::settle) run under the queue's spin lock.
+pub trait DeviceEngine: Sized + 'static {
+    /// The CustomDpc, which the ISR queues. It calls [`SerialQueue::device_interrupted`].
+    type Dpc: DpcRoutine<Device = EduDevice>;
+    /// The watchdog's DPC. It calls [`SerialQueue::time_is_up`].
+    type WatchdogDpc: DpcRoutine<Device = EduDevice>;
+    /// What the device is told.
+    type Piece: Copy + Send + Sync;
+    /// What it answers.
+    type Answer: Send;
+
+    /// The IRP's next piece, with everything in place for it; or the status that it ends with.
+    ///
+    /// `resumed` is another number, which is not 0, each time that the device runs again after a stop or a sleep: it may have forgotten what it was
+    /// told before.
+    fn prepare(device: &EduDevice, irp: &mut Irp<'_>, resumed: u64) -> ControlFlow<Status, Self::Piece>;
+
+    /// Tells the device; `false` if it cannot be told.
+    fn start(device: &EduDevice, registers: &Registers, piece: Self::Piece) -> bool;
+
+    /// What the device says of itself.
+    fn activity(registers: &Registers) -> Activity;
+
+    /// The answer, if the device has finished and says so itself: anybody can raise its interrupt.
+    fn answer(registers: &Registers) -> Option<Self::Answer>;
+
+    /// Takes what a finished piece has brought. [`ControlFlow::Continue`] if the IRP has another piece, else the status that it ends with.
+    fn settle(
+        device: &EduDevice,
+        irp: &mut Irp<'_>,
+        piece: Self::Piece,
+        answer: Self::Answer,
+        resumed: u64,
+    ) -> ControlFlow<Status>;
+}
+
+/// The note with an IRP that nothing was done for yet. Later it is the engine's.
+pub const NEW: [u64; 2] = [0; 2];
+
+/// Pending requests for one engine of the device.
+///
+/// An IRP is in one of two cancel-safe queues and can be cancelled in both: `waiting` for its turn, or `in_flight`, which has one at
+/// the most. One of several pieces goes back to `in_flight` after each, so that it is cancelled between two pieces at the latest, and its next piece
+/// comes before any other IRP. The device cannot be told to stop; if the IRP in flight is cancelled, the engine stays busy until the device is
+/// finished, and the result is dropped.
+#[pin_data]
+pub struct SerialQueue<D: DeviceEngine> {
+    #[pin]
+    waiting: CancelSafeQueue,
+    #[pin]
+    in_flight: CancelSafeQueue,
+    state: SpinLock<State<D::Piece>>,
+    #[pin]
+    dpc: CustomDpc<D::Dpc>,
+    #[pin]
+    watchdog: Watchdog<D::WatchdogDpc>,
+    /// Set when the held engine is drained.
+    #[pin]
+    drained: Event,
+    pub counters: QueueCounters,
+}
+
+struct State<P> {
+    engine: Engine,
+    /// What the device was told last.
+    piece: Option<P>,
+    /// How often the queue was resumed.
+    resumed: u64,
+}
+
+/// What became of an IRP that was to be started.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    /// The device works on it.
+    Started,
+    /// It was completed without the device.
+    Ended,
+    /// There is no device to start it on. It is in flight all the same, and surprise removal, which took the registers, ends it.
+    NoDevice,
+}
+
+impl<D: DeviceEngine> SerialQueue<D> {
+    /// An empty queue, held.
+    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Status> {
+        try_pin_init!(Self {
+            waiting <- CancelSafeQueue::new(device),
+            in_flight <- CancelSafeQueue::new(device),
+            state: SpinLock::new(State { engine: Engine::new(), piece: None, resumed: 0 }),
+            dpc <- CustomDpc::new(device),
+            watchdog <- Watchdog::new(device),
+            drained <- Event::new(device),
+            counters: QueueCounters::default(),
+        }? Status)
+    }
+
+    /// Puts a request at the end of the queue, and starts it if the engine is free.
+    pub fn submit<'i, L: NoLockHeld>(&self, mut irp: Irp<'i>, device: &EduDevice, irql: &mut Irql<L>) -> Disposed<'i> {
+        irp.set_note(NEW);
+        let pending = self.waiting.insert(irp, irql);
+        self.start_next(device, irql);
+        pending
+    }
+
+    /// Starts the next piece of the IRP that is under way, else the first waiting IRP, if the engine is free and not held.
+    fn start_next<L: NoLockHeld>(&self, device: &EduDevice, irql: &mut Irql<L>) {
+        while self.state.with(irql, |_, state| state.engine.claim()) {
+            let attempt = self
+                .start_first(&self.in_flight, device, irql)
+                .or_else(|| self.start_first(&self.waiting, device, irql));
+            // A started engine is the device's, and then the DPC's: it is not for this loop to give back.
+            if attempt == Some(Attempt::Started) {
+                break;
+            }
+            let wanted = self.give_back(irql, Engine::unclaim);
+            // Not "as long as the queue is not empty": an IRP that is being cancelled is in it still, and cannot be had, and the thread that
+            // cancels it may be waiting for this very processor.
+            if attempt != Some(Attempt::Ended) && !wanted {
+                break;
+            }
+        }
+    }
+
+    /// Starts the first IRP of `queue` on the claimed engine. `None` if there is none.
+    fn start_first<L: NoLockHeld>(
+        &self,
+        queue: &CancelSafeQueue,
+        device: &EduDevice,
+        irql: &mut Irql<L>,
+    ) -> Option<Attempt> {
+        let mut attempt = None;
+        queue.remove_next(irql, |irp, irql| {
+            let (disposed, what) = self.start(irp, device, irql);
+            attempt = Some(what);
+            disposed
+        });
+        attempt
+    }
+
+    fn start<'i, L: NoLockHeld>(
+        &self,
+        mut irp: Irp<'i>,
+        device: &EduDevice,
+        irql: &mut Irql<L>,
+    ) -> (Disposed<'i>, Attempt) {
+        let resumed = self.state.with(irql, |_, state| state.resumed);
+        let piece = match D::prepare(device, &mut irp, resumed) {
+            ControlFlow::Continue(piece) => piece,
+            ControlFlow::Break(status) => return (self.complete(irp, status, irql), Attempt::Ended),
+        };
+        // In flight first: the DPC may want the IRP before the write below has returned.
+        let pending = self.in_flight.insert(irp, irql);
+        let started = self.state.with(irql, |irql, state| {
+            let told = self.tell(device, piece, irql);
+            if told {
+                state.engine.start();
+                state.piece = Some(piece);
+            }
+            told
+        });
+        (pending, if started { Attempt::Started } else { Attempt::NoDevice })
+    }
+
+    /// Tells the device to begin with a piece, and starts the watchdog; `false` if there is no device to be told. Under the lock: its interrupt
+    /// may come at once, and the DPC must find the engine running.
+    fn tell(&self, device: &EduDevice, piece: D::Piece, irql: &mut Irql<SpinLockHeld>) -> bool {
+        let told = device
+            .registers
+            .with(|registers| D::start(device, registers, piece))
+            .unwrap_or(false);
+        if told {
+            self.watchdog.start(device.parameters.timeout(), irql);
+        }
+        told
+    }
+
+    /// What the CustomDpc does: sees to the finished piece, and starts the next. `false` if the device has not finished: its interrupt is spurious,
+    /// or comes late.
+    ///
+    /// It is the device that is asked, not the interrupt cause, which anybody can raise. Without an answer the IRP stays in flight until the
+    /// watchdog, or surprise removal, ends it.
+    pub fn device_interrupted(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) -> bool {
+        self.counters.dpcs_run.count();
+        let finished = self.state.with(irql, |irql, state| {
+            // While it is drained it may be asleep.
+            if !state.engine.is_running() || state.engine.is_drained() {
+                return None;
+            }
+            let answer = device.registers.with(D::answer)??;
+            // A quarantined engine worked for nobody: the IRP that may be in flight has not been begun.
+            let piece = if state.engine.is_quarantined() {
+                self.watchdog.counters.late.count();
+                None
+            } else {
+                state.piece
+            };
+            state.engine.finish();
+            self.watchdog.stop(irql);
+            Some((piece, answer, state.resumed))
+        });
+        let Some((piece, answer, resumed)) = finished else {
+            return false;
+        };
+        if let Some(piece) = piece {
+            // If there is none it was cancelled.
+            self.in_flight.remove_next(irql, |mut irp, irql| {
+                match D::settle(device, &mut irp, piece, answer, resumed) {
+                    // It is completed there if it was cancelled meanwhile.
+                    ControlFlow::Continue(()) => self.in_flight.insert(irp, irql),
+                    ControlFlow::Break(status) => self.complete(irp, status, irql),
+                }
+            });
+        }
+        self.give_back(irql, Engine::delivered);
+        self.start_next(device, irql);
+        true
+    }
+
+    /// What the watchdog's DPC does: the device has not finished in time, or its interrupt has not come. See [`Verdict`].
+    pub fn time_is_up(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) {
+        let verdict = self.state.with(irql, |irql, state| self.judge(device, state, irql));
+        match verdict {
+            None | Some(Verdict::Wait) => return,
+            Some(Verdict::Retry) => {
+                if self.retry(device, irql) {
+                    return;
+                }
+                self.give_back(irql, Engine::delivered);
+            }
+            Some(Verdict::Lost) => {
+                self.end_in_flight(Status::IO_TIMEOUT, irql);
+                self.give_back(irql, Engine::delivered);
+            }
+            Some(Verdict::Recovered) => {
+                self.watchdog.counters.late.count();
+                self.give_back(irql, Engine::delivered);
+            }
+            Some(Verdict::Stuck) => {
+                self.end_in_flight(Status::IO_TIMEOUT, irql);
+                self.quarantine(device, irql);
+            }
+            Some(Verdict::Gone) => {
+                self.end_in_flight(Status::DEVICE_REMOVED, irql);
+                self.quarantine(device, irql);
+            }
+        }
+        self.start_next(device, irql);
+    }
+
+    /// Asks the device. `None` if nothing is waited for any more: the timer was set anew, or the device is held, and may be asleep.
+    fn judge(&self, device: &EduDevice, state: &mut State<D::Piece>, irql: &mut Irql<SpinLockHeld>) -> Option<Verdict> {
+        if !state.engine.is_running() || state.engine.is_drained() || !self.watchdog.is_due(irql) {
+            return None;
+        }
+        if !state.engine.is_quarantined() {
+            self.watchdog.counters.timeouts.count();
+        }
+        let activity = device.registers.with(D::activity).unwrap_or(Activity::Gone);
+        let verdict = state.engine.time_is_up(activity, device.parameters.retries());
+        if verdict == Verdict::Wait {
+            self.watchdog.start(device.parameters.timeout(), irql);
+        }
+        Some(verdict)
+    }
+
+    /// Tells the device the same again; `false` if nobody waits for it any more, or there is no device.
+    fn retry(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) -> bool {
+        let in_flight = self
+            .in_flight
+            .remove_next(irql, |irp, irql| self.in_flight.insert(irp, irql));
+        in_flight
+            && self.state.with(irql, |irql, state| {
+                let told = state.piece.is_some_and(|piece| self.tell(device, piece, irql));
+                if told {
+                    self.watchdog.counters.retries.count();
+                    state.engine.restart();
+                }
+                told
+            })
+    }
+
+    /// Ends the IRP in flight, if there is one.
+    fn end_in_flight(&self, status: Status, irql: &mut Irql<Dispatch>) {
+        self.in_flight
+            .remove_next(irql, |irp, irql| self.complete(irp, status, irql));
+    }
+
+    /// Lets the device finish for nobody. Whether it has is looked at by the DPC, which found nothing to do if it ran meanwhile, and by the watchdog.
+    fn quarantine(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) {
+        self.state.with(irql, |irql, _| {
+            self.watchdog.start(device.parameters.timeout(), irql);
+        });
+        self.give_back(irql, Engine::quarantine);
+        self.dpc.queue();
+    }
+
+    fn complete<'i, L: NoLockHeld>(&self, irp: Irp<'i>, status: Status, irql: &mut Irql<L>) -> Disposed<'i> {
+        self.counters.count_end(status);
+        irp.complete(status, irql)
+    }
+
+    /// Gives the engine back, and tells who waits for it to be drained. Returns what `how` does.
+    fn give_back<L: NoLockHeld, R: Send>(&self, irql: &mut Irql<L>, how: fn(&mut Engine) -> R) -> R {
+        let (result, drained) = self.state.with(irql, |_, state| {
+            let result = how(&mut state.engine);
+            (result, state.engine.is_drained())
+        });
+        if drained {
+            self.drained.set(irql);
+        }
+        result
+    }
+
+    /// Queues the CustomDpc. Any IRQL. That it is queued already loses nothing: it has not looked at the device yet.
+    pub fn queue_dpc(&self) {
+        if !self.dpc.queue() {
+            self.counters.dpcs_coalesced.count();
+        }
+    }
+
+    /// Starts nothing from now on, and waits until the device is finished with its piece, or the watchdog does not wait for it any more. An IRP
+    /// that has more pieces stays in flight.
+    pub fn hold_and_drain(&self, irql: &mut Irql<Passive>) {
+        /// It is the event that ends the wait.
+        const LONG: Duration = Duration::from_mins(1);
+
+        self.drained.clear(irql);
+        self.state.with(irql, |_, state| state.engine.hold());
+        while !self.is_drained(irql) {
+            self.drained.wait(LONG, irql);
+        }
+        // The device may go to sleep: nobody looks at it.
+        self.watchdog.stop(irql);
+    }
+
+    /// Whether nothing is started, and the device works on nothing, not even for nobody.
+    pub fn is_idle<L: NoLockHeld>(&self, irql: &mut Irql<L>) -> bool {
+        self.state.with(irql, |_, state| state.engine.is_idle())
+    }
+
+    fn is_drained<L: NoLockHeld>(&self, irql: &mut Irql<L>) -> bool {
+        self.state.with(irql, |_, state| state.engine.is_drained())
+    }
+
+    /// Goes on with what was under way, then with what waits, on a device that runs again.
+    pub fn resume(&self, device: &EduDevice, irql: &mut Irql<Passive>) {
+        self.state.with(irql, |irql, state| {
+            let activity = device.registers.with(D::activity).unwrap_or(Activity::Idle);
+            state.engine.resume(activity != Activity::Idle);
+            state.resumed = state.resumed.wrapping_add(1);
+            if state.engine.is_running() {
+                self.watchdog.start(device.parameters.timeout(), irql);
+            }
+        });
+        self.start_next(device, irql);
+    }
+
+    /// Completes every IRP, those that still come included, with `status`: the device is gone.
+    pub fn close(&self, status: Status, irql: &mut Irql<Passive>) {
+        self.state.with(irql, |irql, state| {
+            state.engine.hold();
+            self.watchdog.stop(irql);
+        });
+        self.waiting.close(status, irql);
+        self.in_flight.close(status, irql);
+    }
+
+    /// Cancels the IRPs that were made through `file`.
+    pub fn cancel_all_of<L: NoLockHeld>(&self, file: FileObject, irql: &mut Irql<L>) {
+        self.waiting.cancel_all_of(file, irql);
+        self.in_flight.cancel_all_of(file, irql);
+    }
+
+    /// What the queue has counted.
+    pub fn statistics(&self) -> QueueStatistics {
+        self.counters.read(&[self.waiting.counts(), self.in_flight.counts()])
+    }
+
+    /// What its watchdog has counted.
+    pub fn watchdog_statistics(&self) -> WatchdogStatistics {
+        self.watchdog.counters.read()
+    }
+
+    /// Counts from 0 again.
+    pub fn reset_statistics(&self) {
+        self.counters.reset();
+        self.watchdog.counters.reset();
+        self.waiting.reset_counts();
+        self.in_flight.reset_counts();
+    }
+}

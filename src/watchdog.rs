@@ -1,0 +1,88 @@
+//! The time within which the device has to be finished with a piece of work. IRQL: at most DISPATCH.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+
+use edu::ioctl::WatchdogStatistics;
+use pinned_init::{PinInit, pin_data, try_pin_init};
+use wdm::{DeviceInit, DpcRoutine, Irql, Status, Timer, interrupt_time, irql::AtMostDispatch};
+
+use crate::{device::EduDevice, statistics::Counter};
+
+/// A queue's timer, and what it is for at the moment. It is started with every piece; its DPC, `R`, asks the device.
+///
+/// A DPC can be queued already when the timer is set anew, and would come too early for the new piece: so it looks at the time.
+#[pin_data]
+pub struct Watchdog<R> {
+    #[pin]
+    timer: Timer<R>,
+    /// When the time is up, in the units of [`interrupt_time`].
+    due: AtomicU64,
+    pub counters: WatchdogCounters,
+}
+
+/// What a queue's watchdog has seen.
+#[derive(Default)]
+pub struct WatchdogCounters {
+    pub timeouts: Counter,
+    pub retries: Counter,
+    pub late: Counter,
+}
+
+impl<R: DpcRoutine<Device = EduDevice>> Watchdog<R> {
+    /// At rest.
+    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Status> {
+        try_pin_init!(Self {
+            timer <- Timer::new(device),
+            due: AtomicU64::new(0),
+            counters: WatchdogCounters::default(),
+        }? Status)
+    }
+
+    /// The time begins now. Under the lock of the queue's state.
+    pub fn start<L: AtMostDispatch>(&self, timeout: Duration, irql: &mut Irql<L>) {
+        self.due
+            .store(interrupt_time().saturating_add(units(timeout)), Ordering::Relaxed);
+        self.timer.set(timeout, irql);
+    }
+
+    /// Nothing is waited for any more. Under the lock of the queue's state.
+    pub fn stop<L: AtMostDispatch>(&self, irql: &mut Irql<L>) {
+        self.timer.cancel(irql);
+    }
+
+    /// Whether the time is up; if not, the timer is set for the rest. Under the lock of the queue's state.
+    pub fn is_due<L: AtMostDispatch>(&self, irql: &mut Irql<L>) -> bool {
+        let rest = self.due.load(Ordering::Relaxed).saturating_sub(interrupt_time());
+        if rest == 0 {
+            return true;
+        }
+        self.timer.set(Duration::from_nanos(rest.saturating_mul(UNIT)), irql);
+        false
+    }
+}
+
+impl WatchdogCounters {
+    /// The counters.
+    pub fn read(&self) -> WatchdogStatistics {
+        WatchdogStatistics {
+            timeouts: self.timeouts.read(),
+            retries: self.retries.read(),
+            late: self.late.read(),
+        }
+    }
+
+    /// Counts from 0 again.
+    pub fn reset(&self) {
+        for counter in [&self.timeouts, &self.retries, &self.late] {
+            counter.reset();
+        }
+    }
+}
+
+/// The unit of [`interrupt_time`], in nanoseconds.
+const UNIT: u64 = 100;
+
+fn units(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos() / u128::from(UNIT)).unwrap_or(u64::MAX)
+}
