@@ -4,7 +4,7 @@ use wdm::{DpcRoutine, Irql, irql::Dispatch};
 
 use crate::device::EduDevice;
 
-/// Queued by the ISR for every interrupt of the device.
+/// Queued by the ISR for an interrupt of the device, whatever its causes, while somebody waits for one.
 pub enum DoorbellDpc {}
 
 impl DpcRoutine for DoorbellDpc {

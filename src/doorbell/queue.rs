@@ -1,13 +1,15 @@
 //! The queue itself: who waits for what. IRQL: at most DISPATCH.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use edu::{
-    arrivals::Arrival,
+    arrivals::{Arrival, Arrivals},
     ioctl::{QueueStatistics, WaitInput, WaitOutput},
     registers::InterruptStatus,
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    CancelSafeQueue, CustomDpc, DeviceInit, Disposed, FileObject, Irp, Irql, Status,
+    CancelSafeQueue, CustomDpc, DeviceInit, Disposed, FileObject, Irp, Irql, QueuedIrp, Status,
     irql::{NoLockHeld, Passive},
 };
 
@@ -21,6 +23,8 @@ pub struct DoorbellQueue {
     waiting: CancelSafeQueue,
     #[pin]
     dpc: CustomDpc<DoorbellDpc>,
+    /// Somebody may be waiting: set after a request was put into the queue, cleared before it is looked through for nothing.
+    is_wanted: AtomicBool,
     pub counters: QueueCounters,
 }
 
@@ -30,6 +34,7 @@ impl DoorbellQueue {
         try_pin_init!(Self {
             waiting <- CancelSafeQueue::new(device),
             dpc <- CustomDpc::new(device),
+            is_wanted: AtomicBool::new(false),
             counters: QueueCounters::default(),
         }? Status)
     }
@@ -43,7 +48,9 @@ impl DoorbellQueue {
         let since = device.arrivals(irql).sequence();
         irp.set_note([u64::from(mask), since]);
         let pending = self.waiting.insert(irp, irql);
-        // An interrupt may have come since the look at the number, and its DPC have run before the request was in the queue.
+        self.is_wanted.store(true, Ordering::SeqCst);
+        // An interrupt may have come since the look at the number, and have found nobody waiting, or its DPC have run before the request was in
+        // the queue. The look takes the interrupt spin lock: an interrupt that is not seen finds the request wanted.
         if device.arrivals(irql).sequence() != since {
             self.complete_arrived(device, irql);
         }
@@ -52,21 +59,43 @@ impl DoorbellQueue {
 
     /// Completes every request for which something has arrived.
     pub fn complete_arrived<L: NoLockHeld>(&self, device: &EduDevice, irql: &mut Irql<L>) {
-        let arrivals = device.arrivals(irql);
+        loop {
+            self.is_wanted.store(false, Ordering::SeqCst);
+            let arrivals = device.arrivals(irql);
+            if !self.complete_those(&arrivals, irql) {
+                break;
+            }
+            self.is_wanted.store(true, Ordering::SeqCst);
+            // What came meanwhile has found nobody waiting.
+            if device.arrivals(irql).sequence() == arrivals.sequence() {
+                break;
+            }
+        }
+    }
+
+    /// Completes every request for which something is among these; whether there are others.
+    fn complete_those<L: NoLockHeld>(&self, arrivals: &Arrivals, irql: &mut Irql<L>) -> bool {
         let arrived = |[mask, since]: [u64; 2]| {
             let mask = u32::try_from(mask).unwrap_or_default();
             arrivals.since(InterruptStatus::from_bits_retain(mask), since)
         };
-        while self.waiting.remove_next_if(
-            irql,
-            |irp| arrived(irp.note()).is_some(),
-            |irp, irql| self.complete(irp, arrived, irql),
-        ) {}
+        let mut others = false;
+        let mut has_arrived = |irp: &QueuedIrp<'_>| {
+            let has_arrived = arrived(irp.note()).is_some();
+            others |= !has_arrived;
+            has_arrived
+        };
+        while self
+            .waiting
+            .remove_next_if(irql, &mut has_arrived, |irp, irql| self.complete(irp, arrived, irql))
+        {}
+        others
     }
 
-    /// Queues the CustomDpc. Any IRQL. That it is queued already loses nothing: it has not looked yet.
+    /// Queues the CustomDpc, if somebody may be waiting. From the ISR, after it has noted what came. That it is queued already loses nothing: it has
+    /// not looked yet.
     pub fn queue_dpc(&self) {
-        if !self.dpc.queue() {
+        if self.is_wanted.load(Ordering::SeqCst) && !self.dpc.queue() {
             self.counters.dpcs_coalesced.count();
         }
     }
