@@ -21,6 +21,19 @@ use crate::{
 
 /// The device's hardware key: where an INF's `DDInstall.HW` section, and the administrator, leave parameters for the driver of one device.
 ///
+/// ```no_run
+/// use core::time::Duration;
+///
+/// use wdm::{HardwareKey, Irql, irql::Passive, unicode_string};
+///
+/// /// How long the device is waited for: what the registry says, else half a second.
+/// fn time_limit(key: &HardwareKey, irql: &mut Irql<Passive>) -> Duration {
+///     let milliseconds = key.dword(unicode_string!("TimeoutMs"), irql).unwrap_or(500);
+///     Duration::from_millis(milliseconds.into())
+/// }
+/// # fn main() {}
+/// ```
+///
 /// See [Introduction to Registry Keys for Drivers](https://learn.microsoft.com/windows-hardware/drivers/kernel/introduction-to-registry-keys-for-drivers).
 pub struct HardwareKey {
     header: NonNull<Header>,

@@ -22,7 +22,7 @@
 //!
 //! | asked for | by |
 //! |---|---|
-//! | [`Passive`] | whatever waits, connects or allocates for long: [`Event::wait`](crate::Event::wait), [`Interrupt::connect`](crate::Interrupt::connect), [`Revocable::revoke`](crate::Revocable::revoke), [`flush_queued_dpcs`](crate::flush_queued_dpcs), [`CommonBuffer::allocate`](crate::CommonBuffer::allocate), [`LowerDevice::device_control`](crate::LowerDevice::device_control) |
+//! | [`Passive`] | whatever waits, connects or allocates for long: [`Event::wait`](crate::Event::wait), [`Interrupt::connect`](crate::Interrupt::connect), [`Revocable::revoke`](crate::Revocable::revoke), [`flush_queued_dpcs`](crate::flush_queued_dpcs), [`CommonBuffer::allocate`](crate::CommonBuffer::allocate), [`LowerDevice::device_control`](crate::LowerDevice::device_control), [`HardwareKey::dword`](crate::HardwareKey::dword) |
 //! | [`NoLockHeld`] | whatever completes an IRP or calls another driver: [`Irp::complete`](crate::Irp::complete), [`Irp::forward`](crate::Irp::forward), the queues |
 //! | [`AtMostDispatch`] | [`SpinLock::with`](crate::SpinLock::with), [`Event::set`](crate::Event::set), [`Timer::set`](crate::Timer::set), [`PoolBox`](crate::PoolBox), [`MmioRegion::map`](crate::MmioRegion::map), [`Interrupt::synchronize`](crate::Interrupt::synchronize) |
 //! | [`Dispatch`] | [`StartIoQueue::finish_current`](crate::StartIoQueue::finish_current) |

@@ -29,6 +29,7 @@
 //! | device registers | [`MmioRegion`], [`Revocable`] |
 //! | DMA adapter, common buffer | [`CommonBuffer`] |
 //! | pool | [`PoolBox`] |
+//! | a device's parameters in the registry | [`HardwareKey`] |
 //! | `UNICODE_STRING`, `NTSTATUS`, GUID | [`UnicodeString`], [`Status`], [`Guid`] |
 //!
 //! # What "safe" means here

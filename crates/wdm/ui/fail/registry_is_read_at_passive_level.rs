@@ -1,0 +1,13 @@
+//! The registry is read at PASSIVE_LEVEL: it may have to be brought in from the disk.
+#![no_std]
+
+use wdm::{
+    HardwareKey, Irql, Result,
+    irql::{Dispatch, Passive},
+    unicode_string,
+};
+
+pub fn read(key: &HardwareKey, dispatch: &mut Irql<Dispatch>, passive: &mut Irql<Passive>) -> Result<u32> {
+    let _ = (&dispatch, &passive);
+    key.dword(unicode_string!("TimeoutMs"), dispatch) //~ E0308
+}
