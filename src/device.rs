@@ -5,8 +5,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use edu::{arrivals::Arrivals, engine::Activity, interface::GUID_DEVINTERFACE_EDU, registers::Identification};
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    DeviceExtension, DeviceInit, DevicePowerState, Disposed, Guid, HardwareKey, Interrupt, IoMethod, Irp, Irql,
-    Resources, Result, Revocable, SpinLock, Status, StopReason, flush_queued_dpcs,
+    DeviceExtension, DeviceFailure, DeviceInit, DevicePowerState, Disposed, Guid, HardwareKey, Interrupt, IoMethod,
+    Irp, Irql, Resources, Result, SpinLock, Status, StopReason, flush_queued_dpcs,
     irql::{AtMostDispatch, Passive, UpToDispatch},
 };
 
@@ -17,7 +17,7 @@ use crate::{
     liveness::LivenessQueue,
     parameters::Parameters,
     raise::RaiseQueue,
-    registers::Registers,
+    registers::RegisterFile,
     requests,
     statistics::DeviceCounters,
     transfer::{DmaBuffer, TransferQueue},
@@ -26,8 +26,8 @@ use crate::{
 /// What the driver keeps for one edu device.
 #[pin_data]
 pub struct EduDevice {
-    /// There while the device is started: whoever looks at another time finds none.
-    pub registers: Revocable<Registers>,
+    #[pin]
+    pub registers: RegisterFile,
     #[pin]
     interrupt: Interrupt<EduIsr>,
     #[pin]
@@ -50,6 +50,9 @@ pub struct EduDevice {
     /// What the ISR had noted when it was disconnected.
     arrivals: SpinLock<Arrivals>,
     pub counters: DeviceCounters,
+    /// Says that the device does not answer.
+    #[pin]
+    pub failure: DeviceFailure,
 }
 
 impl DeviceExtension for EduDevice {
@@ -62,7 +65,7 @@ impl DeviceExtension for EduDevice {
 
     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
         try_pin_init!(Self {
-            registers: Revocable::new(),
+            registers <- RegisterFile::new(device),
             interrupt <- Interrupt::new(device),
             compute <- ComputeQueue::new(device),
             raise <- RaiseQueue::new(device),
@@ -75,6 +78,7 @@ impl DeviceExtension for EduDevice {
             parameters: Parameters::new(),
             arrivals: SpinLock::new(Arrivals::new()),
             counters: DeviceCounters::default(),
+            failure <- DeviceFailure::new(device),
         }? Status)
     }
 
@@ -83,19 +87,14 @@ impl DeviceExtension for EduDevice {
         let interrupt = resources.interrupt().ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
 
         self.parameters.load(&self.key, irql);
-        let registers = Registers::map(&memory, irql)?;
-        let identification = registers.identification();
-        // Whatever the last user left behind must not interrupt before there is anybody to interrupt.
-        registers.silence();
-        if let Err(second) = self.registers.publish(registers, irql) {
-            second.unmap(irql);
-            return Err(Status::INVALID_DEVICE_STATE);
-        }
-        let identification = identification?;
+        self.registers.map(&memory, irql)?;
+        let identification = self.identify()?;
         Identification::decode(identification).ok_or(Status::DEVICE_HARDWARE_ERROR)?;
+        // Whatever the last user left behind must not interrupt before there is anybody to interrupt.
+        self.registers.with(|registers| registers.silence());
         self.identification.store(identification, Ordering::Relaxed);
         // What somebody has left running cannot be stopped, and whose memory it goes to nobody knows.
-        if self.registers.with(Registers::dma_activity) != Some(Activity::Idle) {
+        if self.registers.with(|registers| registers.dma_activity()) != Some(Activity::Idle) {
             return Err(Status::DEVICE_HARDWARE_ERROR);
         }
         self.dma_buffer.acquire(irql)?;
@@ -108,16 +107,16 @@ impl DeviceExtension for EduDevice {
 
     /// The device that comes back from a sleep must be the one that went.
     fn power_up(&self, irql: &mut Irql<Passive>) -> Result<()> {
-        let identification = self.registers.with(Registers::identification);
-        if identification.ok_or(Status::INVALID_DEVICE_STATE)?? != self.identification() {
+        if self.identify()? != self.identification() {
             return Err(Status::DEVICE_HARDWARE_ERROR);
         }
         self.interrupt
             .synchronize(irql, |state, _| {
-                self.registers.with(Registers::silence);
                 state.enabled = true;
-                self.registers
-                    .with(|registers| registers.set_interrupt_on_factorial(true))
+                self.registers.with(|registers| {
+                    registers.silence();
+                    registers.set_interrupt_on_factorial(true);
+                })
             })
             .flatten()
             .ok_or(Status::INVALID_DEVICE_STATE)
@@ -141,7 +140,7 @@ impl DeviceExtension for EduDevice {
     fn power_down(&self, _to: DevicePowerState, irql: &mut Irql<Passive>) {
         // At the device's IRQL: no interrupt can come between the last acknowledge and the end of the ISR's interest.
         self.interrupt.synchronize(irql, |state, _| {
-            self.registers.with(Registers::silence);
+            self.registers.with(|registers| registers.silence());
             state.enabled = false;
         });
         flush_queued_dpcs(irql);
@@ -153,14 +152,11 @@ impl DeviceExtension for EduDevice {
         if self.transfer.is_idle(irql) {
             self.dma_buffer.release(irql);
         }
-        self.release_registers(irql);
     }
 
-    /// The registers go first, so that nothing can touch them any more: not even an ISR that runs now. The common buffer stays: the device may be
-    /// there still, and write to it, until the bus driver takes the bus from it.
+    /// The common buffer stays: the device may be there still, and write to it, until the bus driver takes the bus from it.
     fn surprise_removal(&self, irql: &mut Irql<Passive>) {
         self.liveness.hold(irql);
-        self.release_registers(irql);
         self.release_interrupt(irql);
         self.compute.close(Status::DEVICE_REMOVED, irql);
         self.raise.close(Status::DEVICE_REMOVED, irql);
@@ -193,6 +189,13 @@ impl DeviceExtension for EduDevice {
 }
 
 impl EduDevice {
+    /// What the identification register reads.
+    fn identify(&self) -> Result<u32> {
+        self.registers
+            .with(|registers| registers.identification())
+            .ok_or(Status::INVALID_DEVICE_STATE)?
+    }
+
     /// What the identification register read when the device was started.
     pub fn identification(&self) -> u32 {
         self.identification.load(Ordering::Relaxed)
@@ -215,11 +218,5 @@ impl EduDevice {
         }
         self.interrupt.disconnect(irql);
         flush_queued_dpcs(irql);
-    }
-
-    fn release_registers(&self, irql: &mut Irql<Passive>) {
-        if let Some(registers) = self.registers.revoke(irql) {
-            registers.unmap(irql);
-        }
     }
 }

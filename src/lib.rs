@@ -30,7 +30,13 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+// try_pin_init takes several steps for each field of the device extension.
+#![recursion_limit = "256"]
 #![expect(clippy::expl_impl_clone_on_copy, reason = "in what pin_data generates")]
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of `Registers<'a>` by its name has one lifetime, and registers are lent for any"
+)]
 
 mod compute;
 mod device;

@@ -13,28 +13,42 @@ use edu::{
     },
     transfer::{Direction, Piece},
 };
-use wdm::{
-    Irql, LogicalAddress, MemoryResource, MmioRegion, Result, Status,
-    irql::{AtMostDispatch, Passive},
-};
+use pinned_init::{PinInit, pin_data, try_pin_init};
+use wdm::{DeviceInit, DeviceMemory, Irql, LogicalAddress, MemoryResource, MmioRegion, Result, Status, irql::Passive};
+
+use crate::device::EduDevice;
 
 /// The registers lie in the first page of the device's memory; behind it is its DMA buffer, which the processor does not touch.
 const SIZE: usize = 0x1000;
 
-/// The device's registers, mapped while the device is started.
-pub struct Registers(MmioRegion<SIZE>);
+/// The device's registers: there while it is started and in D0. Whoever looks at another time finds none.
+#[pin_data]
+pub struct RegisterFile {
+    #[pin]
+    memory: DeviceMemory<SIZE>,
+}
 
-impl Registers {
-    /// Maps them.
-    pub fn map(resource: &MemoryResource<'_>, irql: &mut Irql<Passive>) -> Result<Self> {
-        MmioRegion::map(resource, irql).map(Self)
+impl RegisterFile {
+    /// Not mapped.
+    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Status> {
+        try_pin_init!(Self { memory <- DeviceMemory::new(device) }? Status)
     }
 
-    /// Gives the mapping back.
-    pub fn unmap<L: AtMostDispatch>(self, irql: &mut Irql<L>) {
-        self.0.unmap(irql);
+    /// Maps them, until the device is stopped.
+    pub fn map(&self, resource: &MemoryResource<'_>, irql: &mut Irql<Passive>) -> Result<()> {
+        self.memory.map(resource, irql)
     }
 
+    /// Calls `f` with the registers, if there are any.
+    pub fn with<R>(&self, f: impl FnOnce(&Registers<'_>) -> R) -> Option<R> {
+        self.memory.with(|memory| f(&Registers(memory)))
+    }
+}
+
+/// The registers, while they may be touched.
+pub struct Registers<'a>(&'a MmioRegion<SIZE>);
+
+impl Registers<'_> {
     /// Makes the device silent: it neither interrupts nor will when it has finished.
     pub fn silence(&self) {
         self.set_interrupt_on_factorial(false);

@@ -259,6 +259,7 @@ impl<D: DeviceEngine> SerialQueue<D> {
                 self.quarantine(device, irql);
             }
             Some(Verdict::Gone) => {
+                device.failure.report(irql);
                 self.end_in_flight(Status::DEVICE_REMOVED, irql);
                 self.quarantine(device, irql);
             }

@@ -11,7 +11,7 @@ use wdm::{
 };
 
 use super::{dpc_for_isr::RaiseDpcForIsr, start_io::RaiseStartIo, watchdog::RaiseWatchdog};
-use crate::{device::EduDevice, registers::Registers, statistics::QueueCounters, watchdog::Watchdog};
+use crate::{device::EduDevice, statistics::QueueCounters, watchdog::Watchdog};
 
 /// Pending requests to raise interrupt causes. The device raises at once, so a request is finished when its causes have arrived.
 #[pin_data]
@@ -136,7 +136,10 @@ impl RaiseQueue {
         match late.flatten() {
             None | Some(Late::Raised) => {}
             Some(Late::Ended(serial, status)) => self.end_current(serial, status, irql),
-            Some(Late::Gone(serial)) => self.end_current(serial, Status::DEVICE_REMOVED, irql),
+            Some(Late::Gone(serial)) => {
+                device.failure.report(irql);
+                self.end_current(serial, Status::DEVICE_REMOVED, irql);
+            }
         }
     }
 
@@ -162,7 +165,7 @@ impl RaiseQueue {
         }
         self.watchdog.counters.timeouts.count();
         started.timeouts = started.timeouts.saturating_add(1);
-        match device.registers.with(Registers::identification) {
+        match device.registers.with(|registers| registers.identification()) {
             None | Some(Err(_)) => return Some(Late::Gone(current)),
             Some(Ok(_)) if started.timeouts > device.parameters.retries() => {
                 return Some(Late::Ended(current, Status::IO_TIMEOUT));

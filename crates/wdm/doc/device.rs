@@ -1,15 +1,16 @@
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    CancelSafeQueue, CustomDpc, DeviceExtension, DeviceInit, DpcRoutine, Event, Guid, Irql, MmioRegion, Resources,
-    Result, Revocable, SpinLock, Status, StopReason,
+    CancelSafeQueue, CustomDpc, DeviceExtension, DeviceInit, DeviceMemory, DpcRoutine, Event, Guid, Irql, Resources,
+    Result, SpinLock, Status, StopReason,
     irql::{Dispatch, Passive},
 };
 
 /// What the driver keeps for one device.
 #[pin_data]
 pub struct Device {
-    pub registers: Revocable<MmioRegion<0x100>>,
     pub requests: SpinLock<u64>,
+    #[pin]
+    pub registers: DeviceMemory<0x100>,
     #[pin]
     pub queue: CancelSafeQueue,
     #[pin]
@@ -23,8 +24,8 @@ impl DeviceExtension for Device {
 
     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
         try_pin_init!(Self {
-            registers: Revocable::new(),
             requests: SpinLock::new(0),
+            registers <- DeviceMemory::new(device),
             queue <- CancelSafeQueue::new(device),
             dpc <- CustomDpc::new(device),
             idle <- Event::new(device),
@@ -33,23 +34,13 @@ impl DeviceExtension for Device {
 
     fn start(&self, resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<()> {
         let memory = resources.memory(0).ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
-        let registers = MmioRegion::map(&memory, irql)?;
-        let second = self.registers.publish(registers, irql).err();
-        second.map_or(Ok(()), |second| {
-            second.unmap(irql);
-            Err(Status::INVALID_DEVICE_STATE)
-        })
+        self.registers.map(&memory, irql)
     }
 
-    fn stop(&self, _reason: StopReason, irql: &mut Irql<Passive>) {
-        if let Some(registers) = self.registers.revoke(irql) {
-            registers.unmap(irql);
-        }
-    }
+    fn stop(&self, _reason: StopReason, _irql: &mut Irql<Passive>) {}
 
     fn surprise_removal(&self, irql: &mut Irql<Passive>) {
         self.queue.close(Status::DEVICE_REMOVED, irql);
-        self.stop(StopReason::Remove, irql);
     }
 }
 

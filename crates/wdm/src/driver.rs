@@ -63,7 +63,7 @@ pub unsafe fn load<T: DeviceExtension>(driver: *mut DRIVER_OBJECT) -> NTSTATUS {
     driver.MajorFunction[IRP_MJ_WRITE as usize] = Some(dispatch::write::<T>);
     driver.MajorFunction[IRP_MJ_DEVICE_CONTROL as usize] = Some(dispatch::device_control::<T>);
     driver.MajorFunction[IRP_MJ_PNP as usize] = Some(dispatch::pnp::<T>);
-    driver.MajorFunction[IRP_MJ_POWER as usize] = Some(dispatch::pass_through::<T>);
+    driver.MajorFunction[IRP_MJ_POWER as usize] = Some(dispatch::power::<T>);
     driver.MajorFunction[IRP_MJ_SYSTEM_CONTROL as usize] = Some(dispatch::system_control::<T>);
     Status::SUCCESS.as_raw()
 }

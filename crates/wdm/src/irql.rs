@@ -12,7 +12,7 @@
 //!
 //! | callback | token |
 //! |---|---|
-//! | PnP and power methods of [`DeviceExtension`](crate::DeviceExtension) | [`Passive`] |
+//! | PnP and power methods of [`DeviceExtension`](crate::DeviceExtension), [`WorkRoutine`](crate::WorkRoutine) | [`Passive`] |
 //! | its dispatch routines, [`CompletionRoutine`](crate::CompletionRoutine) | [`UpToDispatch`]: the caller's IRQL. [`Irql::passive`] asks |
 //! | [`DpcRoutine`](crate::DpcRoutine), [`DpcForIsrRoutine`](crate::DpcForIsrRoutine), [`StartIo`](crate::StartIo) | [`Dispatch`] |
 //! | closures of [`SpinLock::with`](crate::SpinLock::with) and [`StartIoQueue::with_current`](crate::StartIoQueue::with_current) | [`SpinLockHeld`] |
@@ -22,9 +22,9 @@
 //!
 //! | asked for | by |
 //! |---|---|
-//! | [`Passive`] | whatever waits, connects or allocates for long: [`Event::wait`](crate::Event::wait), [`Interrupt::connect`](crate::Interrupt::connect), [`Revocable::revoke`](crate::Revocable::revoke), [`flush_queued_dpcs`](crate::flush_queued_dpcs), [`CommonBuffer::allocate`](crate::CommonBuffer::allocate), [`LowerDevice::device_control`](crate::LowerDevice::device_control), [`HardwareKey::dword`](crate::HardwareKey::dword) |
+//! | [`Passive`] | whatever waits, connects or allocates for long: [`Event::wait`](crate::Event::wait), [`Interrupt::connect`](crate::Interrupt::connect), [`DeviceMemory::map`](crate::DeviceMemory::map), [`Revocable::revoke`](crate::Revocable::revoke), [`flush_queued_dpcs`](crate::flush_queued_dpcs), [`CommonBuffer::allocate`](crate::CommonBuffer::allocate), [`LowerDevice::device_control`](crate::LowerDevice::device_control), [`HardwareKey::dword`](crate::HardwareKey::dword) |
 //! | [`NoLockHeld`] | whatever completes an IRP or calls another driver: [`Irp::complete`](crate::Irp::complete), [`Irp::forward`](crate::Irp::forward), the queues |
-//! | [`AtMostDispatch`] | [`SpinLock::with`](crate::SpinLock::with), [`Event::set`](crate::Event::set), [`Timer::set`](crate::Timer::set), [`PoolBox`](crate::PoolBox), [`MmioRegion::map`](crate::MmioRegion::map), [`Interrupt::synchronize`](crate::Interrupt::synchronize) |
+//! | [`AtMostDispatch`] | [`SpinLock::with`](crate::SpinLock::with), [`Event::set`](crate::Event::set), [`Timer::set`](crate::Timer::set), [`PoolBox`](crate::PoolBox), [`WorkItem::queue`](crate::WorkItem::queue), [`DeviceFailure::report`](crate::DeviceFailure::report), [`Interrupt::synchronize`](crate::Interrupt::synchronize) |
 //! | [`Dispatch`] | [`StartIoQueue::finish_current`](crate::StartIoQueue::finish_current) |
 //! | [`Dirql`] | [`DpcForIsr::request`](crate::DpcForIsr::request) |
 //! | nothing: any IRQL | registers, [`CustomDpc::queue`](crate::CustomDpc::queue), [`Revocable::with`](crate::Revocable::with), copies from and to a [`CommonBuffer`](crate::CommonBuffer), counters |

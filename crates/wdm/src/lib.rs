@@ -26,7 +26,9 @@
 //! | `InterruptService` routine, `SynchCritSection` | [`Interrupt`], [`InterruptService`] |
 //! | `CustomDpc`, timer | [`CustomDpc`], [`Timer`], [`DpcRoutine`] |
 //! | spin lock, event | [`SpinLock`], [`Event`] |
-//! | device registers | [`MmioRegion`], [`Revocable`] |
+//! | work item | [`WorkItem`], [`WorkRoutine`] |
+//! | device registers | [`DeviceMemory`], [`MmioRegion`] |
+//! | a device that has failed (`IoInvalidateDeviceState`) | [`DeviceFailure`] |
 //! | DMA adapter, common buffer | [`CommonBuffer`] |
 //! | pool | [`PoolBox`] |
 //! | a device's parameters in the registry | [`HardwareKey`] |
@@ -43,10 +45,11 @@
 //!   completed with an error. One that is forgotten is never completed, and its device can not be removed: a leak, and no more.
 //! - **The device extension** is lent as `&self`. What runs in a dispatch or completion routine holds the remove lock, and so does every IRP that is not
 //!   completed; ISRs and DPCs are disconnected, and flushed, before the extension goes.
-//! - **Kernel objects** ([`CustomDpc`], [`Timer`], [`DpcForIsr`], [`Interrupt`], [`CancelSafeQueue`], [`StartIoQueue`], [`Event`], [`CommonBuffer`]) are initialised
+//! - **Kernel objects** ([`CustomDpc`], [`Timer`], [`DpcForIsr`], [`Interrupt`], [`CancelSafeQueue`], [`StartIoQueue`], [`Event`], [`WorkItem`],
+//!   [`DeviceMemory`], [`CommonBuffer`]) are initialised
 //!   in place in the extension, checked to lie there, and have no `Drop`: removal closes them, at `PASSIVE_LEVEL`.
 //! - **What ISRs and DPCs share** is behind a [`SpinLock`], the interrupt spin lock ([`Interrupt::synchronize`]) or an atomic; what can be
-//!   taken away under them is [`Revocable`].
+//!   taken away under them is [`Revocable`]. Registers are, always: nobody reaches them while the device has no power, or is stopped or gone.
 //! - **Memory that others write** (a program, by direct I/O; a device, by DMA) is copied in and out, and never a `&[u8]`. Output that was not written
 //!   is not returned: an answer carries no byte by accident.
 //! - **Allocation** asks for the token, can fail, and is never hidden: there is no global allocator.
@@ -66,6 +69,7 @@
 
 mod device;
 mod device_interface;
+mod device_memory;
 mod dispatch;
 mod dma;
 mod dpc;
@@ -93,8 +97,10 @@ mod time;
 mod timer;
 mod unicode_string;
 mod wait_lock;
+mod work_item;
 
-pub use device::{DeviceExtension, DeviceInit, FileObject, IoMethod, StopReason};
+pub use device::{DeviceExtension, DeviceFailure, DeviceInit, FileObject, IoMethod, StopReason};
+pub use device_memory::DeviceMemory;
 pub use dma::{CommonBuffer, DeviceDescription, LogicalAddress};
 pub use dpc::{CustomDpc, DpcRoutine, flush_queued_dpcs};
 pub use dpc_for_isr::{DpcForIsr, DpcForIsrRoutine};
@@ -118,6 +124,7 @@ pub use status::{Result, Status};
 pub use time::interrupt_time;
 pub use timer::Timer;
 pub use unicode_string::UnicodeString;
+pub use work_item::{WorkItem, WorkRoutine};
 
 /// For [`driver_entry!`] only.
 #[doc(hidden)]

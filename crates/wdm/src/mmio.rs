@@ -1,22 +1,8 @@
-//! Device memory: registers mapped into system space.
+//! Registers, mapped into system space.
 
 use core::fmt;
 use core::ptr::NonNull;
 use core::sync::atomic::{Ordering, compiler_fence, fence};
-
-use wdk_sys::{
-    PAGE_NOCACHE, PAGE_READWRITE, SIZE_T,
-    ntddk::{MmMapIoSpaceEx, MmUnmapIoSpace},
-};
-
-use crate::{
-    irql::{AtMostDispatch, Irql},
-    resources::MemoryResource,
-    status::{Result, Status},
-};
-
-/// What a range of device memory must be aligned to, in bytes, so that a register in it is aligned to its width.
-const ALIGNMENT: i64 = 8;
 
 /// The first `SIZE` bytes of a range of device memory, mapped uncached.
 ///
@@ -25,25 +11,7 @@ const ALIGNMENT: i64 = 8;
 /// everything that follows it, and a read before it, as `WRITE_REGISTER_ULONG` and `READ_REGISTER_ULONG` order them: what is read from memory that
 /// the device shares, after a register has said that it is there, is there.
 ///
-/// ```no_run
-/// use wdm::{Irql, MmioRegion, Resources, Result, Status, irql::Passive};
-///
-/// const IDENTIFICATION: usize = 0x00;
-///
-/// /// While the device is started: the identification that its first memory range begins with.
-/// fn identify(resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<u32> {
-///     let memory = resources.memory(0).ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
-///     let registers = MmioRegion::<0x100>::map(&memory, irql)?;
-///     let identification = registers.read32::<IDENTIFICATION>();
-///     registers.unmap(irql);
-///     Ok(identification)
-/// }
-/// # fn main() {}
-/// ```
-///
-/// There is no `Drop`: a region is given back by [`unmap`](Self::unmap), where the IRQL is known. The driver must do so when it is stopped:
-/// a region that it keeps is memory it may access still, but the system may have given the addresses behind it to another device. Keep it
-/// in a [`Revocable`](crate::Revocable).
+/// It is lent by [`DeviceMemory::with`](crate::DeviceMemory::with), while the memory may be touched.
 pub struct MmioRegion<const SIZE: usize> {
     base: NonNull<u8>,
 }
@@ -54,30 +22,10 @@ unsafe impl<const SIZE: usize> Send for MmioRegion<SIZE> {}
 unsafe impl<const SIZE: usize> Sync for MmioRegion<SIZE> {}
 
 impl<const SIZE: usize> MmioRegion<SIZE> {
-    /// Maps the beginning of `resource`.
-    ///
-    /// IRQL: at most `DISPATCH_LEVEL`. DDI: `MmMapIoSpaceEx`.
-    ///
-    /// # Errors
-    /// `STATUS_DEVICE_CONFIGURATION_ERROR` if the resource is shorter than `SIZE` or does not start at a multiple of 8; `STATUS_INSUFFICIENT_RESOURCES` if it cannot be
-    /// mapped.
-    pub fn map<L: AtMostDispatch>(resource: &MemoryResource<'_>, _irql: &mut Irql<L>) -> Result<Self> {
-        const { assert!(SIZE != 0, "a mapping has a size") };
-        // SAFETY: every bit pattern of this member is a number.
-        let start = unsafe { resource.start.QuadPart };
-        if resource.len() < SIZE as u64 || start % ALIGNMENT != 0 {
-            return Err(Status::DEVICE_CONFIGURATION_ERROR);
-        }
-        // SAFETY: the PnP manager assigned this range of device memory to the device.
-        let base = unsafe { MmMapIoSpaceEx(resource.start, SIZE as SIZE_T, PAGE_READWRITE | PAGE_NOCACHE) };
-        let base = NonNull::new(base.cast()).ok_or(Status::INSUFFICIENT_RESOURCES)?;
-        Ok(Self { base })
-    }
-
-    /// Gives the mapping back. IRQL: at most `DISPATCH_LEVEL`. DDI: `MmUnmapIoSpace`.
-    pub fn unmap<L: AtMostDispatch>(self, _irql: &mut Irql<L>) {
-        // SAFETY: this is what `map` returned, and `self` is the only one to have it.
-        unsafe { MmUnmapIoSpace(self.base.as_ptr().cast(), SIZE as SIZE_T) };
+    /// # Safety
+    /// `SIZE` bytes must be mapped at `base`, which is aligned to 8, for as long as the value is used.
+    pub(crate) const unsafe fn new(base: NonNull<u8>) -> Self {
+        Self { base }
     }
 
     /// # Safety

@@ -11,26 +11,27 @@ use crate::{
     thread::sleep_about_a_tick,
 };
 
-/// A value that is there only between [`publish`](Self::publish) and [`revoke`](Self::revoke): the mapped registers of a device that
-/// can be stopped or taken out at any time.
+/// A value that is there only between [`publish`](Self::publish) and [`revoke`](Self::revoke): something that belongs to a device which can be
+/// stopped or taken out at any time. (Its registers are in [`DeviceMemory`](crate::DeviceMemory), which is revoked by itself.)
 ///
 /// Users reach it for the time of a closure, at any IRQL, without a lock and without waiting; afterwards, or before, they get
 /// `None`. `revoke` waits for those inside.
 ///
 /// ```no_run
-/// use wdm::{Irql, MmioRegion, Revocable, irql::Passive};
+/// use wdm::{Irql, PoolBox, Revocable, irql::Passive};
 ///
-/// type Registers = MmioRegion<0x100>;
+/// /// What was learnt about the device when it was started.
+/// type Calibration = PoolBox<[u32; 64]>;
 ///
-/// /// Any callback, an ISR too: reads a register, if the device has its resources.
-/// fn status(registers: &Revocable<Registers>) -> Option<u32> {
-///     registers.with(|registers| registers.read32::<0x20>())
+/// /// Any callback, an ISR too: looks at it, if the device is started.
+/// fn first(calibration: &Revocable<Calibration>) -> Option<u32> {
+///     calibration.with(|calibration| calibration[0])
 /// }
 ///
-/// /// When the device is stopped: nobody reads any more, and nobody will.
-/// fn give_back(registers: &Revocable<Registers>, irql: &mut Irql<Passive>) {
-///     if let Some(registers) = registers.revoke(irql) {
-///         registers.unmap(irql);
+/// /// When the device is stopped: nobody looks any more, and nobody will.
+/// fn give_back(calibration: &Revocable<Calibration>, irql: &mut Irql<Passive>) {
+///     if let Some(calibration) = calibration.revoke(irql) {
+///         calibration.free(irql);
 ///     }
 /// }
 /// # fn main() {}

@@ -11,7 +11,7 @@ use wdk_sys::{
     ntddk::{IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice},
 };
 
-use super::{DeviceExtension, DeviceInit, Extension, Header, IoMethod, ObjectNode};
+use super::{DeviceExtension, DeviceInit, Extension, Header, IoMethod, ObjectNode, teardown::free_work_items};
 use crate::{
     device_interface::DeviceInterface,
     irql::{Irql, Passive},
@@ -99,18 +99,40 @@ unsafe fn initialize<T: DeviceExtension>(
     unsafe { header.remove_lock.initialize(irql) };
     // SAFETY: as above.
     unsafe { header.lifecycle.initialize() };
+    // SAFETY: as above, and the device object is that of the extension.
+    unsafe { header.device_irps.initialize(device, irql) }?;
 
+    // SAFETY: promised by the caller, and the header is complete.
+    let result = unsafe { initialize_value::<T>(extension, header, pdo, irql) };
+    if result.is_err() {
+        // SAFETY: nobody else has seen the device, so nothing was queued.
+        unsafe { free_work_items(header, irql) };
+    }
+    result
+}
+
+/// # Safety
+/// `extension` must be that of a new device object, with an initialised `header` and the value still to be made.
+unsafe fn initialize_value<T: DeviceExtension>(
+    extension: NonNull<Extension<T>>,
+    header: &Header,
+    pdo: NonNull<DEVICE_OBJECT>,
+    irql: &mut Irql<Passive>,
+) -> Result<()> {
+    let device = header.device();
     // SAFETY: no reference is made.
     let slot = unsafe { Extension::data_slot(extension) };
     let init = DeviceInit::new(extension);
     let initializer = T::init(&init);
     // SAFETY: the slot is valid, unused, and stays where it is until teardown drops the value in it.
-    unsafe { initializer.__pinned_init(slot) }?;
+    let outcome = unsafe { initializer.__pinned_init(slot) };
     // SAFETY: the nodes were in the extension, which is there.
     if !unsafe { ObjectNode::is_intact(header.objects.get(), header.object_count.get()) } {
-        // Without dropping the value: it is not what it was initialised as. None of its objects has been used yet.
-        return Err(Status::DRIVER_INTERNAL_ERROR);
+        // Without dropping the value: it is not what it was initialised as. None of its objects has been used yet; none is known any more.
+        header.objects.set(core::ptr::null());
+        return Err(outcome.err().unwrap_or(Status::DRIVER_INTERNAL_ERROR));
     }
+    outcome?;
 
     let attached = attach::<T>(header, device, pdo, irql);
     let lower = attached.inspect_err(|_| {

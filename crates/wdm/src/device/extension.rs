@@ -9,7 +9,11 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 use wdk_sys::{DEVICE_OBJECT, PDEVICE_OBJECT};
 
 use super::{Object, ObjectNode, lifecycle::Lifecycle, remove_lock::RemoveLock};
-use crate::{device_interface::DeviceInterface, queue::StartIoCore};
+use crate::{
+    device_interface::DeviceInterface,
+    power::{DeviceIrps, DeviceStates},
+    queue::StartIoCore,
+};
 
 /// The documented states of a PnP device, as its function driver sees them.
 ///
@@ -54,6 +58,10 @@ pub(crate) struct Header {
     open: AtomicBool,
     pub(crate) remove_lock: RemoveLock,
     pub(super) lifecycle: Lifecycle,
+    /// The device does not work any more. It stays so.
+    failed: AtomicBool,
+    pub(crate) device_states: DeviceStates,
+    pub(crate) device_irps: DeviceIrps,
     pub(crate) interface: UnsafeCell<DeviceInterface>,
     /// The device object's own DPC is in use.
     pub(crate) has_dpc_for_isr: Cell<bool>,
@@ -77,6 +85,9 @@ impl Header {
             open: AtomicBool::new(false),
             remove_lock: RemoveLock::new(),
             lifecycle: Lifecycle::new(),
+            failed: AtomicBool::new(false),
+            device_states: DeviceStates::new(),
+            device_irps: DeviceIrps::new(),
             interface: UnsafeCell::new(DeviceInterface::none()),
             has_dpc_for_isr: Cell::new(false),
             start_io: Cell::new(core::ptr::null()),
@@ -144,6 +155,16 @@ impl Header {
         // SAFETY: the nodes lie in the extension, as this header does, and are added by its initialiser only, which has returned
         // before any routine can run that looks for them.
         unsafe { ObjectNode::list(self.objects.get()) }
+    }
+
+    /// Whether the device has been said to have failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// The device has failed; whether that is news.
+    pub(super) fn note_failure(&self) -> bool {
+        !self.failed.swap(true, Ordering::AcqRel)
     }
 
     pub(crate) fn is_open(&self) -> bool {

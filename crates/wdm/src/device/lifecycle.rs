@@ -9,10 +9,14 @@
 //!             └──────── low power ───────────┘
 //! ```
 
-use super::{DeviceExtension, Header, PnpState, StopReason, teardown::disconnect_interrupts};
+use super::{
+    DeviceExtension, Header, PnpState, StopReason,
+    teardown::{disconnect_interrupts, for_memory},
+};
 use crate::{
+    device_memory::Mapping,
     irql::{Irql, Passive},
-    power::DevicePowerState,
+    power::{DevicePowerState, report},
     resources::Resources,
     status::Result,
     wait_lock::WaitLock,
@@ -26,6 +30,8 @@ enum Hold {
     NotStarted = 1,
     /// The PnP manager has asked whether it can be stopped.
     StopPending = 2,
+    /// It is not in D0.
+    LowPower = 4,
 }
 
 /// What the driver's methods have been called for.
@@ -88,9 +94,29 @@ impl Hardware {
     ) {
         self.acquired = false;
         self.holds = Hold::NotStarted as u8;
+        put_memory_to_sleep(self, header, irql);
         device.stop(reason, irql);
-        disconnect_interrupts(header, irql);
+        release_hardware(self, header, irql);
     }
+}
+
+/// Nobody reaches a register from now on. Who has the hardware has the lock.
+fn put_memory_to_sleep(_hardware: &mut Hardware, header: &Header, irql: &mut Irql<Passive>) {
+    // SAFETY: the lock is held.
+    unsafe { for_memory(header, Mapping::put_to_sleep, irql) };
+}
+
+/// Registers can be reached again.
+fn wake_memory(_hardware: &mut Hardware, header: &Header, irql: &mut Irql<Passive>) {
+    // SAFETY: the lock is held.
+    unsafe { for_memory(header, Mapping::wake, irql) };
+}
+
+/// Gives back what the driver has left connected or mapped.
+fn release_hardware(_hardware: &mut Hardware, header: &Header, irql: &mut Irql<Passive>) {
+    disconnect_interrupts(header, irql);
+    // SAFETY: the lock is held.
+    unsafe { for_memory(header, Mapping::unmap, irql) };
 }
 
 /// `IRP_MN_START_DEVICE`, when the lower drivers have done it: the device is in D0.
@@ -106,6 +132,7 @@ pub(crate) fn start<T: DeviceExtension>(
             hardware.give_back(StopReason::StartFailed, header, device, irql);
             return Err(status);
         }
+        report(header.device(), DevicePowerState::D0, irql);
         hardware.acquired = true;
         hardware.power = DevicePowerState::D0;
         header.set_state(PnpState::Started);
@@ -145,7 +172,61 @@ pub(crate) fn surprise_removal<T: DeviceExtension>(header: &Header, device: &T, 
     header.lifecycle.0.with(irql, |irql, hardware| {
         hardware.acquired = false;
         hardware.holds |= Hold::NotStarted as u8;
+        // First of all, so that nothing can touch the device any more: not even an ISR that runs now.
+        put_memory_to_sleep(hardware, header, irql);
         device.surprise_removal(irql);
-        disconnect_interrupts(header, irql);
+        release_hardware(hardware, header, irql);
     });
+}
+
+/// The device is about to leave D0, or a state between, for `to`.
+pub(crate) fn power_down<T: DeviceExtension>(
+    header: &Header,
+    device: &T,
+    to: DevicePowerState,
+    irql: &mut Irql<Passive>,
+) {
+    header.lifecycle.0.with(irql, |irql, hardware| {
+        if hardware.acquired && !is_gone(header) {
+            if hardware.power == DevicePowerState::D0 {
+                hardware.hold(Hold::LowPower, device, irql);
+                device.power_down(to, irql);
+                put_memory_to_sleep(hardware, header, irql);
+            }
+            hardware.power = to;
+        }
+        report(header.device(), to, irql);
+    });
+}
+
+/// The device is in D0 again.
+///
+/// # Errors
+/// What `power_up` returns; requests stay held.
+pub(crate) fn power_up<T: DeviceExtension>(header: &Header, device: &T, irql: &mut Irql<Passive>) -> Result<()> {
+    header.lifecycle.0.with(irql, |irql, hardware| {
+        let sleeps = hardware.acquired && !is_gone(header) && hardware.power != DevicePowerState::D0;
+        let mut outcome = Ok(());
+        if sleeps {
+            wake_memory(hardware, header, irql);
+            outcome = device.power_up(irql);
+        }
+        // Whether the device can be used or not: it has its power.
+        report(header.device(), DevicePowerState::D0, irql);
+        if !sleeps {
+            return Ok(());
+        }
+        if outcome.is_err() {
+            put_memory_to_sleep(hardware, header, irql);
+        } else {
+            hardware.power = DevicePowerState::D0;
+            hardware.release(Hold::LowPower, device, irql);
+        }
+        outcome
+    })
+}
+
+/// Surprise removal is on its way, and waits for the lock: there is nothing left to be called for.
+fn is_gone(header: &Header) -> bool {
+    header.state() == PnpState::SurpriseRemoved
 }

@@ -6,6 +6,7 @@
 
 mod add_device;
 mod extension;
+pub(crate) mod failure;
 mod file_object;
 mod init;
 pub(crate) mod lifecycle;
@@ -15,6 +16,7 @@ mod teardown;
 
 pub(crate) use add_device::add_device;
 pub(crate) use extension::{Extension, Header, PnpState};
+pub use failure::DeviceFailure;
 pub use file_object::FileObject;
 pub use init::DeviceInit;
 pub(crate) use object::{Object, ObjectNode};
@@ -120,10 +122,12 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
     /// it from then on, until `power_up`.
     fn power_down(&self, _to: DevicePowerState, _irql: &mut Irql<Passive>) {}
 
-    /// Gives back what [`start`](Self::start) has acquired, all or a part. The device may be without power: it is not touched.
+    /// Gives back what [`start`](Self::start) has acquired, all or a part. The device may be without power: it is not touched, and
+    /// [`DeviceMemory`](crate::DeviceMemory) gives no access to it. What is left mapped or connected afterwards is given back by the safe layer.
     fn stop(&self, reason: StopReason, irql: &mut Irql<Passive>);
 
-    /// Lets go of a device that is gone: no register is touched, every request ends, what [`start`](Self::start) acquired is given back.
+    /// Lets go of a device that is gone: every request ends, what [`start`](Self::start) acquired is given back, as in [`stop`](Self::stop). No
+    /// register can be reached any more.
     fn surprise_removal(&self, irql: &mut Irql<Passive>);
 
     /// `IRP_MJ_CREATE`: a handle is opened.

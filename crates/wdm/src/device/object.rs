@@ -4,10 +4,12 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 
 use crate::{
+    device_memory::Mapping,
     dma::CommonBuffer,
     interrupt::Connection,
     queue::{CancelSafeQueue, StartIoCore},
     timer::TimerCore,
+    work_item::IoWorkItem,
 };
 
 /// A kernel object that has to be closed before its device goes. DPCs are not among them: they are flushed all together.
@@ -18,6 +20,8 @@ pub(crate) enum Object {
     StartIo(NonNull<StartIoCore>),
     CommonBuffer(NonNull<CommonBuffer>),
     Timer(NonNull<TimerCore>),
+    WorkItem(NonNull<IoWorkItem>),
+    Memory(NonNull<Mapping>),
 }
 
 /// A link of the list of an extension's kernel objects. Lies inside the object that it names.

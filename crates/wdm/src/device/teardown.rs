@@ -4,6 +4,7 @@ use core::ptr::NonNull;
 
 use super::{DeviceExtension, Extension, Header, Object, add_device::delete};
 use crate::{
+    device_memory::Mapping,
     dpc::flush_queued_dpcs,
     irql::{Irql, Passive},
     status::Status,
@@ -17,7 +18,11 @@ pub(crate) fn close_queues(header: &Header, status: Status, irql: &mut Irql<Pass
             Object::Queue(queue) => unsafe { queue.as_ref() }.close(status, irql),
             // SAFETY: as above.
             Object::StartIo(queue) => unsafe { queue.as_ref() }.close(status, irql),
-            Object::Interrupt(_) | Object::CommonBuffer(_) | Object::Timer(_) => {}
+            Object::Interrupt(_)
+            | Object::CommonBuffer(_)
+            | Object::Timer(_)
+            | Object::WorkItem(_)
+            | Object::Memory(_) => {}
         }
     }
 }
@@ -42,6 +47,24 @@ fn cancel_timers(header: &Header, irql: &mut Irql<Passive>) {
     }
 }
 
+/// What is called for each range of device memory that the driver may have mapped.
+type MemoryRoutine = unsafe fn(&Mapping, &mut Irql<Passive>);
+
+/// Calls `routine` for the device's memory.
+///
+/// # Safety
+/// As [`Mapping`]'s routines demand.
+pub(super) unsafe fn for_memory(header: &Header, routine: MemoryRoutine, irql: &mut Irql<Passive>) {
+    for object in header.objects() {
+        if let Object::Memory(mapping) = object {
+            // SAFETY: the mapping lies in the extension, as the header does.
+            let mapping = unsafe { mapping.as_ref() };
+            // SAFETY: promised by the caller.
+            unsafe { routine(mapping, irql) };
+        }
+    }
+}
+
 /// Frees what the driver has left allocated for its device, which must have lost the bus.
 pub(crate) fn free_common_buffers(header: &Header, irql: &mut Irql<Passive>) {
     for object in header.objects() {
@@ -50,6 +73,23 @@ pub(crate) fn free_common_buffers(header: &Header, irql: &mut Irql<Passive>) {
             unsafe { buffer.as_ref() }.free(irql);
         }
     }
+}
+
+/// Frees the work items: the driver's, and the safe layer's own.
+///
+/// # Safety
+/// None may be queued, nor be queued any more.
+pub(super) unsafe fn free_work_items(header: &Header, irql: &mut Irql<Passive>) {
+    for object in header.objects() {
+        if let Object::WorkItem(item) = object {
+            // SAFETY: the work item lies in the extension, as the header does.
+            let item = unsafe { item.as_ref() };
+            // SAFETY: promised by the caller.
+            unsafe { item.free(irql) };
+        }
+    }
+    // SAFETY: promised by the caller.
+    unsafe { header.device_irps.free(irql) };
 }
 
 /// Makes the system let go of everything in the extension, drops the driver's value and deletes the device object.
@@ -71,6 +111,8 @@ pub(crate) unsafe fn tear_down<T: DeviceExtension>(extension: NonNull<Extension<
     cancel_timers(header, irql);
     flush_queued_dpcs(irql);
     free_common_buffers(header, irql);
+    // SAFETY: each one that was queued had the remove lock until it had run; it is refused to those that come now.
+    unsafe { free_work_items(header, irql) };
 
     // SAFETY: no reference is made.
     let slot = unsafe { Extension::data_slot(extension) };

@@ -2,14 +2,14 @@
 
 mod io;
 mod pnp;
+mod power;
 mod remove;
-mod system;
 
 use core::ptr::NonNull;
 
 pub(crate) use io::{cleanup, close, create, device_control, other_request, read, system_control, write};
 pub(crate) use pnp::pnp;
-pub(crate) use system::pass_through;
+pub(crate) use power::power;
 use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT, ntddk::IofCompleteRequest};
 
 use crate::{

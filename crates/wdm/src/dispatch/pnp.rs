@@ -6,14 +6,15 @@
 use core::ptr::NonNull;
 
 use wdk_sys::{
-    IRP, IRP_MN_CANCEL_REMOVE_DEVICE, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_QUERY_STOP_DEVICE,
-    IRP_MN_REMOVE_DEVICE, IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE, IRP_MN_SURPRISE_REMOVAL, NTSTATUS, PDEVICE_OBJECT,
+    IRP, IRP_MN_CANCEL_REMOVE_DEVICE, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_CAPABILITIES,
+    IRP_MN_QUERY_PNP_DEVICE_STATE, IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_QUERY_STOP_DEVICE, IRP_MN_REMOVE_DEVICE,
+    IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE, IRP_MN_SURPRISE_REMOVAL, NTSTATUS, PDEVICE_OBJECT, PNP_DEVICE_FAILED,
 };
 
 use super::{enter, reject, remove::remove};
 use crate::{
     device::{DeviceExtension, Extension, Header, PnpState, StopReason, free_common_buffers, lifecycle},
-    irp::{complete, current_stack_location, forward_and_wait, pass_down, set_status},
+    irp::{complete, current_stack_location, forward_and_wait, information, pass_down, set_status},
     irql::{Irql, Passive},
     resources::Resources,
     status::Status,
@@ -60,6 +61,8 @@ pub(crate) unsafe extern "C" fn pnp<T: DeviceExtension>(device: PDEVICE_OBJECT, 
         IRP_MN_QUERY_REMOVE_DEVICE => request.query(PnpState::RemovePending),
         IRP_MN_CANCEL_REMOVE_DEVICE => request.cancel_remove(),
         IRP_MN_SURPRISE_REMOVAL => request.surprise_removal(),
+        IRP_MN_QUERY_CAPABILITIES => request.query_capabilities(),
+        IRP_MN_QUERY_PNP_DEVICE_STATE => request.query_pnp_device_state(),
         _ => request.pass_down(),
     }
     .as_raw()
@@ -141,6 +144,42 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
         lifecycle::surprise_removal(self.header, self.device, self.irql);
         self.set_success();
         self.pass_down()
+    }
+
+    /// The lower drivers answer; what they say of power states is kept. The PnP manager asks whenever the device is about to be started, and after
+    /// it was.
+    fn query_capabilities(&mut self) -> Status {
+        let status = self.forward_and_wait();
+        if status.is_success() {
+            // SAFETY: the IRP is at this driver again.
+            let stack = unsafe { current_stack_location(self.irp) };
+            // SAFETY: the minor function says which member of the union is in use.
+            let capabilities = unsafe { stack.Parameters.DeviceCapabilities.Capabilities };
+            // SAFETY: the structure is the sender's, valid until the request is completed.
+            if let Some(capabilities) = unsafe { capabilities.as_ref() } {
+                self.header.device_states.learn(capabilities);
+            }
+        }
+        self.complete(status)
+    }
+
+    /// What the lower drivers know of the device's state comes first; then what this one does.
+    fn query_pnp_device_state(&mut self) -> Status {
+        let below = self.forward_and_wait();
+        // SAFETY: the IRP is at this driver again.
+        let mut state = unsafe { information(self.irp) };
+        let mut status = below;
+        if self.header.has_failed() {
+            if !below.is_success() {
+                // `STATUS_NOT_SUPPORTED`: nobody below has anything to say.
+                state = 0;
+            }
+            state |= PNP_DEVICE_FAILED as usize;
+            status = Status::SUCCESS;
+        }
+        // SAFETY: the IRP is owned, with the remove lock acquired; this is its last use.
+        unsafe { complete(self.irp, NonNull::from(self.header), status, state) };
+        status
     }
 
     fn enable_interface(&mut self, enable: bool) -> Status {

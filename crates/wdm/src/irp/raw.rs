@@ -50,7 +50,7 @@ pub(crate) const unsafe fn status(irp: NonNull<IRP>) -> Status {
 ///
 /// # Safety
 /// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
-pub(super) const unsafe fn information(irp: NonNull<IRP>) -> usize {
+pub(crate) const unsafe fn information(irp: NonNull<IRP>) -> usize {
     // SAFETY: promised by the caller.
     let status_block = unsafe { &(*irp.as_ptr()).IoStatus };
     #[expect(clippy::cast_possible_truncation, reason = "a ULONG_PTR has as many bits")]

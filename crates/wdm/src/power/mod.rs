@@ -4,6 +4,9 @@
 //! driver has to do is [`DeviceExtension::power_down`](crate::DeviceExtension::power_down) and
 //! [`power_up`](crate::DeviceExtension::power_up).
 
+mod device_irps;
 mod state;
 
+pub(crate) use device_irps::DeviceIrps;
 pub use state::DevicePowerState;
+pub(crate) use state::{DeviceStates, report};

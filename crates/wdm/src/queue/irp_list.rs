@@ -6,7 +6,7 @@ use wdk_sys::{IRP, LIST_ENTRY};
 ///
 /// # Safety
 /// `head` must be valid for writes, and stay in place while the list is used.
-pub(super) unsafe fn initialize(head: *mut LIST_ENTRY) {
+pub(crate) unsafe fn initialize(head: *mut LIST_ENTRY) {
     let empty = LIST_ENTRY {
         Flink: head,
         Blink: head,
@@ -19,7 +19,7 @@ pub(super) unsafe fn initialize(head: *mut LIST_ENTRY) {
 ///
 /// # Safety
 /// The list must be initialised and the caller's alone; the IRP must be this driver's and in no list.
-pub(super) unsafe fn append(head: *mut LIST_ENTRY, irp: *mut IRP) {
+pub(crate) unsafe fn append(head: *mut LIST_ENTRY, irp: *mut IRP) {
     // SAFETY: the IRP is this driver's.
     let entry = unsafe { list_entry(irp) };
     // SAFETY: the list is the caller's.
@@ -40,7 +40,7 @@ pub(super) unsafe fn append(head: *mut LIST_ENTRY, irp: *mut IRP) {
 ///
 /// # Safety
 /// The IRP must be in a list, which must be the caller's alone.
-pub(super) unsafe fn unlink(irp: *mut IRP) {
+pub(crate) unsafe fn unlink(irp: *mut IRP) {
     // SAFETY: the IRP is this driver's.
     let entry = unsafe { list_entry(irp) };
     // SAFETY: the entry is in the list.
@@ -58,7 +58,7 @@ pub(super) unsafe fn unlink(irp: *mut IRP) {
 ///
 /// # Safety
 /// The list must be initialised and the caller's alone; `irp` must be null or in it.
-pub(super) unsafe fn next(head: *mut LIST_ENTRY, irp: *mut IRP) -> *mut IRP {
+pub(crate) unsafe fn next(head: *mut LIST_ENTRY, irp: *mut IRP) -> *mut IRP {
     let before = if irp.is_null() {
         head
     } else {

@@ -3,7 +3,7 @@
 mod cancel_safe;
 mod closed;
 mod counts;
-mod irp_list;
+pub(crate) mod irp_list;
 mod queued_irp;
 mod start_io;
 

@@ -47,8 +47,8 @@ pub trait StartIo: 'static {
 /// ```no_run
 /// use pinned_init::{PinInit, pin_data, try_pin_init};
 /// use wdm::{
-///     DeviceExtension, DeviceInit, Disposed, DpcForIsr, DpcForIsrRoutine, Guid, Irp, Irql, MmioRegion, Resources, Result,
-///     Revocable, StartIo, StartIoQueue, Status, StopReason,
+///     DeviceExtension, DeviceInit, DeviceMemory, Disposed, DpcForIsr, DpcForIsrRoutine, Guid, Irp, Irql, Resources, Result,
+///     StartIo, StartIoQueue, Status, StopReason,
 ///     irql::{Dispatch, Passive, UpToDispatch},
 /// };
 ///
@@ -56,7 +56,8 @@ pub trait StartIo: 'static {
 ///
 /// #[pin_data]
 /// struct Device {
-///     registers: Revocable<MmioRegion<0x100>>,
+///     #[pin]
+///     registers: DeviceMemory<0x100>,
 ///     #[pin]
 ///     queue: StartIoQueue<Start>,
 ///     /// Asked for by the ISR when the device has finished.
@@ -100,7 +101,7 @@ pub trait StartIo: 'static {
 ///     # const INTERFACE: Option<Guid> = None;
 ///     # fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
 ///     #     try_pin_init!(Self {
-///     #         registers: Revocable::new(),
+///     #         registers <- DeviceMemory::new(device),
 ///     #         queue <- StartIoQueue::new(device),
 ///     #         finished <- DpcForIsr::new(device),
 ///     #     }? Status)

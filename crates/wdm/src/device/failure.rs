@@ -1,0 +1,71 @@
+//! A device that has failed, and how the system learns of it.
+
+use core::fmt;
+use core::marker::PhantomPinned;
+use core::ptr::NonNull;
+
+use pinned_init::{PinInit, pin_init_from_closure};
+use wdk_sys::ntddk::IoInvalidateDeviceState;
+
+use super::{DeviceInit, Header};
+use crate::{
+    irql::{AtMostDispatch, Irql},
+    status::Status,
+};
+
+/// For a driver to say that its device has failed: it does not answer any more, or not as it should.
+///
+/// The system asks the device's drivers for its state (`IRP_MN_QUERY_PNP_DEVICE_STATE`); the safe layer answers with `PNP_DEVICE_FAILED`, and
+/// the device is removed, by surprise where programs have it open.
+pub struct DeviceFailure {
+    header: NonNull<Header>,
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: the header is `Sync`.
+unsafe impl Sync for DeviceFailure {}
+// SAFETY: it belongs to no thread.
+unsafe impl Send for DeviceFailure {}
+
+impl DeviceFailure {
+    /// For the device whose extension it lies in.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_PARAMETER` outside the device extension.
+    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
+        let init = move |slot: *mut Self| {
+            device.check_inside(slot)?;
+            let this = Self {
+                header: device.header(),
+                _pinned: PhantomPinned,
+            };
+            // SAFETY: the slot is valid for writes.
+            unsafe { slot.write(this) };
+            Ok(())
+        };
+        // SAFETY: on success every field is initialised, on failure nothing is. It stays in place: in the extension.
+        unsafe { pin_init_from_closure(init) }
+    }
+
+    /// The device has failed. Once is enough: a device that has failed stays so.
+    ///
+    /// IRQL: at most `DISPATCH_LEVEL`. DDI: `IoInvalidateDeviceState`.
+    pub fn report<L: AtMostDispatch>(&self, irql: &mut Irql<L>) {
+        // SAFETY: the header outlives everything in the extension.
+        report(unsafe { self.header.as_ref() }, irql);
+    }
+}
+
+/// As [`DeviceFailure::report`].
+pub(crate) fn report<L: AtMostDispatch>(header: &Header, _irql: &mut Irql<L>) {
+    if header.note_failure() {
+        // SAFETY: the physical device object exists while this device is attached above it; at most DISPATCH_LEVEL, as the token proves.
+        unsafe { IoInvalidateDeviceState(header.pdo().as_ptr()) };
+    }
+}
+
+impl fmt::Debug for DeviceFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceFailure").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,311 @@
+//! `IRP_MJ_POWER`: a function driver that owns the power policy of its device.
+//!
+//! A request for a state of the *system* goes down first; on its way up a request for the state of the *device* is sent, and the first one is
+//! completed when that one is. A request for a state of the device goes to a work item, because the driver has to wait for what is in flight:
+//! on its way down if the device leaves D0, on its way up if it comes back.
+//!
+//! See [Managing Device Power Policy](https://learn.microsoft.com/windows-hardware/drivers/kernel/managing-device-power-policy) and
+//! [Handling IRP_MN_SET_POWER for Device Power States](https://learn.microsoft.com/windows-hardware/drivers/kernel/handling-irp-mn-set-power-for-device-power-states).
+
+use core::ffi::c_void;
+use core::ptr::NonNull;
+
+use wdk_sys::{
+    _POWER_STATE_TYPE::SystemPowerState,
+    DEVICE_OBJECT, IO_STACK_LOCATION, IO_STATUS_BLOCK, IRP, IRP_MN_QUERY_POWER, IRP_MN_SET_POWER, NTSTATUS,
+    PDEVICE_OBJECT, POWER_STATE, STATUS_MORE_PROCESSING_REQUIRED, STATUS_SUCCESS, UCHAR,
+    ntddk::{IofCompleteRequest, PoRequestPowerIrp},
+};
+
+use super::{enter, reject};
+use crate::{
+    device::{DeviceExtension, Extension, Header, PnpState, failure, lifecycle},
+    irp::{complete, current_stack_location, mark_pending, pass_down, pass_down_with_routine, set_status, status},
+    irql::{Irql, Passive, UpToDispatch},
+    power::DevicePowerState,
+    status::Status,
+};
+
+/// `IRP_MJ_POWER`. Since Windows Vista such a request is passed down by `IoCallDriver`, as any other, and the next one needs not be asked for.
+///
+/// # Safety
+/// To be called by the I/O manager only.
+pub(crate) unsafe extern "C" fn power<T: DeviceExtension>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
+    // SAFETY: the arguments are those of a dispatch routine.
+    let (extension, irp) = match unsafe { enter::<T>(device, irp) } {
+        Ok(entered) => entered,
+        Err(status) => return status,
+    };
+    // SAFETY: the power manager calls at PASSIVE_LEVEL, or at DISPATCH_LEVEL if the device object does not say DO_POWER_PAGABLE.
+    let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
+    // SAFETY: the device object exists for the time of the call.
+    let header = unsafe { Extension::header(extension) };
+    let tag = irp.as_ptr().cast();
+    if let Err(status) = header.remove_lock.acquire(tag, &mut irql) {
+        // SAFETY: the IRP is owned.
+        return unsafe { reject(irp, status) };
+    }
+    // SAFETY: the IRP is at this driver.
+    let request = unsafe { Request::of(irp) };
+    let ours = is_working(header.state());
+    match request {
+        // SAFETY: the IRP is owned, and has the remove lock.
+        Request::System if ours => unsafe { system(header, irp) },
+        // SAFETY: as above.
+        Request::SetDevice(to) if ours => unsafe { set_device::<T>(header, irp, to, &mut irql) },
+        _ => {
+            // SAFETY: the IRP is owned, and the remove lock keeps the lower device in our stack.
+            let status = unsafe { pass_down(irp, header.lower()) };
+            // SAFETY: acquired above.
+            unsafe { header.remove_lock.release(tag) };
+            status.as_raw()
+        }
+    }
+}
+
+/// What a power request is about.
+enum Request {
+    /// To set, or to ask for, a state of the system.
+    System,
+    /// To set a state of the device.
+    SetDevice(DevicePowerState),
+    /// Something that the driver has no part in. It could always honour a query for a state of the device, and needs not be asked.
+    Other,
+}
+
+impl Request {
+    /// # Safety
+    /// The IRP must be a power request at this driver.
+    unsafe fn of(irp: NonNull<IRP>) -> Self {
+        // SAFETY: promised by the caller.
+        let stack = unsafe { current_stack_location(irp) };
+        let minor = u32::from(stack.MinorFunction);
+        if minor != IRP_MN_SET_POWER && minor != IRP_MN_QUERY_POWER {
+            return Self::Other;
+        }
+        // SAFETY: the minor function says which member of the union is in use.
+        let power = unsafe { stack.Parameters.Power };
+        if power.Type == SystemPowerState {
+            return Self::System;
+        }
+        // SAFETY: the type says which member of the union is in use.
+        let to = DevicePowerState::from_raw(unsafe { power.State.DeviceState });
+        match to {
+            Some(to) if minor == IRP_MN_SET_POWER => Self::SetDevice(to),
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Whether there is hardware that the driver uses. Of a device that is not started, or gone, the requests belong to the lower drivers.
+const fn is_working(state: PnpState) -> bool {
+    matches!(
+        state,
+        PnpState::Started | PnpState::StopPending | PnpState::RemovePending
+    )
+}
+
+/// Sends a request about the system down, to be gone on with by [`system_completed`].
+///
+/// # Safety
+/// The IRP must be owned, with the remove lock of `header` acquired for it; the caller gives it up.
+unsafe fn system(header: &Header, irp: NonNull<IRP>) -> NTSTATUS {
+    // SAFETY: the IRP is owned.
+    unsafe { mark_pending(irp) };
+    let context = core::ptr::from_ref(header).cast_mut().cast();
+    // SAFETY: as above; the remove lock keeps the header, and the lower device in our stack.
+    let _ = unsafe { pass_down_with_routine(irp, header.lower(), Some(system_completed), context) };
+    Status::PENDING.as_raw()
+}
+
+/// The lower drivers agree to a state of the system: now for the state of the device that goes with it.
+///
+/// # Safety
+/// To be called by the I/O manager only, with a header as context.
+unsafe extern "C" fn system_completed(_device: *mut DEVICE_OBJECT, irp: *mut IRP, context: *mut c_void) -> NTSTATUS {
+    let (Some(irp), Some(header)) = (NonNull::new(irp), NonNull::new(context.cast::<Header>())) else {
+        return STATUS_SUCCESS;
+    };
+    // SAFETY: the remove lock keeps the header.
+    let header = unsafe { header.as_ref() };
+    // SAFETY: the IRP is at this driver again.
+    let mut outcome = unsafe { status(irp) };
+    if outcome.is_success() {
+        // SAFETY: as above. It is a request about the system.
+        outcome = unsafe { request_device_state(header, irp) };
+        if outcome == Status::PENDING {
+            // The IRP belongs to `device_state_set`, and may be gone by now.
+            return STATUS_MORE_PROCESSING_REQUIRED;
+        }
+        // SAFETY: nobody else got the IRP.
+        unsafe { set_status(irp, outcome, 0) };
+    }
+    // SAFETY: acquired for the IRP, whose address serves as a tag only. Nothing of the device is used below.
+    unsafe { header.remove_lock.release(irp.as_ptr().cast()) };
+    STATUS_SUCCESS
+}
+
+/// `PoRequestPowerIrp` for the state of the device that goes with what `irp` says of the system: set it, or ask for it. It must be sent even if
+/// the device is in that state. `STATUS_PENDING` says that [`device_state_set`] is, or was, called.
+///
+/// # Safety
+/// `irp` must be a request about the system at this driver, owned; the caller gives it up if the answer is `STATUS_PENDING`.
+unsafe fn request_device_state(header: &Header, irp: NonNull<IRP>) -> Status {
+    // SAFETY: promised by the caller.
+    let stack: &IO_STACK_LOCATION = unsafe { current_stack_location(irp) };
+    // SAFETY: the request says which member of the union is in use.
+    let power = unsafe { stack.Parameters.Power };
+    // SAFETY: as above.
+    let system = unsafe { power.State.SystemState };
+    let state = POWER_STATE {
+        DeviceState: header.device_states.while_in(system).as_raw(),
+    };
+    // SAFETY: the physical device object exists while this device is attached above it; the routine fits its context. At most DISPATCH_LEVEL,
+    // as every completion routine.
+    let status = unsafe {
+        PoRequestPowerIrp(
+            header.pdo().as_ptr(),
+            stack.MinorFunction,
+            state,
+            Some(device_state_set),
+            irp.as_ptr().cast(),
+            core::ptr::null_mut(),
+        )
+    };
+    Status::from_raw(status)
+}
+
+/// All drivers are done with the request for the state of the device: its outcome is that of the request about the system.
+///
+/// # Safety
+/// To be called by the power manager only, with a request about the system as context that this driver owns.
+unsafe extern "C" fn device_state_set(
+    _device: *mut DEVICE_OBJECT,
+    _minor: UCHAR,
+    _state: POWER_STATE,
+    context: *mut c_void,
+    outcome: *mut IO_STATUS_BLOCK,
+) {
+    let Some(irp) = NonNull::new(context.cast::<IRP>()) else {
+        return;
+    };
+    // SAFETY: the power manager passes the status of the request that it has completed.
+    let outcome = unsafe { (*outcome).__bindgen_anon_1 };
+    // SAFETY: every bit pattern is a status, and a completed request has this member of the union in use.
+    let outcome = Status::from_raw(unsafe { outcome.Status });
+    // SAFETY: the IRP is at this driver, in the stack location of its device object.
+    let device = unsafe { current_stack_location(irp) }.DeviceObject;
+    // SAFETY: the remove lock, acquired for the IRP, keeps the device object, which is one of this driver.
+    let header = unsafe { (*device).DeviceExtension }.cast::<Header>();
+    if let Some(header) = NonNull::new(header) {
+        // SAFETY: the IRP is owned and given up; the power manager calls at DISPATCH_LEVEL or below, with no lock held.
+        unsafe { complete(irp, header, outcome, 0) };
+    }
+}
+
+/// A request for a state of the device: to be handled by [`work`], before the lower drivers take the power away, or after they have given it.
+///
+/// # Safety
+/// As [`system`].
+unsafe fn set_device<T: DeviceExtension>(
+    header: &Header,
+    irp: NonNull<IRP>,
+    to: DevicePowerState,
+    irql: &mut Irql<UpToDispatch>,
+) -> NTSTATUS {
+    // SAFETY: the IRP is owned.
+    unsafe { mark_pending(irp) };
+    if to == DevicePowerState::D0 {
+        let context = core::ptr::from_ref(header).cast_mut().cast();
+        // SAFETY: the remove lock keeps the header, and the lower device in our stack.
+        let _ = unsafe { pass_down_with_routine(irp, header.lower(), Some(power_given::<T>), context) };
+    } else {
+        // SAFETY: the IRP is owned and pending.
+        unsafe { leave_to_work::<T>(header, irp, irql) };
+    }
+    Status::PENDING.as_raw()
+}
+
+/// The lower drivers have set D0, or have failed to.
+///
+/// # Safety
+/// To be called by the I/O manager only, with the header of an `Extension<T>` as context.
+unsafe extern "C" fn power_given<T: DeviceExtension>(
+    _device: *mut DEVICE_OBJECT,
+    irp: *mut IRP,
+    context: *mut c_void,
+) -> NTSTATUS {
+    let (Some(irp), Some(header)) = (NonNull::new(irp), NonNull::new(context.cast::<Header>())) else {
+        return STATUS_SUCCESS;
+    };
+    // SAFETY: the I/O manager calls completion routines at DISPATCH_LEVEL or below.
+    let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
+    // SAFETY: the remove lock keeps the header.
+    let header = unsafe { header.as_ref() };
+    // SAFETY: the IRP is at this driver again, and pending.
+    unsafe { leave_to_work::<T>(header, irp, &mut irql) };
+    STATUS_MORE_PROCESSING_REQUIRED
+}
+
+/// # Safety
+/// The IRP must be a request for a state of the device, owned, pending, with the remove lock acquired for it; the caller gives it up. The header
+/// must be that of an `Extension<T>`.
+unsafe fn leave_to_work<T: DeviceExtension>(header: &Header, irp: NonNull<IRP>, irql: &mut Irql<UpToDispatch>) {
+    let context = core::ptr::from_ref(header).cast_mut().cast();
+    // SAFETY: promised by the caller; the remove lock keeps the header.
+    unsafe { header.device_irps.put(irp, work::<T>, context, irql) };
+}
+
+/// The work item of [`leave_to_work`].
+///
+/// # Safety
+/// To be called by the I/O manager only, with the header of an `Extension<T>` as context.
+unsafe extern "C" fn work<T: DeviceExtension>(_device: PDEVICE_OBJECT, context: *mut c_void) {
+    let Some(extension) = NonNull::new(context.cast::<Extension<T>>()) else {
+        return;
+    };
+    // SAFETY: the I/O manager calls in a system thread, at PASSIVE_LEVEL.
+    let mut irql = unsafe { Irql::<Passive>::assume() };
+    // SAFETY: the remove lock, acquired for the request that the work item was queued for, keeps the extension.
+    let header = unsafe { Extension::header(extension) };
+    // SAFETY: as above; AddDevice has initialised the value.
+    let device: &T = unsafe { Extension::data(extension) };
+    // SAFETY: this is the work item.
+    let mut current = unsafe { header.device_irps.next() };
+    while let Some(irp) = current {
+        // SAFETY: the request is this work item's, with the remove lock.
+        unsafe { handle(header, device, irp, &mut irql) };
+        // The look at the list comes first: without the remove lock of a request the list may be gone.
+        // SAFETY: this is the work item.
+        current = unsafe { header.device_irps.next() };
+        // SAFETY: acquired for the request, whose address serves as a tag only. Without a next one nothing of the device is used below.
+        unsafe { header.remove_lock.release(irp.as_ptr().cast()) };
+    }
+}
+
+/// Does what a request for a state of the device asks for, and passes it on: down, or up.
+///
+/// # Safety
+/// The IRP must be a request for a state of the device, owned and pending, with the remove lock of `header` acquired for it, which stays so; the
+/// caller gives the IRP up.
+unsafe fn handle<T: DeviceExtension>(header: &Header, device: &T, irp: NonNull<IRP>, irql: &mut Irql<Passive>) {
+    // SAFETY: promised by the caller.
+    let request = unsafe { Request::of(irp) };
+    match request {
+        Request::SetDevice(to) if to != DevicePowerState::D0 => {
+            lifecycle::power_down(header, device, to, irql);
+            // SAFETY: the IRP is owned, and the remove lock keeps the lower device in our stack.
+            let _ = unsafe { pass_down(irp, header.lower()) };
+        }
+        _ => {
+            // SAFETY: the IRP is owned.
+            let given = unsafe { status(irp) }.into_result();
+            // Nobody may fail such a request because of the device: that it does not work is told by its PnP state.
+            if given.and_then(|()| lifecycle::power_up(header, device, irql)).is_err() {
+                failure::report(header, irql);
+            }
+            // SAFETY: the IRP is owned and given up; it goes on with the status that it came with.
+            unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
+        }
+    }
+}
