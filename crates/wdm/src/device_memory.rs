@@ -6,7 +6,7 @@ use core::marker::PhantomPinned;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use pinned_init::{PinInit, pin_init_from_closure};
+use pinned_init::PinInit;
 use wdk_sys::{
     PAGE_NOCACHE, PAGE_READWRITE, SIZE_T,
     ntddk::{MmMapIoSpaceEx, MmUnmapIoSpace},
@@ -62,23 +62,16 @@ impl<const SIZE: usize> DeviceMemory<SIZE> {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
     pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
-        let init = move |slot: *mut Self| {
-            device.check_inside(slot)?;
-            let unmapped = Self {
-                mapping: Mapping::none(),
-                node: ObjectNode::new(),
-                _pinned: PhantomPinned,
-            };
-            // SAFETY: the slot is valid for writes.
-            unsafe { slot.write(unmapped) };
-            // SAFETY: just written; only shared from here on.
-            let this = unsafe { &*slot };
+        let unmapped = Self {
+            mapping: Mapping::none(),
+            node: ObjectNode::new(),
+            _pinned: PhantomPinned,
+        };
+        device.place(unmapped, move |this| {
             // SAFETY: the node lies in the object, and the object in the extension.
             unsafe { device.register(&this.node, Object::Memory(NonNull::from(&this.mapping))) };
             Ok(())
-        };
-        // SAFETY: on success every field is initialised; the failing path comes first. It stays in place.
-        unsafe { pin_init_from_closure(init) }
+        })
     }
 
     /// Maps the beginning of `resource`, uncached.

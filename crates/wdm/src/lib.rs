@@ -16,7 +16,7 @@
 //! | in the documentation of WDM | here |
 //! |---|---|
 //! | `DriverEntry`, `AddDevice`, `DriverUnload` | [`driver_entry!`] |
-//! | device extension, PnP and power | [`DeviceExtension`], [`Resources`] |
+//! | device extension, PnP and power | [`DeviceExtension`], [`Resources`], [`DevicePowerState`], [`DeviceFailure`] |
 //! | dispatch routines | [`DeviceExtension::device_control`], `read`, `write`, `create`, … |
 //! | `IRP`: buffers, completion | [`Irp`], [the ownership of IRPs](irp) |
 //! | passing an IRP down, `IoCompletion` routines | [`Irp::forward`], [`CompletionRoutine`] |

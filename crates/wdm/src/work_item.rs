@@ -7,7 +7,7 @@ use core::marker::{PhantomData, PhantomPinned};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use pinned_init::{PinInit, pin_init_from_closure};
+use pinned_init::PinInit;
 use wdk_sys::{
     _WORK_QUEUE_TYPE::DelayedWorkQueue,
     DEVICE_OBJECT, PDEVICE_OBJECT, PIO_WORKITEM,
@@ -83,20 +83,15 @@ impl<R: WorkRoutine> WorkItem<R> {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INSUFFICIENT_RESOURCES`.
     pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Status> {
-        let init = move |slot: *mut Self| {
-            device.check_inside(slot)?;
-            let unqueued = Self {
-                item: IoWorkItem::none(),
-                queued: AtomicBool::new(false),
-                header: device.header(),
-                node: ObjectNode::new(),
-                routine: PhantomData,
-                _pinned: PhantomPinned,
-            };
-            // SAFETY: the slot is valid for writes.
-            unsafe { slot.write(unqueued) };
-            // SAFETY: just written; only shared from here on.
-            let this = unsafe { &*slot };
+        let unqueued = Self {
+            item: IoWorkItem::none(),
+            queued: AtomicBool::new(false),
+            header: device.header(),
+            node: ObjectNode::new(),
+            routine: PhantomData,
+            _pinned: PhantomPinned,
+        };
+        device.place(unqueued, move |this| {
             // SAFETY: the header is initialised before the initialiser of the driver's value runs.
             let device_object = unsafe { device.header().as_ref() }.device();
             // SAFETY: AddDevice, which runs the initialiser, is called at PASSIVE_LEVEL.
@@ -106,9 +101,7 @@ impl<R: WorkRoutine> WorkItem<R> {
             // SAFETY: the node lies in the object, and the object in the extension.
             unsafe { device.register(&this.node, Object::WorkItem(NonNull::from(&this.item))) };
             Ok(())
-        };
-        // SAFETY: on success every field is initialised; the failing paths come before the object is registered. It stays in place.
-        unsafe { pin_init_from_closure(init) }
+        })
     }
 
     /// Queues it: it runs soon. `false` if it is queued already (it runs once then), or if the device is being removed.

@@ -4,7 +4,7 @@ use core::fmt;
 use core::marker::PhantomPinned;
 use core::ptr::NonNull;
 
-use pinned_init::{PinInit, pin_init_from_closure};
+use pinned_init::PinInit;
 use wdk_sys::ntddk::IoInvalidateDeviceState;
 
 use super::{DeviceInit, Header};
@@ -17,6 +17,18 @@ use crate::{
 ///
 /// The system asks the device's drivers for its state (`IRP_MN_QUERY_PNP_DEVICE_STATE`); the safe layer answers with `PNP_DEVICE_FAILED`, and
 /// the device is removed, by surprise where programs have it open.
+///
+/// ```no_run
+/// use wdm::{DeviceFailure, Irql, irql::Dispatch};
+///
+/// /// In a DPC: the device answers with all ones, as nobody does who is there.
+/// fn check(failure: &DeviceFailure, status: u32, irql: &mut Irql<Dispatch>) {
+///     if status == u32::MAX {
+///         failure.report(irql);
+///     }
+/// }
+/// # fn main() {}
+/// ```
 pub struct DeviceFailure {
     header: NonNull<Header>,
     _pinned: PhantomPinned,
@@ -33,18 +45,11 @@ impl DeviceFailure {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
     pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
-        let init = move |slot: *mut Self| {
-            device.check_inside(slot)?;
-            let this = Self {
-                header: device.header(),
-                _pinned: PhantomPinned,
-            };
-            // SAFETY: the slot is valid for writes.
-            unsafe { slot.write(this) };
-            Ok(())
+        let this = Self {
+            header: device.header(),
+            _pinned: PhantomPinned,
         };
-        // SAFETY: on success every field is initialised, on failure nothing is. It stays in place: in the extension.
-        unsafe { pin_init_from_closure(init) }
+        device.place(this, move |_| Ok(()))
     }
 
     /// The device has failed. Once is enough: a device that has failed stays so.

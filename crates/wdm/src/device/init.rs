@@ -55,7 +55,7 @@ impl<T: 'static> DeviceInit<'_, T> {
     }
 
     /// Fails unless a `U` at `slot` lies within the extension.
-    pub(crate) fn check_inside<U>(&self, slot: *const U) -> Result<()> {
+    fn check_inside<U>(&self, slot: *const U) -> Result<()> {
         let start = self.extension.as_ptr().addr();
         let inside = slot
             .addr()

@@ -78,6 +78,51 @@ pub enum StopReason {
 /// The last three also follow one another for removal. A device that pauses is held and resumed; one that sleeps is held, powered down,
 /// powered up and resumed; one that gets other resources goes the whole way. [`surprise_removal`](Self::surprise_removal) can come at any
 /// point, and is the last.
+///
+/// A device that sleeps:
+///
+/// ```no_run
+/// use pinned_init::{PinInit, pin_data, try_pin_init};
+/// use wdm::{
+///     DeviceExtension, DeviceInit, DeviceMemory, DevicePowerState, Guid, Irql, Resources, Result, Status, StopReason,
+///     irql::Passive,
+/// };
+///
+/// const INTERRUPT_ENABLE: usize = 0x20;
+///
+/// #[pin_data]
+/// struct Device {
+///     #[pin]
+///     registers: DeviceMemory<0x100>,
+/// }
+///
+/// impl DeviceExtension for Device {
+///     const INTERFACE: Option<Guid> = None;
+///
+///     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
+///         try_pin_init!(Self { registers <- DeviceMemory::new(device) }? Status)
+///     }
+///
+///     fn start(&self, resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<()> {
+///         let memory = resources.memory(0).ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
+///         self.registers.map(&memory, irql)
+///     }
+///
+///     fn power_up(&self, _irql: &mut Irql<Passive>) -> Result<()> {
+///         let enabled = self.registers.with(|registers| registers.write32::<INTERRUPT_ENABLE>(1));
+///         enabled.ok_or(Status::INVALID_DEVICE_STATE)
+///     }
+///
+///     fn power_down(&self, _to: DevicePowerState, _irql: &mut Irql<Passive>) {
+///         self.registers.with(|registers| registers.write32::<INTERRUPT_ENABLE>(0));
+///     }
+///
+///     fn stop(&self, _reason: StopReason, _irql: &mut Irql<Passive>) {}
+///
+///     fn surprise_removal(&self, _irql: &mut Irql<Passive>) {}
+/// }
+/// # fn main() {}
+/// ```
 pub trait DeviceExtension: Sized + Send + Sync + 'static {
     /// The device interface class that applications find the device by. The interface is registered by `AddDevice`, enabled when
     /// the device has started, and disabled by surprise removal or removal (`IoRegisterDeviceInterface`,
