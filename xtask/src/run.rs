@@ -19,6 +19,9 @@ pub struct Options {
     /// Number of processors.
     #[arg(long)]
     cpus: Option<u32>,
+    /// How the device interrupts: `line` or `message`.
+    #[arg(long)]
+    interrupts: Option<String>,
     /// Print every event.
     #[arg(long)]
     trace: bool,
@@ -44,6 +47,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     if let Some(cpus) = options.cpus {
         ntsim.arg("--cpus").arg(cpus.to_string());
+    }
+    if let Some(interrupts) = &options.interrupts {
+        ntsim.arg("--interrupts").arg(interrupts);
     }
     if options.trace {
         ntsim.arg("--trace");

@@ -2,7 +2,8 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ntsim::bus::InterruptMode;
 
 /// Runs Windows drivers on a simulated machine.
 #[derive(Debug, Parser)]
@@ -33,6 +34,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) cpus: usize,
 
+    /// How the device interrupts
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub(crate) interrupts: Interrupts,
+
     /// Print every event, not the story only
     #[arg(long)]
     pub(crate) trace: bool,
@@ -42,10 +47,32 @@ pub(crate) struct Options {
     pub(crate) eductl: Vec<OsString>,
 }
 
+/// How a device interrupts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Interrupts {
+    /// By a line (`INTx`)
+    #[default]
+    Line,
+    /// By a message (MSI)
+    Message,
+}
+
+impl From<Interrupts> for InterruptMode {
+    fn from(interrupts: Interrupts) -> Self {
+        match interrupts {
+            Interrupts::Line => Self::Line,
+            Interrupts::Message => Self::Message,
+        }
+    }
+}
+
 impl Options {
     /// The command that repeats this run.
     pub(crate) fn replay(&self) -> String {
         let mut command = format!("cargo xtask run --seed {} --cpus {}", self.seed, self.cpus);
+        if self.interrupts == Interrupts::Message {
+            command.push_str(" --interrupts message");
+        }
         if !self.eductl.is_empty() {
             command.push_str(" --");
             for word in &self.eductl {

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, anyhow};
 use clap::Parser as _;
 use ntsim::{
     Config,
+    bus::Placement,
     devices::{Edu, EduProfile},
     machine::{DriverImage, Machine},
     sched::RunEnd,
@@ -55,7 +56,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         ..Config::default()
     };
     let mut machine = Machine::new(config)?;
-    let slot = machine.plug(Box::new(Edu::new(EduProfile::default())))?;
+    let placement = Placement {
+        interrupts: options.interrupts.into(),
+        ..Placement::default()
+    };
+    let slot = machine.plug_with(Box::new(Edu::new(EduProfile::default())), placement)?;
     machine.load(&image)?;
     let mut teller = Teller {
         story: Story::new(image.symbols(), options.trace),
