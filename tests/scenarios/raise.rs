@@ -3,7 +3,7 @@
 use ntsim::{NtStatus, io::pnp, sched::ThreadSpec, trace::Counter};
 use scenarios::{
     boot::{Run, Setup},
-    program::Program,
+    program::{Program, assert_served_or_removed},
 };
 
 #[test]
@@ -129,11 +129,7 @@ fn surprise_removal_ends_raises() {
             }
             pnp::surprise_remove(&pc.k, pc.pdo).await?;
             for request in &under_way {
-                let status = request.wait(&pc.k).await?.status;
-                assert!(
-                    [NtStatus::SUCCESS, NtStatus::DEVICE_REMOVED].contains(&status),
-                    "{status}"
-                );
+                assert_served_or_removed(request.wait(&pc.k).await?.status);
             }
             let late = program.raise(0x2).await?.wait(&pc.k).await?;
             assert_eq!(late.status, NtStatus::DEVICE_REMOVED);

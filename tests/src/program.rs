@@ -218,3 +218,13 @@ pub fn arrival(done: &Completion) -> WaitOutput {
     assert_eq!(done.status, NtStatus::SUCCESS, "the wait failed");
     WaitOutput::read_from_bytes(&done.output).expect("the answer is as long as it must be")
 }
+
+/// A request that was under way when its device was taken out was served before, or ended by that.
+///
+/// # Panics
+/// When it has ended in another way.
+#[track_caller]
+pub fn assert_served_or_removed(status: NtStatus) {
+    let expected = [NtStatus::SUCCESS, NtStatus::DEVICE_REMOVED];
+    assert!(expected.contains(&status), "{status}");
+}

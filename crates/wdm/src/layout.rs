@@ -43,6 +43,9 @@ assert_layout!(wdk_sys::IO_STACK_LOCATION {
     Parameters.DeviceIoControl.InputBufferLength => nt::io_stack_location::INPUT_BUFFER_LENGTH;
     Parameters.DeviceIoControl.IoControlCode => nt::io_stack_location::IO_CONTROL_CODE;
     Parameters.StartDevice.AllocatedResourcesTranslated => nt::io_stack_location::ALLOCATED_RESOURCES_TRANSLATED;
+    Parameters.DeviceCapabilities.Capabilities => nt::io_stack_location::CAPABILITIES;
+    Parameters.Power.Type => nt::io_stack_location::POWER_TYPE;
+    Parameters.Power.State => nt::io_stack_location::POWER_STATE;
     DeviceObject => nt::io_stack_location::DEVICE_OBJECT;
     FileObject => nt::io_stack_location::FILE_OBJECT;
     CompletionRoutine => nt::io_stack_location::COMPLETION_ROUTINE;
@@ -63,6 +66,10 @@ assert_layout!(wdk_sys::DMA_OPERATIONS {
     PutDmaAdapter => nt::dma_operations::PUT_DMA_ADAPTER;
     AllocateCommonBuffer => nt::dma_operations::ALLOCATE_COMMON_BUFFER;
     FreeCommonBuffer => nt::dma_operations::FREE_COMMON_BUFFER;
+});
+
+assert_layout!(wdk_sys::DEVICE_CAPABILITIES {
+    DeviceState => nt::device_capabilities::DEVICE_STATE;
 });
 
 assert_layout!(wdk_sys::DEVICE_OBJECT {

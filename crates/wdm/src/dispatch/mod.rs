@@ -13,8 +13,9 @@ pub(crate) use power::power;
 use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT, ntddk::IofCompleteRequest};
 
 use crate::{
-    device::{DeviceExtension, Extension},
+    device::{DeviceExtension, Extension, Header},
     irp::set_status,
+    irql::{AtMostDispatch, Irql},
     status::Status,
 };
 
@@ -35,6 +36,22 @@ unsafe fn enter<T: DeviceExtension>(
         // SAFETY: the IRP is at this driver.
         None => Err(unsafe { reject(irp, Status::INVALID_DEVICE_REQUEST) }),
     }
+}
+
+/// Acquires the remove lock for a request that the lower driver is to see, with the IRP as tag; or the status that the IRP was completed with:
+/// the device is being removed, or is not in its stack yet, and there is nobody below.
+///
+/// # Safety
+/// The IRP must be at this driver and owned; the caller gives it up if this fails.
+unsafe fn admit<L: AtMostDispatch>(header: &Header, irp: NonNull<IRP>, irql: &mut Irql<L>) -> Result<(), NTSTATUS> {
+    let attached = if header.lower().is_null() {
+        Err(Status::DEVICE_NOT_READY)
+    } else {
+        Ok(())
+    };
+    let admitted = attached.and_then(|()| header.remove_lock.acquire(irp.as_ptr().cast(), irql));
+    // SAFETY: the IRP is owned, and no remove lock is held for it.
+    admitted.map_err(|status| unsafe { reject(irp, status) })
 }
 
 /// Completes an IRP for which no remove lock is held.

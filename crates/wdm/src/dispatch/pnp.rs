@@ -11,7 +11,7 @@ use wdk_sys::{
     IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE, IRP_MN_SURPRISE_REMOVAL, NTSTATUS, PDEVICE_OBJECT, PNP_DEVICE_FAILED,
 };
 
-use super::{enter, reject, remove::remove};
+use super::{admit, enter, remove::remove};
 use crate::{
     device::{DeviceExtension, Extension, Header, PnpState, StopReason, free_common_buffers, lifecycle},
     irp::{complete, current_stack_location, forward_and_wait, information, pass_down, set_status},
@@ -34,10 +34,9 @@ pub(crate) unsafe extern "C" fn pnp<T: DeviceExtension>(device: PDEVICE_OBJECT, 
     let mut irql = unsafe { Irql::<Passive>::assume() };
     // SAFETY: the device object exists for the time of the call.
     let header = unsafe { Extension::header(extension) };
-    let tag = irp.as_ptr().cast();
-    if let Err(status) = header.remove_lock.acquire(tag, &mut irql) {
-        // SAFETY: the IRP is owned.
-        return unsafe { reject(irp, status) };
+    // SAFETY: the IRP is owned.
+    if let Err(status) = unsafe { admit(header, irp, &mut irql) } {
+        return status;
     }
     // SAFETY: the IRP is at this driver.
     let minor = unsafe { current_stack_location(irp) }.MinorFunction;

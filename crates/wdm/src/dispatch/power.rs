@@ -17,7 +17,7 @@ use wdk_sys::{
     ntddk::{IofCompleteRequest, PoRequestPowerIrp},
 };
 
-use super::{enter, reject};
+use super::{admit, enter};
 use crate::{
     device::{DeviceExtension, Extension, Header, PnpState, failure, lifecycle},
     irp::{complete, current_stack_location, mark_pending, pass_down, pass_down_with_routine, set_status, status},
@@ -40,10 +40,9 @@ pub(crate) unsafe extern "C" fn power<T: DeviceExtension>(device: PDEVICE_OBJECT
     let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
     // SAFETY: the device object exists for the time of the call.
     let header = unsafe { Extension::header(extension) };
-    let tag = irp.as_ptr().cast();
-    if let Err(status) = header.remove_lock.acquire(tag, &mut irql) {
-        // SAFETY: the IRP is owned.
-        return unsafe { reject(irp, status) };
+    // SAFETY: the IRP is owned.
+    if let Err(status) = unsafe { admit(header, irp, &mut irql) } {
+        return status;
     }
     // SAFETY: the IRP is at this driver.
     let request = unsafe { Request::of(irp) };
@@ -56,8 +55,8 @@ pub(crate) unsafe extern "C" fn power<T: DeviceExtension>(device: PDEVICE_OBJECT
         _ => {
             // SAFETY: the IRP is owned, and the remove lock keeps the lower device in our stack.
             let status = unsafe { pass_down(irp, header.lower()) };
-            // SAFETY: acquired above.
-            unsafe { header.remove_lock.release(tag) };
+            // SAFETY: acquired above, with the IRP, whose address serves as a tag only.
+            unsafe { header.remove_lock.release(irp.as_ptr().cast()) };
             status.as_raw()
         }
     }
