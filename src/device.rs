@@ -1,6 +1,7 @@
 //! The device extension, and what PnP and power ask of it. IRQL: PASSIVE, but for the dispatch routines at the end.
 
 use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
 
 use edu::{arrivals::Arrivals, engine::Activity, interface::GUID_DEVINTERFACE_EDU, registers::Identification};
 use pinned_init::{PinInit, pin_data, try_pin_init};
@@ -8,6 +9,7 @@ use wdm::{
     DeviceExtension, DeviceFailure, DeviceInit, DevicePowerState, Disposed, Guid, HardwareKey, Interrupt, IoMethod,
     Irp, Irql, Resources, Result, SpinLock, Status, StopReason, flush_queued_dpcs,
     irql::{AtMostDispatch, Passive, UpToDispatch},
+    sleep,
 };
 
 use crate::{
@@ -86,7 +88,7 @@ impl DeviceExtension for EduDevice {
         let memory = resources.memory(0).ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
         let interrupt = resources.interrupt().ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
 
-        self.parameters.load(&self.key, irql);
+        self.parameters.load(&self.key, resources, irql);
         self.registers.map(&memory, irql)?;
         let identification = self.identify()?;
         Identification::decode(identification).ok_or(Status::DEVICE_HARDWARE_ERROR)?;
@@ -94,7 +96,7 @@ impl DeviceExtension for EduDevice {
         self.registers.with(|registers| registers.silence());
         self.identification.store(identification, Ordering::Relaxed);
         // What somebody has left running cannot be stopped, and whose memory it goes to nobody knows.
-        if self.registers.with(|registers| registers.dma_activity()) != Some(Activity::Idle) {
+        if self.wait_for_dma(irql) != Some(Activity::Idle) {
             return Err(Status::DEVICE_HARDWARE_ERROR);
         }
         self.dma_buffer.acquire(irql)?;
@@ -136,8 +138,10 @@ impl DeviceExtension for EduDevice {
         self.transfer.hold_and_drain(irql);
     }
 
-    /// The interrupt stays connected while the device sleeps: its line is shared, and the ISR looks at no register.
+    /// The interrupt stays connected while the device sleeps: its line is shared, and the ISR looks at no register. What the DMA engine does for
+    /// nobody would interrupt still, and nobody would take that back: so it is waited for.
     fn power_down(&self, _to: DevicePowerState, irql: &mut Irql<Passive>) {
+        self.wait_for_dma(irql);
         // At the device's IRQL: no interrupt can come between the last acknowledge and the end of the ISR's interest.
         self.interrupt.synchronize(irql, |state, _| {
             self.registers.with(|registers| registers.silence());
@@ -188,7 +192,23 @@ impl DeviceExtension for EduDevice {
     }
 }
 
+/// How long a DMA command may take that nobody waits for, beside the 100 milliseconds that it should.
+const DMA_LOOKS: usize = 50;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
 impl EduDevice {
+    /// Waits for the end of a DMA command that runs for nobody; what the engine does then. There is no register without power or resources.
+    fn wait_for_dma(&self, irql: &mut Irql<Passive>) -> Option<Activity> {
+        let look = || self.registers.with(|registers| registers.dma_activity());
+        for _ in 0..DMA_LOOKS {
+            match look() {
+                Some(Activity::Busy) => sleep(BETWEEN_LOOKS, irql),
+                other => return other,
+            }
+        }
+        look()
+    }
+
     /// What the identification register reads.
     fn identify(&self) -> Result<u32> {
         self.registers

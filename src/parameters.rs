@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
 use edu::transfer::PieceSize;
-use wdm::{HardwareKey, Irql, UnicodeString, irql::Passive, unicode_string};
+use wdm::{HardwareKey, Irql, Resources, UnicodeString, irql::Passive, unicode_string};
 
 /// One parameter, a `REG_DWORD`. One that is missing, or of another type, has the default value; one out of range the nearest that is not.
 struct Parameter {
@@ -57,10 +57,12 @@ impl Parameters {
     }
 
     /// Looks them up.
-    pub fn load(&self, key: &HardwareKey, irql: &mut Irql<Passive>) {
-        self.timeout_ms.store(TIMEOUT_MS.read(key, irql), Ordering::Relaxed);
-        self.retries.store(RETRIES.read(key, irql), Ordering::Relaxed);
-        let size = MAX_TRANSFER_SIZE.read(key, irql);
+    pub fn load(&self, key: &HardwareKey, resources: &Resources<'_>, irql: &mut Irql<Passive>) {
+        self.timeout_ms
+            .store(TIMEOUT_MS.read(key, resources, irql), Ordering::Relaxed);
+        self.retries
+            .store(RETRIES.read(key, resources, irql), Ordering::Relaxed);
+        let size = MAX_TRANSFER_SIZE.read(key, resources, irql);
         self.max_transfer_size.store(size, Ordering::Relaxed);
     }
 
@@ -82,8 +84,8 @@ impl Parameters {
 }
 
 impl Parameter {
-    fn read(&self, key: &HardwareKey, irql: &mut Irql<Passive>) -> u32 {
-        let value = key.dword(self.name, irql).unwrap_or(self.default);
+    fn read(&self, key: &HardwareKey, resources: &Resources<'_>, irql: &mut Irql<Passive>) -> u32 {
+        let value = key.dword(self.name, resources, irql).unwrap_or(self.default);
         value.max(*self.range.start()).min(*self.range.end())
     }
 }

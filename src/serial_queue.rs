@@ -12,6 +12,7 @@ use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
     CancelSafeQueue, CustomDpc, DeviceInit, Disposed, DpcRoutine, Event, FileObject, Irp, Irql, SpinLock, Status,
     irql::{Dispatch, NoLockHeld, Passive, SpinLockHeld},
+    sleep,
 };
 
 use crate::{device::EduDevice, registers::Registers, statistics::QueueCounters, watchdog::Watchdog};
@@ -56,6 +57,11 @@ pub trait DeviceEngine: Sized + 'static {
 
 /// The note with an IRP that nothing was done for yet. Later it is the engine's.
 pub const NEW: [u64; 2] = [0; 2];
+
+/// How long a stop or a sleep waits for the device, whatever the watchdog's patience: with the default parameters the watchdog comes first.
+const LONGEST_DRAIN: Duration = Duration::from_secs(10);
+
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 /// Pending requests for one engine of the device.
 ///
@@ -340,14 +346,19 @@ impl<D: DeviceEngine> SerialQueue<D> {
 
     /// Starts nothing from now on, and waits until the device is finished with its piece, or the watchdog does not wait for it any more. An IRP
     /// that has more pieces stays in flight.
+    ///
+    /// Not for longer than [`LONGEST_DRAIN`]: the system has its own time limits for the PnP and power requests that this is done for. The IRP in flight
+    /// is begun again when the queue is resumed.
     pub fn hold_and_drain(&self, irql: &mut Irql<Passive>) {
-        /// It is the event that ends the wait.
-        const LONG: Duration = Duration::from_mins(1);
-
         self.drained.clear(irql);
         self.state.with(irql, |_, state| state.engine.hold());
+        if !self.is_drained(irql) {
+            self.drained.wait(LONGEST_DRAIN, irql);
+        }
         while !self.is_drained(irql) {
-            self.drained.wait(LONG, irql);
+            // Somebody may be seeing to the request just now: that is over soon.
+            self.state.with(irql, |_, state| state.engine.abandon());
+            sleep(A_MOMENT, irql);
         }
         // The device may go to sleep: nobody looks at it.
         self.watchdog.stop(irql);

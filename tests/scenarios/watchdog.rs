@@ -340,3 +340,50 @@ fn transfers_are_cut_as_the_registry_says() {
     });
     let _ = run.clean();
 }
+
+/// Found in review: with patience enough a stop, or a sleep, waited for hours, and the system has its own limits. It is not the request that fails then.
+#[test]
+fn no_stop_waits_as_long_as_a_watchdog_may() {
+    let run = Run::of(&customdpc(), Setup::seed(1), async |pc: Pc| {
+        set(&pc, "TimeoutMs", cm::Value::Dword(3_600_000));
+        set(&pc, "Retries", cm::Value::Dword(100));
+        pc.start().await?;
+        let program = Program::open(&pc).await?;
+        pc.with_device(|device| device.faults_mut().stuck = true);
+        let stuck = program.factorial(5).await?;
+        let before = pc.k.now();
+        assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+        let took = pc.k.now() - before;
+        assert!(took < 11_000 * MS, "{took} ns");
+        pnp::stop_device(&pc.k, pc.pdo).await?;
+        assert_eq!(stuck.request.result(), None, "it is held");
+        pc.start().await?;
+        pc.k.delay(MS).await?;
+        assert_eq!(stuck.request.result(), None, "the device computes for nobody still");
+        pc.with_device(|device| device.faults_mut().stuck = false);
+        assert_eq!(stuck.wait().await?, NtStatus::SUCCESS, "computed anew");
+        program.close().await
+    });
+    let _ = run.clean();
+}
+
+/// Found in review: a DMA command that was given up before its 100 ms were over interrupted after the stop, when nobody took that back any more; and a
+/// start that found it running failed.
+#[test]
+fn a_stop_waits_for_what_dma_does_for_nobody() {
+    let run = Run::of(&customdpc(), Setup::seed(1), async |pc: Pc| {
+        set(&pc, "TimeoutMs", cm::Value::Dword(1));
+        set(&pc, "Retries", cm::Value::Dword(0));
+        pc.start().await?;
+        let program = Program::open(&pc).await?;
+        let given_up = program.write(0, &[1; 10]).await?;
+        assert_eq!(given_up.wait(&pc.k).await?.status, NtStatus::IO_TIMEOUT);
+        assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+        pnp::stop_device(&pc.k, pc.pdo).await?;
+        pc.k.delay(PIECE).await?;
+        pc.start().await?;
+        assert_eq!(program.factorial(5).await?.wait().await?, NtStatus::SUCCESS);
+        program.close().await
+    });
+    let _ = run.clean();
+}

@@ -196,7 +196,7 @@ fn the_device_is_for_system_and_administrators_and_has_no_messages() {
         line.unwrap_or_else(|| panic!("there is no setting {name}")).values[3..].join(",")
     };
     assert_eq!(setting("Security"), ",\"D:P(A;;GA;;;SY)(A;;GA;;;BA)\"");
-    assert_eq!(setting("MSISupported"), "0x00010001,0");
+    assert_eq!(setting("MSISupported"), "0x00010003,0");
 }
 
 #[test]

@@ -170,6 +170,15 @@ impl Engine {
         self.held = true;
     }
 
+    /// Does not wait for the device any longer, if it works: what it does is for nobody. Its request is for the caller to start again when the
+    /// engine is [resumed](Self::resume). While it is [held](Self::hold) only.
+    pub fn abandon(&mut self) {
+        debug_assert!(self.held);
+        if self.state == State::Running {
+            self.state = State::Quarantined;
+        }
+    }
+
     /// Lets requests start again, on a device that is `busy` or not: it may still work on what nobody waits for any more.
     pub fn resume(&mut self, busy: bool) {
         self.held = false;
@@ -203,6 +212,24 @@ mod tests {
         let mut engine = Engine::new();
         engine.resume(false);
         engine
+    }
+
+    #[test]
+    fn what_takes_too_long_for_a_stop_is_abandoned() {
+        let mut engine = resumed();
+        assert!(engine.claim());
+        engine.start();
+        engine.hold();
+        engine.abandon();
+        assert!(engine.is_drained(), "nobody waits for it");
+        assert!(!engine.is_idle(), "the device works still");
+        engine.resume(true);
+        assert!(!engine.claim(), "it works still");
+        engine.finish();
+        engine.delivered();
+        engine.hold();
+        engine.abandon();
+        assert!(engine.is_idle(), "there is nothing to abandon");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use wdk_sys::{
 use crate::{
     device::{DeviceInit, Header},
     irql::{Irql, Passive},
+    resources::Resources,
     status::{Result, Status},
     unicode_string::UnicodeString,
 };
@@ -24,11 +25,11 @@ use crate::{
 /// ```no_run
 /// use core::time::Duration;
 ///
-/// use wdm::{HardwareKey, Irql, irql::Passive, unicode_string};
+/// use wdm::{HardwareKey, Irql, Resources, irql::Passive, unicode_string};
 ///
-/// /// How long the device is waited for: what the registry says, else half a second.
-/// fn time_limit(key: &HardwareKey, irql: &mut Irql<Passive>) -> Duration {
-///     let milliseconds = key.dword(unicode_string!("TimeoutMs"), irql).unwrap_or(500);
+/// /// How long the device is waited for: what the registry says, else half a second. Called by `start`.
+/// fn time_limit(key: &HardwareKey, resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Duration {
+///     let milliseconds = key.dword(unicode_string!("TimeoutMs"), resources, irql).unwrap_or(500);
 ///     Duration::from_millis(milliseconds.into())
 /// }
 /// # fn main() {}
@@ -60,11 +61,14 @@ impl HardwareKey {
 
     /// The value `name`, which must be a `REG_DWORD`.
     ///
+    /// `IoOpenDeviceRegistryKey` is to be called in a system thread: in another one the handle would be a program's. Whoever has the device's resources
+    /// runs in one, since the PnP manager lends them to [`start`](crate::DeviceExtension::start) in its own.
+    ///
     /// IRQL: `PASSIVE_LEVEL`. DDIs: `IoOpenDeviceRegistryKey` (`PLUGPLAY_REGKEY_DEVICE`), `ZwQueryValueKey`, `ZwClose`.
     ///
     /// # Errors
     /// `STATUS_OBJECT_NAME_NOT_FOUND` if there is no such value; `STATUS_OBJECT_TYPE_MISMATCH` if it is of another type; what the DDIs return.
-    pub fn dword(&self, name: UnicodeString<'_>, irql: &mut Irql<Passive>) -> Result<u32> {
+    pub fn dword(&self, name: UnicodeString<'_>, _resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<u32> {
         let key = self.open(irql)?;
         let value = query_dword(key, name);
         // SAFETY: opened above, and not used below. A valid handle can be closed.

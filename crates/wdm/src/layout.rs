@@ -145,6 +145,7 @@ const _: () = {
     assert!(size_of::<wdk_sys::IO_CONNECT_INTERRUPT_PARAMETERS>() == nt::io_connect_interrupt_parameters::SIZE);
     assert!(size_of::<wdk_sys::IO_DISCONNECT_INTERRUPT_PARAMETERS>() == nt::io_disconnect_interrupt_parameters::SIZE);
     assert!(size_of::<wdk_sys::KEVENT>() == nt::kevent::SIZE);
+    assert!(size_of::<wdk_sys::KTIMER>() == nt::ktimer::SIZE);
     assert!(size_of::<wdk_sys::IO_CSQ>() == nt::io_csq::SIZE);
     assert!(size_of::<wdk_sys::IO_REMOVE_LOCK>() == nt::io_remove_lock::SIZE);
     assert!(size_of::<wdk_sys::UNICODE_STRING>() == nt::unicode_string::SIZE);

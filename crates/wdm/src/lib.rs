@@ -121,6 +121,7 @@ pub use resources::{InterruptResource, MemoryResource, Resources};
 pub use revocable::Revocable;
 pub use spin_lock::SpinLock;
 pub use status::{Result, Status};
+pub use thread::sleep;
 pub use time::interrupt_time;
 pub use timer::Timer;
 pub use unicode_string::UnicodeString;

@@ -126,7 +126,7 @@ impl<'r> Resources<'r> {
         let flags = u32::from(descriptor.Flags);
         Some(InterruptResource {
             vector: interrupt.Vector,
-            level: u8::try_from(interrupt.Level).ok()?,
+            level: level(interrupt.Level),
             affinity: interrupt.Affinity,
             latched: flags & CM_RESOURCE_INTERRUPT_LATCHED != 0,
             shared: descriptor.ShareDisposition == SHARE_SHARED,
@@ -134,6 +134,12 @@ impl<'r> Resources<'r> {
             lifetime: PhantomData,
         })
     }
+}
+
+/// The IRQL in a descriptor's `Level`, whose upper half may name a processor group.
+#[expect(clippy::cast_possible_truncation, reason = "an IRQL has 8 bits")]
+const fn level(level: ULONG) -> u8 {
+    level as u8
 }
 
 impl MemoryResource<'_> {

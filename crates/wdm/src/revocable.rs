@@ -3,13 +3,17 @@
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::MaybeUninit;
+use core::time::Duration;
 
 use rundown::Rundown;
 
 use crate::{
     irql::{Irql, Passive},
-    thread::sleep_about_a_tick,
+    thread::sleep,
 };
+
+/// How often it is looked whether somebody is inside still: every clock tick.
+const POLL: Duration = Duration::from_millis(1);
 
 /// A value that is there only between [`publish`](Self::publish) and [`revoke`](Self::revoke): something that belongs to a device which can be
 /// stopped or taken out at any time. (Its registers are in [`DeviceMemory`](crate::DeviceMemory), which is revoked by itself.)
@@ -89,7 +93,7 @@ impl<T> Revocable<T> {
             return None;
         }
         while !self.rundown.is_empty() {
-            sleep_about_a_tick(irql);
+            sleep(POLL, irql);
         }
         // SAFETY: the rundown has given the place to this call alone.
         let slot = unsafe { &*self.value.get() };

@@ -12,9 +12,11 @@ pub(crate) fn relative(time: Duration) -> LARGE_INTEGER {
     LARGE_INTEGER { QuadPart: -units }
 }
 
-/// Lets other threads run for a millisecond, which the system rounds up to its clock tick. DDI: `KeDelayExecutionThread`.
-pub(crate) fn sleep_about_a_tick(_irql: &mut Irql<Passive>) {
-    let mut interval = relative(Duration::from_millis(1));
+/// Waits for `time`, which the system rounds up to its clock tick. IRQL: `PASSIVE_LEVEL`. DDI: `KeDelayExecutionThread`.
+///
+/// For something that nobody tells of: an [`Event`](crate::Event) is to be waited for where there is one.
+pub fn sleep(time: Duration, _irql: &mut Irql<Passive>) {
+    let mut interval = relative(time);
     // SAFETY: PASSIVE_LEVEL, as the token proves, and the interval is valid for the call. A wait that is not alertable has one
     // outcome, so the status tells nothing.
     let _ = unsafe { KeDelayExecutionThread(KERNEL_MODE, 0, &raw mut interval) };

@@ -3,12 +3,17 @@
 #![no_std]
 
 use wdm::{
-    HardwareKey, Irql, Result,
+    HardwareKey, Irql, Resources, Result,
     irql::{Dispatch, Passive},
     unicode_string,
 };
 
-pub fn read(key: &HardwareKey, dispatch: &mut Irql<Dispatch>, passive: &mut Irql<Passive>) -> Result<u32> {
+pub fn read(
+    key: &HardwareKey,
+    resources: &Resources<'_>,
+    dispatch: &mut Irql<Dispatch>,
+    passive: &mut Irql<Passive>,
+) -> Result<u32> {
     let _ = (&dispatch, &passive);
-    key.dword(unicode_string!("TimeoutMs"), passive)
+    key.dword(unicode_string!("TimeoutMs"), resources, passive)
 }
