@@ -172,7 +172,7 @@ verifier_rules! {
     DEVICE_QUEUE = 0x4E54_0007 "ntsim: device queue misused";
     NO_TIMER = 0x4E54_0008 "ntsim: timer not initialized";
     COMMON_BUFFER_MISMATCH = 0x4E54_0030 "ntsim: common buffer freed unlike it was allocated";
-    DRIVER_IRP = 0x4E54_0020 "ntsim: driver's own IRP misused";
+    DRIVER_IRP = 0x4E54_0022 "ntsim: driver's own IRP misused";
     OBJECT_IN_USE = 0x4E54_0004 "ntsim: freed memory in use";
 }
 
