@@ -18,6 +18,7 @@ mod rebalance;
 mod several;
 mod shared_line;
 mod statistics;
+mod storm;
 mod transfer;
 mod transfer_end;
 mod two_storeys;

@@ -9,7 +9,7 @@ mod script;
 
 use ntsim::bus::InterruptMode;
 use scenarios::{
-    boot::{Pc, Run, Setup},
+    boot::{Run, Setup},
     seeds,
 };
 
@@ -23,22 +23,12 @@ fn cell(kind: Kind, circumstance: Circumstance, interrupts: InterruptMode, seed:
     setup.interrupts = interrupts;
     setup.config.processors = 1 + usize::try_from(seed % 4).expect("below 4");
     let run = Run::started(setup, async move |pc| {
-        let before = allocations(&pc);
+        let before = pc.allocations();
         script::play(kind, circumstance, &pc).await?;
-        assert_eq!(allocations(&pc), before, "the driver allocates for a request");
+        assert_eq!(pc.allocations(), before, "the driver allocates for a request");
         Ok(())
     });
     let _ = run.clean();
-}
-
-/// How often the driver has called a routine that gives it pool, or something that is in pool.
-fn allocations(pc: &Pc) -> u64 {
-    let trace = pc.k.recorded();
-    let calls = trace.counters.calls().iter();
-    calls
-        .filter(|(routine, _)| routine.starts_with("ExAllocatePool") || routine.starts_with("IoAllocate"))
-        .map(|(_, count)| count)
-        .sum()
 }
 
 /// One row: a request in every circumstance.

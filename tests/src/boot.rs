@@ -109,6 +109,17 @@ impl Pc {
         work(bus.device_mut::<Edu>(self.slot).expect("the device is an edu"))
     }
 
+    /// How often the driver has called a routine that gives it pool, or something that is in pool.
+    #[must_use]
+    pub fn allocations(&self) -> u64 {
+        let trace = self.k.recorded();
+        let calls = trace.counters.calls().iter();
+        calls
+            .filter(|(routine, _)| routine.starts_with("ExAllocatePool") || routine.starts_with("IoAllocate"))
+            .map(|(_, count)| count)
+            .sum()
+    }
+
     /// Connects the neighbour's own driver to the line that it shares with the device.
     ///
     /// # Errors
