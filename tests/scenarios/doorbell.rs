@@ -4,6 +4,7 @@ use ntsim::{NtStatus, io::pnp, sched::ThreadSpec};
 use scenarios::{
     boot::{Run, Setup},
     program::{Program, arrival},
+    seeds,
 };
 
 #[test]
@@ -47,7 +48,7 @@ fn an_interrupt_from_before_does_not_count() {
 /// However many interrupts one DPC stands for, each cause reaches the one that waits for it.
 #[test]
 fn no_event_is_lost_to_coalescing() {
-    for seed in 1..=300 {
+    for seed in seeds::up_to(100) {
         let run = Run::started(Setup::seed(seed), async |pc| {
             let program = Program::open(&pc).await?;
             let mut waits = Vec::new();
@@ -80,7 +81,7 @@ fn no_event_is_lost_to_coalescing() {
 /// A wait can be made while its interrupt is on the way: it ends, or the next interrupt ends it.
 #[test]
 fn a_wait_races_with_its_interrupt() {
-    for seed in 1..=300 {
+    for seed in seeds::up_to(100) {
         let run = Run::started(Setup::seed(seed), async |pc| {
             let program = Program::open(&pc).await?;
             let raise = program.raise(0x2).await?;
@@ -98,7 +99,7 @@ fn a_wait_races_with_its_interrupt() {
 
 #[test]
 fn waits_end_with_the_handle_and_with_the_device() {
-    for seed in 1..=100 {
+    for seed in seeds::up_to(50) {
         let run = Run::started(Setup::seed(seed), async |pc| {
             let (closed, kept) = (Program::open(&pc).await?, Program::open(&pc).await?);
             let (of_closed, of_kept) = (closed.wait_interrupt(0x2).await?, kept.wait_interrupt(0x2).await?);

@@ -5,12 +5,13 @@ use ntsim::{NtStatus, io::pnp, sched::ThreadSpec, trace::Counter};
 use scenarios::{
     boot::{Pc, Run, Setup},
     program::{Program, assert_served_or_removed},
+    seeds,
 };
 
 /// Anybody can raise the interrupt of a finished factorial. The CustomDpc asks the device.
 #[test]
 fn a_spurious_factorial_interrupt_does_no_harm() {
-    for seed in 1..=100 {
+    for seed in seeds::up_to(50) {
         let run = Run::started(Setup::seed(seed), async |pc| {
             let program = Program::open(&pc).await?;
             pc.with_device(|device| device.raise(0x1));
@@ -76,7 +77,7 @@ fn stopping_does_not_wait_for_ever_for_a_stuck_device() {
 fn a_device_pulled_out_between_two_reads_gives_no_result() {
     const READS: [u64; 3] = [1, 2, 3];
     for reads in READS {
-        for seed in 1..=100 {
+        for seed in seeds::up_to(50) {
             let run = Run::started(Setup::seed(seed), async move |pc| {
                 let program = Program::open(&pc).await?;
                 let count = |pc: &Pc| pc.k.recorded().counters.get(Counter::RegisterReads);
@@ -118,7 +119,7 @@ fn a_device_that_does_not_answer_fails_a_liveness_check() {
 /// cancelled by the thread that it had interrupted.
 #[test]
 fn a_device_that_finishes_at_once() {
-    for seed in 1..=300 {
+    for seed in seeds::up_to(100) {
         let mut setup = Setup::seed(seed);
         setup.profile.factorial_latency = 0..=100;
         setup.profile.step_latency = 0..=50;

@@ -9,6 +9,7 @@ use scenarios::{
     boot::{Pc, Run, Setup},
     image::customdpc,
     program::{Program, assert_served_or_removed},
+    seeds,
 };
 
 #[test]
@@ -137,7 +138,7 @@ fn immediate_requests_while_the_device_is_stopped() {
 
 #[test]
 fn surprise_removal_ends_every_request() {
-    for seed in 1..=100 {
+    for seed in seeds::up_to(50) {
         let run = Run::started(Setup::seed(seed), async |pc| {
             let program = Program::open(&pc).await?;
             let mut under_way = Vec::new();

@@ -10,6 +10,7 @@ use edu::ioctl::{
 };
 use ntsim::{
     NtStatus, Outcome,
+    bus::InterruptMode,
     kernel::stream::SCRIPT,
     mm::Va,
     sched::Random,
@@ -23,6 +24,8 @@ use scenarios::{
 
 /// How many requests there are, in all.
 const REQUESTS: u64 = 100_000;
+/// And how many where interrupts come by messages: how a device interrupts makes no difference to what is wrong with a request.
+const REQUESTS_BY_MESSAGE: u64 = 10_000;
 /// Names another number of them: `REQUESTS=1000000 cargo xtask test`.
 const REQUESTS_VARIABLE: &str = "REQUESTS";
 /// How many of them one boot serves.
@@ -263,7 +266,11 @@ async fn settle(pc: &Pc, log: &Log, dice: &mut Dice, under_way: &mut Vec<Sent>) 
 }
 
 fn requests() -> u64 {
-    env::var(REQUESTS_VARIABLE).map_or(REQUESTS, |text| {
+    let usual = match Setup::seed(1).interrupts {
+        InterruptMode::Line => REQUESTS,
+        InterruptMode::Message => REQUESTS_BY_MESSAGE,
+    };
+    env::var(REQUESTS_VARIABLE).map_or(usual, |text| {
         text.parse()
             .unwrap_or_else(|_| panic!("{REQUESTS_VARIABLE}={text:?} is not a number of requests"))
     })

@@ -4,6 +4,7 @@ use ntsim::{NtStatus, io::pnp, sched::ThreadSpec, trace::Counter};
 use scenarios::{
     boot::{Run, Setup},
     program::{Program, assert_served_or_removed},
+    seeds,
 };
 
 #[test]
@@ -37,7 +38,7 @@ fn causes_that_are_not_software_s_are_refused() {
 /// Requests of several programs, cancelled at random, in many interleavings: each ends, those after a cancelled one are served.
 #[test]
 fn raises_and_cancels() {
-    for seed in 1..=300 {
+    for seed in seeds::up_to(100) {
         let run = Run::started(Setup::seed(seed), async |pc| {
             let program = Program::open(&pc).await?;
             let others = pc.k.spawn(ThreadSpec::user("another program"), {
@@ -74,7 +75,7 @@ fn raises_and_cancels() {
 
 #[test]
 fn closing_a_handle_cancels_its_raises_and_no_others() {
-    for seed in 1..=100 {
+    for seed in seeds::up_to(50) {
         let run = Run::started(Setup::seed(seed), async |pc| {
             let (closed, kept) = (Program::open(&pc).await?, Program::open(&pc).await?);
             let mut of_closed = Vec::new();
@@ -99,7 +100,7 @@ fn closing_a_handle_cancels_its_raises_and_no_others() {
 
 #[test]
 fn a_stopped_device_raises_when_it_runs_again() {
-    for seed in 1..=100 {
+    for seed in seeds::up_to(50) {
         let run = Run::started(Setup::seed(seed), async |pc| {
             let program = Program::open(&pc).await?;
             let early = program.raise(0x2).await?;
@@ -120,7 +121,7 @@ fn a_stopped_device_raises_when_it_runs_again() {
 
 #[test]
 fn surprise_removal_ends_raises() {
-    for seed in 1..=200 {
+    for seed in seeds::up_to(50) {
         let run = Run::started(Setup::seed(seed), async |pc| {
             let program = Program::open(&pc).await?;
             let mut under_way = Vec::new();

@@ -3,6 +3,7 @@
 use edu::ioctl::{Factorial, FactorialInput};
 use ntsim::{
     NtStatus, Outcome,
+    bus::InterruptMode,
     io::pnp::{self, DeviceState, Removal},
     sched::ThreadSpec,
     trace::{Counter, Event},
@@ -58,6 +59,7 @@ fn devices_share_an_interrupt_line() {
     let mut not_claimed_at_first = 0;
     for seed in 1..=20 {
         let mut setup = Setup::seed(seed);
+        setup.interrupts = InterruptMode::Line;
         setup.share_line = true;
         let run = Run::several(&customdpc(), setup, DEVICES, async |pcs: Vec<Pc>| {
             for pc in &pcs {

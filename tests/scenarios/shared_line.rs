@@ -4,6 +4,7 @@ use ntsim::{NtStatus, io::pnp, trace::Counter};
 use scenarios::{
     boot::{Run, Setup},
     program::Program,
+    seeds,
 };
 
 fn setup(seed: u64) -> Setup {
@@ -17,7 +18,7 @@ fn setup(seed: u64) -> Setup {
 #[test]
 fn a_neighbours_interrupts_do_no_harm() {
     const ROUNDS: u32 = 5;
-    for seed in 1..=100 {
+    for seed in seeds::up_to(50) {
         let run = Run::started(setup(seed), async |pc| {
             let program = Program::open(&pc).await?;
             pc.connect_neighbour()?;
@@ -45,7 +46,7 @@ fn a_neighbours_interrupts_do_no_harm() {
 /// A device that is gone reads all ones. If its ISR claimed that, the neighbour's would never get its turn, and the line never fall.
 #[test]
 fn a_neighbour_interrupts_while_the_device_is_pulled_out() {
-    for seed in 1..=100 {
+    for seed in seeds::up_to(50) {
         let run = Run::started(setup(seed), async |pc| {
             pc.connect_neighbour()?;
             pc.k.bus().borrow_mut().function_mut(pc.slot).unplug();
