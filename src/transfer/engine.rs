@@ -18,7 +18,7 @@ use crate::{
 /// The part of the device that moves bytes.
 ///
 /// How many of an IRP's bytes are done with is what the IRP says to have transferred. The note with it says of which run of the device its
-/// buffer holds the next piece of an echo, sent and not fetched yet.
+/// buffer holds the next piece of an echo, sent and not fetched yet, or what was written so far.
 pub enum DmaEngine {}
 
 impl DeviceEngine for DmaEngine {
@@ -60,8 +60,11 @@ impl DeviceEngine for DmaEngine {
     }
 }
 
-/// The IRP's next piece, with its bytes in the common buffer. `None` if there is none.
-fn next_piece(device: &EduDevice, irp: &Irp<'_>, resumed: u64) -> Result<Option<Piece>> {
+/// The IRP's next piece, with its bytes in the common buffer. `None` if there is none. A write that was stopped in the middle begins anew.
+fn next_piece(device: &EduDevice, irp: &mut Irp<'_>, resumed: u64) -> Result<Option<Piece>> {
+    if !is_of_this_run(irp, resumed) {
+        irp.forget_written();
+    }
     let transfer = transfer_of(irp)?;
     let piece = transfer.next_piece(progress(irp, resumed), device.parameters.piece_size());
     if let Some(piece) = piece {
@@ -75,8 +78,9 @@ fn take(device: &EduDevice, irp: &mut Irp<'_>, piece: Piece, resumed: u64) -> Re
     let transfer = transfer_of(irp)?;
     let progress = transfer.progress_after(progress(irp, resumed), piece);
     device.dma_buffer.unload(irp, piece)?;
-    irp.set_note(if progress.sent { [resumed, 0] } else { NEW });
-    if irp.read_write().is_some() && piece.direction == Direction::ToDevice {
+    let is_write = irp.read_write().is_some() && piece.direction == Direction::ToDevice;
+    irp.set_note(if progress.sent || is_write { [resumed, 0] } else { NEW });
+    if is_write {
         irp.add_written(piece.length)?;
     }
     let next = transfer.next_piece(progress, device.parameters.piece_size());
@@ -85,9 +89,14 @@ fn take(device: &EduDevice, irp: &mut Irp<'_>, piece: Piece, resumed: u64) -> Re
 
 /// How far a request has come. What the device was sent before it was stopped does not count: it may have forgotten it.
 fn progress(irp: &Irp<'_>, resumed: u64) -> Progress {
-    let [sent, _] = irp.note();
     Progress {
         done: irp.transferred(),
-        sent: sent != 0 && sent == resumed,
+        sent: is_of_this_run(irp, resumed),
     }
+}
+
+/// Whether the device has something of the request since it was last resumed.
+fn is_of_this_run(irp: &Irp<'_>, resumed: u64) -> bool {
+    let [run, _] = irp.note();
+    run != 0 && run == resumed
 }

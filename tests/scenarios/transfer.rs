@@ -5,9 +5,10 @@ use edu::{
     ioctl::{IOCTL_EDU_DMA_ECHO, MAX_ECHO},
 };
 use ntsim::{
-    NtStatus, Outcome,
+    NtStatus, Outcome, cm,
     hal::DmaSupport,
     io::pnp,
+    po::{self, SystemState},
     sched::{Random, ThreadSpec},
     trace::Counter,
     user::{Completion, Request},
@@ -324,6 +325,27 @@ fn without_memory_that_the_device_reaches_it_does_not_start() {
             let status = pnp::start_device(&pc.k, pc.pdo).await?;
             assert_eq!(status, NtStatus::INSUFFICIENT_RESOURCES);
             Ok(())
+        });
+        let _ = run.clean();
+    }
+}
+
+/// Found in review: a write of several pieces went on where it was, though the device had forgotten the first ones in its sleep.
+#[test]
+fn a_write_that_meets_a_sleep_is_written_whole() {
+    for after in [PIECE / 2, PIECE * 3 / 2, PIECE * 5 / 2] {
+        let run = Run::of(&customdpc(), Setup::seed(1), async move |pc: Pc| {
+            cm::set_device_value(&pc.k, pc.pdo, "MaxTransferSize", cm::Value::Dword(100));
+            pc.start().await?;
+            let program = Program::open(&pc).await?;
+            let bytes = data(500, after);
+            let request = program.write(0, &bytes).await?;
+            pc.k.delay(after).await?;
+            assert!(po::sleep(&pc.k, SystemState::S3).await?.is_ok());
+            po::wake(&pc.k).await?;
+            assert_eq!(succeeded(&pc, request).await?.information, 500);
+            assert!(read(&program, 0, 500).await? == bytes, "some of it is lost");
+            program.close().await
         });
         let _ = run.clean();
     }

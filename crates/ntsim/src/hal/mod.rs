@@ -4,7 +4,7 @@
 //! - `operations`: the table of routines that an adapter comes with.
 //! - `common_buffer`: memory that processor and device share.
 //! - `channel`, `transfer`, `scatter_gather`: the transfer of a `buffer` that is there already, through `map_registers`.
-//! - [`fault`], [`DeviceMemory`]: what devices do by themselves, and what they must not.
+//! - [`fault`], `DeviceMemory`: what devices do by themselves, and what they must not.
 
 mod adapter;
 mod buffer;

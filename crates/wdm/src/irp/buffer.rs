@@ -83,6 +83,16 @@ impl Irp<'_> {
         Ok(())
     }
 
+    /// Takes back what [`add_written`](Self::add_written) has noted: the device has forgotten it. Nothing, for another request than an `IRP_MJ_WRITE`.
+    pub fn forget_written(&mut self) {
+        if self
+            .read_write()
+            .is_some_and(|request| request.transfer == Transfer::Write)
+        {
+            self.information = 0;
+        }
+    }
+
     /// How many bytes of output have been written, or of an `IRP_MJ_WRITE` noted as written. It stays with the request when that goes
     /// through a queue.
     #[must_use]

@@ -1,4 +1,4 @@
-//! Interrupts: who is connected to what. [`delivery`] brings them to processors, [`synchronize`] keeps service routines out.
+//! Interrupts: who is connected to what. `delivery` brings them to processors, `synchronize` keeps service routines out.
 //!
 //! Lines are level-triggered, as PCI's are: a line that is still asserted after its service routines have run interrupts
 //! again. Messages are edges: each one sent interrupts once, unless the same one is pending already. While one processor

@@ -1,7 +1,7 @@
 //! Memory descriptor lists: the pages of a buffer, locked, and mapped where the system can reach them from any context.
 //!
 //! An MDL lies in guest memory, laid out as the WDK has it, since drivers read its fields by macros; its page frame numbers follow
-//! it. What its flags say is what was done to it; drivers could get that wrong, so the books of [`Mdls`] are what counts.
+//! it. What its flags say is what was done to it; drivers could get that wrong, so the books of `Mdls` are what counts.
 //!
 //! "Using MDLs" and the pages of the routines say what is allowed. Driver Verifier's bug checks are those of the bug check
 //! reference for 0xC4.
