@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::report::{Note, StackEntry};
+
 /// A bug check code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BugCheckCode(pub u32);
@@ -71,8 +73,16 @@ codes! {
     KERNEL_SECURITY_CHECK_FAILURE = 0x139 ["type of corruption", "trap frame", "exception record", "reserved"];
 }
 
+impl BugCheckCode {
+    /// No bug check of Windows: the run reached what the machine does not model. The value is not one that Windows uses.
+    pub const NOT_MODELLED: Self = Self(0xFFFF_FFFF);
+}
+
 impl fmt::Display for BugCheckCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::NOT_MODELLED {
+            return f.write_str("NOT MODELLED (the machine's limit, no bug check of Windows)");
+        }
         match self.name() {
             Some(name) => write!(f, "{name} ({:#x})", self.0),
             None => write!(f, "bug check {:#x}", self.0),
@@ -89,8 +99,11 @@ pub struct BugCheck {
     pub parameters: [u64; 4],
     /// The machine's own name of the rule, for tests and reports: kebab-case, stable.
     pub rule: &'static str,
-    /// What happened, for a reader.
+    /// What happened, for a reader. Where it has the address of a driver's code, as [`Va`](crate::mm::Va) is written, the report adds
+    /// function and source line; where it has that of something that a driver made, the report says where.
     pub message: String,
+    /// Other call stacks that have to do with it: who holds the other lock of a deadlock, say.
+    pub notes: Vec<Note>,
 }
 
 impl BugCheck {
@@ -102,12 +115,24 @@ impl BugCheck {
             parameters,
             rule,
             message: message.into(),
+            notes: Vec::new(),
         }
+    }
+
+    /// Adds another call stack that has to do with it, as [`Site::stack`](crate::kernel::Site::stack) gives one.
+    #[must_use]
+    pub fn with_stack(mut self, what: impl Into<String>, stack: impl Into<Vec<StackEntry>>) -> Self {
+        let (what, stack) = (what.into(), stack.into());
+        self.notes.push(Note { what, stack });
+        self
     }
 }
 
 impl fmt::Display for BugCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_not_modelled() {
+            return write!(f, "{}: {}", self.code, self.message);
+        }
         let [p1, p2, p3, p4] = self.parameters;
         write!(
             f,

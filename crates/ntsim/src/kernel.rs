@@ -2,8 +2,13 @@
 
 mod context;
 mod flows;
+mod images;
 mod memory;
+mod not_modelled;
 mod pool;
+mod sites;
+
+pub use sites::Site;
 
 use std::{
     any::Any,

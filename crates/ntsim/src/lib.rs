@@ -24,6 +24,7 @@ pub mod image;
 pub mod io;
 pub mod ke;
 pub mod kernel;
+pub mod leftovers;
 pub mod machine;
 pub mod mm;
 mod named;

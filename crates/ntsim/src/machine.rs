@@ -1,6 +1,7 @@
 //! Building a machine and loading a driver image into it.
 
 mod hardware;
+pub(crate) mod imports;
 mod loader;
 
 use std::{cell::RefCell, future::Future, rc::Rc};
@@ -8,6 +9,7 @@ use std::{cell::RefCell, future::Future, rc::Rc};
 use thiserror::Error;
 
 pub use hardware::Port;
+pub use imports::{Binding, BoundImport, Framework};
 pub use loader::{DriverImage, LoadError};
 
 use crate::{
@@ -15,10 +17,11 @@ use crate::{
     bus::{self, Bus, Device, Placement, Slot},
     cpu::{EngineError, Watch},
     ddi::{Registry, ReturnValue},
+    io::driver::LoadedImage,
     ke,
     kernel::{Config, Kernel},
-    mm::{Pa, layout},
-    report::{Report, ResolvedStack},
+    mm::{Pa, Va, layout},
+    report::{AddressBook, Report, ResolvedStack},
     sched::{RunEnd, ThreadId, ThreadSpec},
 };
 
@@ -42,23 +45,27 @@ pub enum MachineError {
 /// A machine: processors, memory, a bus with devices, and the kernel model.
 pub struct Machine {
     kernel: Kernel,
-    image: Option<Rc<DriverImage>>,
+    /// Each with where it is loaded, in the order of loading.
+    images: Vec<(Va, Rc<DriverImage>)>,
 }
 
-/// Every export that the model has.
-fn exports() -> Registry {
-    let mut ddi = Registry::default();
-    crate::cm::register(&mut ddi);
-    crate::devices::register(&mut ddi);
-    crate::ex::register(&mut ddi);
-    crate::hal::register(&mut ddi);
-    crate::io::register(&mut ddi);
-    ke::register(&mut ddi);
-    crate::mm::register(&mut ddi);
-    crate::ob::register(&mut ddi);
-    crate::po::register(&mut ddi);
-    crate::rtl::register(&mut ddi);
-    ddi
+impl Registry {
+    /// Every export that the model has.
+    #[must_use]
+    pub fn modelled() -> Self {
+        let mut ddi = Self::default();
+        crate::cm::register(&mut ddi);
+        crate::devices::register(&mut ddi);
+        crate::ex::register(&mut ddi);
+        crate::hal::register(&mut ddi);
+        crate::io::register(&mut ddi);
+        ke::register(&mut ddi);
+        crate::mm::register(&mut ddi);
+        crate::ob::register(&mut ddi);
+        crate::po::register(&mut ddi);
+        crate::rtl::register(&mut ddi);
+        ddi
+    }
 }
 
 impl Machine {
@@ -67,6 +74,39 @@ impl Machine {
     /// # Errors
     /// When the configuration or the emulator does not allow it.
     pub fn new(config: Config) -> Result<Self, MachineError> {
+        Self::with_registry(config, |_| {})
+    }
+
+    /// A machine without a driver, whose kernel has more exports than the model: `extend` adds them.
+    ///
+    /// An export is found by its name, whatever module a driver imports it from.
+    ///
+    /// ```
+    /// use ntsim::{Config, NtStatus, ddi::Contract, ke::Irql, machine::Machine};
+    ///
+    /// let machine = Machine::with_registry(Config::default(), |registry| {
+    ///     // NTSTATUS VendorAdd(ULONG a, ULONG b, ULONG *sum)
+    ///     registry.function("VendorAdd", 3, Contract::at_most(Irql::DISPATCH), |k, args| {
+    ///         k.write(args.va(2), args.u32(0).wrapping_add(args.u32(1)))?;
+    ///         Ok(NtStatus::SUCCESS)
+    ///     });
+    ///     // void VendorNotify(void (*callback)(void *), void *context): it calls the driver back.
+    ///     registry.flow("VendorNotify", 2, Contract::at_most(Irql::APC), |k, args| async move {
+    ///         k.call(args.va(0), &[args.u64(1)]).label("notification").await?;
+    ///         Ok(())
+    ///     });
+    ///     // extern ULONG VendorVersion;
+    ///     registry.data("VendorVersion", 4, |k, address| k.write(address, 7_u32));
+    /// })?;
+    /// # Ok::<(), ntsim::machine::MachineError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the configuration or the emulator does not allow it.
+    ///
+    /// # Panics
+    /// When `extend` adds an export that the model has already.
+    pub fn with_registry(config: Config, extend: impl FnOnce(&mut Registry)) -> Result<Self, MachineError> {
         if !(1..=crate::verifier::MAX_PROCESSORS).contains(&config.processors) {
             return Err(MachineError::Processors {
                 asked: config.processors,
@@ -75,15 +115,19 @@ impl Machine {
         let bus = Rc::new(RefCell::new(Bus::default()));
         let port = Rc::new(RefCell::new(Port::new(bus.clone(), config.seed)));
         let watch = Rc::new(Watch::new(config.processors, port));
-        let registry = exports();
-        watch.exports.set((layout::EXPORTS, registry.exports_length()));
+        let mut registry = Registry::modelled();
+        extend(&mut registry);
+        watch.exports.set((layout::EXPORTS, layout::EXPORTS_LENGTH));
         let kernel = Kernel::new(config, watch, registry, bus)?;
         for processor in 0..config.processors {
             ke::processor::add(&kernel, processor);
         }
         loader::map_exports(&kernel);
         ke::shared_data::map(&kernel);
-        Ok(Self { kernel, image: None })
+        Ok(Self {
+            kernel,
+            images: Vec::new(),
+        })
     }
 
     /// Plugs a device into the bus. Before the run starts.
@@ -110,12 +154,17 @@ impl Machine {
 
     /// Loads a driver image: maps it and binds its imports. Its entry point has not run yet.
     ///
+    /// Several images can be loaded, one after the other: a filter and the function driver below it, say, or a driver behind the one
+    /// whose exports it imports. [`system::load_image`](crate::system::load_image) makes each a driver.
+    ///
+    /// An import that the model lacks is no error: the run stops when the driver uses it. [`DriverImage::imports`] lists them.
+    ///
     /// # Errors
-    /// When it imports what the model does not have.
-    pub fn load(&mut self, image: &Rc<DriverImage>) -> Result<(), MachineError> {
-        loader::load(&self.kernel, image)?;
-        self.image = Some(image.clone());
-        Ok(())
+    /// When it imports more than there are addresses for.
+    pub fn load(&mut self, image: &Rc<DriverImage>) -> Result<LoadedImage, MachineError> {
+        let loaded = loader::load(&self.kernel, image)?;
+        self.images.push((loaded.base, image.clone()));
+        Ok(loaded)
     }
 
     /// The handle to the simulated system.
@@ -146,24 +195,34 @@ impl Machine {
         self.kernel.run_until(reached)
     }
 
-    /// The call stack of the crash with source lines, if there was a crash. Without a PDB, addresses only.
+    /// What the addresses of the machine's images mean. Reading their symbols takes a while: for reports only.
+    #[must_use]
+    pub fn address_book(&self) -> AddressBook {
+        let mut book = AddressBook::default();
+        for (base, image) in &self.images {
+            book.add(
+                *base,
+                image.shared(),
+                image.open_symbols().map_err(|error| error.to_string()),
+            );
+        }
+        book
+    }
+
+    /// The call stack of the crash with source lines, if there was a crash. Without symbols, addresses only.
     #[must_use]
     pub fn crash_stack(&self) -> Option<ResolvedStack> {
-        let crash = self.kernel.crash()?;
-        let symbols = self.image.as_ref().and_then(|image| image.symbols());
-        let resolved = crash.resolve(symbols.as_ref());
-        resolved.or_else(|_| crash.resolve(None)).ok()
+        Some(self.kernel.crash()?.resolve(&self.address_book()))
     }
 
     /// The report of the crash, if there was one.
     #[must_use]
     pub fn crash_report(&self, replay: Option<String>) -> Option<String> {
-        let stack = self.crash_stack()?;
         let crash = self.kernel.crash()?;
         let trace = self.kernel.recorded();
         let report = Report {
             crash: &crash,
-            stack: &stack,
+            book: &self.address_book(),
             records: trace.records(),
             replay,
         };

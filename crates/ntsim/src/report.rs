@@ -1,12 +1,17 @@
 //! What a broken rule leaves behind: the bug check, where it happened, and how to see it again.
 
-use std::fmt;
+mod addresses;
+
+use std::{fmt, rc::Rc};
+
+pub use addresses::AddressBook;
 
 use crate::{
     bugcheck::BugCheck,
-    image::{GeneralRegisters, SourceLine, SymbolError, Symbols, Unwinder},
+    image::{GeneralRegisters, SourceLine, Unwinder},
     ke::Irql,
     kernel::{Config, Kernel},
+    machine::imports,
     mm::Va,
     sched::{ActivityKind, Frame, GuestFrame, VirtualTime},
     trace::Record,
@@ -19,8 +24,10 @@ pub enum StackEntry {
     Guest {
         /// Its address; a return address for every entry but the innermost.
         address: Va,
-        /// Its offset in the image, if it lies there.
+        /// Its offset in its image, if it lies in one.
         rva: Option<u32>,
+        /// The name of that image.
+        image: Option<Rc<str>>,
         /// The instruction is about to run, rather than a call that has not returned.
         innermost: bool,
     },
@@ -49,6 +56,38 @@ pub struct Crash {
     pub registers: Option<String>,
     /// The call stack, innermost first.
     pub stack: Vec<StackEntry>,
+    /// Other call stacks that have to do with it.
+    pub notes: Vec<Note>,
+}
+
+/// A call stack from before the crash that has to do with it: where something was allocated that now leaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What happened there.
+    pub what: String,
+    /// The call stack, innermost first.
+    pub stack: Vec<StackEntry>,
+}
+
+/// How many objects that the message of a bug check names are said where they were made.
+const MOST_NOTES: usize = 8;
+
+/// Where the objects were made and freed whose addresses are in `message`.
+fn notes_on(k: &Kernel, message: &str) -> Vec<Note> {
+    let mut notes: Vec<Note> = Vec::new();
+    for (_, address) in addresses::addresses(message) {
+        let made = k.made_at(address).map(|site| (format!("{address} was made by"), site));
+        let freed = k
+            .freed_at(address)
+            .map(|site| (format!("{address} was freed by"), site));
+        for (what, site) in made.into_iter().chain(freed) {
+            if notes.len() < MOST_NOTES && notes.iter().all(|note| note.what != what) {
+                let stack = site.stack().to_vec();
+                notes.push(Note { what, stack });
+            }
+        }
+    }
+    notes
 }
 
 /// How many entries of a call stack are of interest.
@@ -64,7 +103,10 @@ impl Crash {
             .with_activity(|activity| activity.guest().map(|guest| guest.registers.to_string()))
             .flatten();
         let thread = k.current_thread().map(|thread| k.thread_name(thread));
+        let mut notes = bugcheck.notes.clone();
+        notes.extend(notes_on(k, &bugcheck.message));
         Self {
+            notes,
             bugcheck,
             config: k.config(),
             time: k.now(),
@@ -90,40 +132,22 @@ impl Crash {
         })
     }
 
-    /// The report with source lines from the driver's PDB, if there is one.
-    ///
-    /// # Errors
-    /// When the PDB cannot be read.
-    pub fn resolve(&self, symbols: Option<&Symbols>) -> Result<ResolvedStack, SymbolError> {
-        let rvas: Vec<u32> = self
-            .stack
-            .iter()
-            .filter_map(|entry| match entry {
-                &StackEntry::Guest {
-                    rva: Some(rva),
-                    innermost,
-                    ..
-                } => Some(lookup_rva(rva, innermost)),
-                _ => None,
-            })
-            .collect();
-        let mut found = match symbols {
-            Some(symbols) => symbols.lookup(&rvas)?,
-            None => Vec::new(),
+    /// The instruction that was about to run, when the driver itself was stopped.
+    fn exact(&self) -> Option<Va> {
+        match self.stack.first() {
+            Some(&StackEntry::Guest {
+                address,
+                innermost: true,
+                ..
+            }) => Some(address),
+            _ => None,
         }
-        .into_iter();
-        let entries = self
-            .stack
-            .iter()
-            .map(|entry| {
-                let lines = match entry {
-                    StackEntry::Guest { rva: Some(_), .. } => found.next().unwrap_or_default(),
-                    _ => Vec::new(),
-                };
-                (entry.clone(), lines)
-            })
-            .collect();
-        Ok(ResolvedStack { entries })
+    }
+
+    /// The call stack with source lines.
+    #[must_use]
+    pub fn resolve(&self, book: &AddressBook) -> ResolvedStack {
+        ResolvedStack::of(&self.stack, book)
     }
 }
 
@@ -140,6 +164,15 @@ pub struct ResolvedStack {
 }
 
 impl ResolvedStack {
+    /// A call stack with source lines.
+    #[must_use]
+    pub fn of(stack: &[StackEntry], book: &AddressBook) -> Self {
+        let entries = stack.iter();
+        Self {
+            entries: entries.map(|entry| (entry.clone(), book.lines_of(entry))).collect(),
+        }
+    }
+
     /// The source lines of the driver's, innermost first.
     pub fn lines(&self) -> impl Iterator<Item = &SourceLine> {
         self.entries.iter().flat_map(|(_, lines)| lines)
@@ -151,20 +184,15 @@ impl fmt::Display for ResolvedStack {
         for (entry, lines) in &self.entries {
             match entry {
                 StackEntry::Kernel(name) => writeln!(f, "    nt!{name}")?,
-                StackEntry::Guest { address, rva, .. } if lines.is_empty() => match rva {
-                    Some(rva) => writeln!(f, "    {address} (driver+{rva:#x})")?,
-                    None => writeln!(f, "    {address}")?,
+                StackEntry::Guest {
+                    address, rva, image, ..
+                } if lines.is_empty() => match (rva, image) {
+                    (Some(rva), Some(image)) => writeln!(f, "    {address} ({image}+{rva:#x})")?,
+                    _ => writeln!(f, "    {address}")?,
                 },
                 StackEntry::Guest { .. } => {
                     for line in lines {
-                        write!(f, "    {}", line.function)?;
-                        if let Some(file) = &line.file {
-                            write!(f, " at {file}")?;
-                        }
-                        match line.line {
-                            Some(number) => writeln!(f, ":{number}")?,
-                            None => writeln!(f)?,
-                        }
+                        writeln!(f, "    {line}")?;
                     }
                 }
             }
@@ -216,9 +244,13 @@ fn start_of_walk(guest: &GuestFrame) -> GeneralRegisters {
 const RSP: usize = 4;
 
 fn walk(k: &Kernel, mut registers: GeneralRegisters, innermost: bool, mut running: bool, stack: &mut Vec<StackEntry>) {
-    if let Some(ddi) = k.registry().at(Va(registers.rip)) {
+    let (ddi, unmodelled) = (
+        k.registry().at(Va(registers.rip)),
+        imports::is_unmodelled(Va(registers.rip)),
+    );
+    if ddi.is_some() || unmodelled {
         // The host frame of a flow names the routine already.
-        if innermost {
+        if let Some(ddi) = ddi.filter(|_| innermost) {
             stack.push(StackEntry::Kernel(ddi.name));
         }
         running = false;
@@ -229,26 +261,27 @@ fn walk(k: &Kernel, mut registers: GeneralRegisters, innermost: bool, mut runnin
         registers.general[RSP] += 8;
     }
     let code = k.watch().code.borrow();
-    let Some(code) = &*code else {
-        stack.push(StackEntry::Guest {
-            address: Va(registers.rip),
-            rva: None,
-            innermost: running,
-        });
-        return;
-    };
-    let pcs = Unwinder::new(&code.image).walk(code.base.get(), registers, |va| k.peek(Va(va)), DEEPEST);
+    let images = code.iter().map(|code| (code.base.get(), &*code.image));
+    let pcs = Unwinder::new(images).walk(registers, |va| k.peek(Va(va)), DEEPEST);
+    drop(code);
     for (index, pc) in pcs.into_iter().enumerate() {
-        let address = Va(pc);
-        let rva = code.rva(address);
-        if rva.is_none() && index > 0 {
+        let entry = guest_entry(k, Va(pc), running && index == 0);
+        if matches!(entry, StackEntry::Guest { rva: None, .. }) && index > 0 {
             break;
         }
-        stack.push(StackEntry::Guest {
-            address,
-            rva,
-            innermost: running && index == 0,
-        });
+        stack.push(entry);
+    }
+}
+
+/// The entry of an instruction. `innermost`: it is about to run, rather than where a call returns to.
+pub(crate) fn guest_entry(k: &Kernel, address: Va, innermost: bool) -> StackEntry {
+    let code = k.watch().code.borrow();
+    let code = code.at(address);
+    StackEntry::Guest {
+        address,
+        rva: code.and_then(|code| code.rva(address)),
+        image: code.map(|code| code.image.shared_name()),
+        innermost,
     }
 }
 
@@ -259,8 +292,8 @@ const LAST_EVENTS: usize = 24;
 pub struct Report<'a> {
     /// The crash.
     pub crash: &'a Crash,
-    /// Its stack.
-    pub stack: &'a ResolvedStack,
+    /// What its addresses mean.
+    pub book: &'a AddressBook,
     /// The trace.
     pub records: &'a [Record],
     /// The command that does it again.
@@ -269,12 +302,14 @@ pub struct Report<'a> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let crash = self.crash;
+        let (crash, book) = (self.crash, self.book);
         writeln!(f, "*** {}", crash.bugcheck.code)?;
-        writeln!(f, "{}", crash.bugcheck.message)?;
-        let meanings = crash.bugcheck.code.parameters();
-        for (value, meaning) in crash.bugcheck.parameters.iter().zip(meanings) {
-            writeln!(f, "    {value:#018x}  {meaning}")?;
+        writeln!(f, "{}", book.annotate(&crash.bugcheck.message, crash.exact()))?;
+        if !crash.bugcheck.is_not_modelled() {
+            let meanings = crash.bugcheck.code.parameters();
+            for (value, meaning) in crash.bugcheck.parameters.iter().zip(meanings) {
+                writeln!(f, "    {value:#018x}  {meaning}")?;
+            }
         }
         writeln!(f, "rule {}", crash.bugcheck.rule)?;
         let activity = crash
@@ -288,7 +323,14 @@ impl fmt::Display for Report<'_> {
             write!(f, ", thread {thread}")?;
         }
         writeln!(f, ", {} ns after the start", crash.time)?;
-        writeln!(f, "call stack, innermost first:\n{}", self.stack)?;
+        writeln!(f, "call stack, innermost first:\n{}", crash.resolve(book))?;
+        for note in &crash.notes {
+            let what = book.annotate(&note.what, None);
+            writeln!(f, "{what}:\n{}", ResolvedStack::of(&note.stack, book))?;
+        }
+        for problem in book.problems() {
+            writeln!(f, "no source lines: {problem}")?;
+        }
         if let Some(registers) = &crash.registers {
             writeln!(f, "{registers}\n")?;
         }

@@ -3,17 +3,20 @@
 use std::{cell::RefCell, rc::Rc};
 
 use crate::{
-    bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
+    bugcheck::Outcome,
     bus::Slot,
-    hal,
-    io::{self, driver, pnp},
+    io::{
+        driver::{self, CannotUnload, LoadedImage},
+        pnp,
+    },
     kernel::Kernel,
+    leftovers::{self, left_behind},
     machine::Machine,
-    mm::{Va, driver_image},
-    ob,
+    mm::Va,
     po::{self, SystemState},
     sched::{RunEnd, ThreadSpec},
     status::NtStatus,
+    trace::Event,
 };
 
 /// A started device and its driver.
@@ -36,17 +39,49 @@ pub enum StartFailure {
     StartDevice(NtStatus),
 }
 
-/// Loads the driver: its driver object.
+/// Loads the driver whose image is called `name`, or the only one: its driver object.
 ///
 /// # Errors
 /// When the driver breaks a rule.
+///
+/// # Panics
+/// When no image was loaded into the machine.
 pub async fn load(k: &Kernel, name: &str) -> Outcome<Result<Va, StartFailure>> {
-    let image = k.driver_image();
+    let image = k.driver_image_called(name).unwrap_or_else(|| k.driver_image());
+    load_image(k, name, image).await
+}
+
+/// Makes a loaded image the driver `name`: its driver object.
+///
+/// # Errors
+/// When the driver breaks a rule.
+pub async fn load_image(k: &Kernel, name: &str, image: LoadedImage) -> Outcome<Result<Va, StartFailure>> {
     let loaded = driver::load(k, name, image).await?;
-    if loaded.is_ok() {
-        driver_image::discard_initialization(k);
-    }
     Ok(loaded.map_err(StartFailure::DriverEntry))
+}
+
+/// Unloads a driver whose devices are gone; a legacy driver may still have its own. It must leave nothing behind.
+///
+/// A driver without `DriverUnload` cannot be unloaded, which is no fault: it stays, and the requests that it has not completed are all
+/// that can be checked.
+///
+/// # Errors
+/// When the driver breaks a rule, or leaves something behind.
+pub async fn unload(k: &Kernel, driver: Va, name: &str) -> Outcome<()> {
+    if is_off(k) {
+        return Ok(());
+    }
+    match driver::unload(k, driver).await? {
+        Ok(()) => driver::gone(k, driver, name, &format!("{name} is unloaded")),
+        Err(CannotUnload::NoUnloadRoutine) => {
+            k.trace(Event::Note(format!("{name} has no DriverUnload: it stays loaded")));
+            leftovers::check_requests(k, driver, &format!("{name} stays loaded, but its devices are gone"))
+        }
+        Err(CannotUnload::HasDevice(device)) => Err(k.bugcheck(left_behind(format!(
+            "{name} cannot be unloaded: it has an AddDevice, and such a driver is unloaded after its last device went, but the device \
+             object {device} was never deleted"
+        )))),
+    }
 }
 
 /// Loads the driver and adds the device in `slot`.
@@ -123,36 +158,13 @@ impl System {
     /// # Errors
     /// When the driver breaks a rule, refuses, or leaves something behind.
     pub async fn unload(self, k: &Kernel, name: &str) -> Outcome<()> {
-        if is_off(k) {
-            return Ok(());
-        }
-        if !driver::unload(k, self.driver).await? {
-            let why = "the driver has devices left or no unload routine".to_owned();
-            return Err(k.bugcheck(left_behind(why)));
-        }
-        driver_image::unload(k, name)?;
-        let mut leftovers = io::leftovers(k, self.driver);
-        leftovers.extend(ob::leftovers(k));
-        leftovers.extend(hal::leftovers(k));
-        if leftovers.is_empty() {
-            return Ok(());
-        }
-        Err(k.bugcheck(left_behind(leftovers.join("; "))))
+        unload(k, self.driver, name).await
     }
 }
 
 /// Whether the whole system was shut down: nothing is removed or unloaded then.
 fn is_off(k: &Kernel) -> bool {
     po::state(k) == SystemState::Shutdown
-}
-
-fn left_behind(what: String) -> BugCheck {
-    BugCheck::new(
-        Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
-        [VerifierRule::LEFT_BEHIND.subcode, 0, 0, 0],
-        "left-behind",
-        what,
-    )
 }
 
 impl Machine {

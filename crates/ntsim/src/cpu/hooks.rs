@@ -9,10 +9,10 @@ use std::{
     rc::Rc,
 };
 
-use super::{Access, PageFault};
+use super::{Access, PageFault, code::LoadedImages};
 use crate::{
     bus::{DeviceFault, Ram},
-    image::{AccessKind, CodeMap, Image, SystemInstruction},
+    image::SystemInstruction,
     ke::Irql,
     mm::{
         AddressSpace, Pa, UserSpace, Va,
@@ -93,53 +93,6 @@ pub trait Hardware {
     fn windows(&self) -> Vec<(Pa, u64)>;
 }
 
-/// The image that guest code runs in, with what its disassembly says.
-#[derive(Debug)]
-pub struct LoadedCode {
-    /// Where it is loaded.
-    pub base: Va,
-    /// What Windows' loader sees of it.
-    pub image: Rc<Image>,
-    /// Its disassembly.
-    pub map: Rc<CodeMap>,
-    /// For each byte of the image: an instruction starts there that the model carries out.
-    trapped: Vec<bool>,
-}
-
-impl LoadedCode {
-    /// The code of an image loaded at `base`.
-    #[must_use]
-    pub fn new(base: Va, image: Rc<Image>, map: Rc<CodeMap>) -> Self {
-        let mut trapped = vec![false; image.size() as usize];
-        for instruction in map.system_instructions() {
-            trapped[instruction.rva as usize] = true;
-        }
-        Self {
-            base,
-            image,
-            map,
-            trapped,
-        }
-    }
-
-    /// `va` as an offset into the image.
-    #[must_use]
-    pub fn rva(&self, va: Va) -> Option<u32> {
-        let offset = va - self.base;
-        u32::try_from(offset).ok().filter(|&rva| rva < self.image.size())
-    }
-
-    fn system_instruction(&self, va: Va) -> Option<&SystemInstruction> {
-        let rva = self.rva(va)?;
-        if !self.trapped[rva as usize] {
-            return None;
-        }
-        let found = self.map.system_instructions();
-        let index = found.binary_search_by_key(&rva, |instruction| instruction.rva).ok()?;
-        found.get(index)
-    }
-}
-
 /// A device access wider than the emulator passes on in one piece: it splits eight bytes into two times four.
 #[derive(Clone, Copy, Debug)]
 struct WideAccess {
@@ -176,8 +129,8 @@ pub struct Watch {
     pub thread: Cell<Option<ThreadId>>,
     /// Pool.
     pub pool: RefCell<Pool>,
-    /// The loaded driver's code.
-    pub code: RefCell<Option<LoadedCode>>,
+    /// The loaded images' code.
+    pub code: RefCell<LoadedImages>,
     /// The rule of unlocked sharing.
     pub sharing: RefCell<SharingRule>,
     /// The devices.
@@ -278,9 +231,7 @@ impl Watch {
             self.stop(Exit::Budget);
             return false;
         }
-        if let Some(code) = &*self.code.borrow()
-            && let Some(instruction) = code.system_instruction(pc)
-        {
+        if let Some(instruction) = self.code.borrow().system_instruction(pc) {
             self.stop(Exit::System(instruction.clone()));
             return false;
         }
@@ -317,14 +268,10 @@ impl Watch {
 
     fn on_shared(&self, pa: Pa, size: usize, write: bool) -> bool {
         let pc = self.pc.get();
-        let kind = match &*self.code.borrow() {
-            Some(code) => code.rva(pc).map_or(AccessKind::Plain, |rva| code.map.access(rva)),
-            None => AccessKind::Plain,
-        };
         let access = AccessSite {
             processor: self.processor.get(),
             pc: pc.get(),
-            kind,
+            kind: self.code.borrow().access(pc),
         };
         let bytes = pa.0..pa.0 + size as u64;
         match self.sharing.borrow_mut().access(access, bytes, write) {
@@ -410,6 +357,10 @@ impl Watch {
     pub(super) fn on_translate(&self, page: Va, access: Access) -> Option<(Pa, bool, bool)> {
         if !page.is_system() && access != Access::Execute {
             return self.on_translate_user(page, access);
+        }
+        if access != Access::Execute && crate::machine::imports::is_unmodelled(page) {
+            self.stop(Exit::PageFault(PageFault { page, access }));
+            return None;
         }
         let translation = self.space.borrow().translate(page, 1).filter(|&(pa, _)| {
             let (pool, length) = self.pool_window.get();

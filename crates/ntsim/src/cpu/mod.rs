@@ -1,11 +1,13 @@
 //! The processor core: unicorn with this machine's memory map, traps and watchpoints.
 
+mod code;
 mod engine;
 mod fault;
 mod hooks;
 mod registers;
 
+pub use code::{LoadedCode, LoadedImages};
 pub use engine::{Engine, EngineError};
 pub use fault::{Access, PageFault};
-pub use hooks::{DeviceAccess, Exit, Hardware, LoadedCode, Watch};
+pub use hooks::{DeviceAccess, Exit, Hardware, Watch};
 pub use registers::{Gpr, Registers};

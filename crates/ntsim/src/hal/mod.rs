@@ -27,7 +27,7 @@ pub(crate) use adapter::check_put;
 pub(crate) use memory::DeviceMemory;
 pub use violation::DmaRule;
 
-use crate::{bus::iommu::MappingId, ddi::Registry, kernel::Kernel, mm::Va, report::StackEntry};
+use crate::{bus::iommu::MappingId, ddi::Registry, kernel::Kernel, leftovers::Leftover, mm::Va, report::StackEntry};
 
 /// What DMA adapters give: how the systems differ that a driver meets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,11 +79,11 @@ fn unmap(k: &Kernel, logical: u64) {
 
 /// What a driver that is unloaded has left behind in the HAL, in words. Empty when it cleaned up.
 #[must_use]
-pub fn leftovers(k: &Kernel) -> Vec<String> {
+pub fn leftovers(k: &Kernel) -> Vec<Leftover> {
     let hal = k.state::<HalState>();
     let hal = hal.borrow();
     let adapters = hal.adapters.iter();
     adapters
-        .map(|(adapter, _)| format!("the DMA adapter {adapter} was never put"))
+        .map(|(&adapter, _)| Leftover::new(adapter, format!("the DMA adapter {adapter} was never put")))
         .collect()
 }

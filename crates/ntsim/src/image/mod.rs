@@ -6,6 +6,7 @@
 mod dataflow;
 mod pe;
 mod scan;
+mod sites;
 mod symbols;
 #[cfg(test)]
 pub(crate) mod synthetic;
@@ -13,5 +14,6 @@ mod unwind;
 
 pub use pe::{Image, ImageError, Import, ImportName, PdbReference, Protection, Section};
 pub use scan::{AccessKind, CodeMap, SystemInstruction, SystemInstructionKind};
+pub use sites::is_return_address;
 pub use symbols::{SourceLine, SymbolError, Symbols};
 pub use unwind::{GeneralRegisters, Unwinder};

@@ -3,6 +3,8 @@
 //! The format is the one of "PE Format" in Microsoft's documentation; the checks are those that make
 //! `ZwLoadDriver` fail, and [`ImageError::status`] names what it fails with.
 
+use std::rc::Rc;
+
 use object::LittleEndian as LE;
 use object::pe;
 use object::read::pe::{ImageOptionalHeader as _, ImageThunkData as _, PeFile64};
@@ -174,7 +176,7 @@ pub struct PdbReference {
 /// A driver image that Windows would load.
 #[derive(Debug, Clone)]
 pub struct Image {
-    name: String,
+    name: Rc<str>,
     size: u32,
     memory: Vec<u8>,
     preferred_base: u64,
@@ -217,7 +219,7 @@ impl Image {
             });
         }
         Ok(Self {
-            name: name.to_owned(),
+            name: name.into(),
             size: optional.size_of_image(),
             preferred_base: optional.image_base(),
             entry,
@@ -235,6 +237,11 @@ impl Image {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn shared_name(&self) -> Rc<str> {
+        self.name.clone()
     }
 
     /// `SizeOfImage`: the bytes of address space that the mapped image takes, a multiple of the page size.

@@ -27,8 +27,14 @@ pub enum SymbolError {
         /// What the reader answered.
         message: String,
     },
+    /// The image names no PDB.
+    #[error("{image} names no PDB and holds no debug information; link it with /DEBUG, and keep the PDB beside it")]
+    None {
+        /// The image's name.
+        image: String,
+    },
     /// The PDB belongs to another build of the image.
-    #[error("{}: not the PDB that {image} was linked with", path.display())]
+    #[error("{} belongs to another build: {image} was linked with a PDB of another signature", path.display())]
     Mismatch {
         /// The PDB.
         path: PathBuf,
@@ -46,6 +52,19 @@ pub struct SourceLine {
     pub file: Option<String>,
     /// The line in it, from 1.
     pub line: Option<u32>,
+}
+
+impl std::fmt::Display for SourceLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.function)?;
+        if let Some(file) = &self.file {
+            write!(f, " at {file}")?;
+            if let Some(line) = self.line {
+                write!(f, ":{line}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a PDB says about an image's addresses.

@@ -16,31 +16,27 @@ pub struct GeneralRegisters {
 /// Index of rsp in [`GeneralRegisters::general`].
 const RSP: usize = 4;
 
-/// Walks the stack of code in one image.
-#[derive(Debug, Clone, Copy)]
+/// Walks the stack of code in images.
+#[derive(Debug, Clone)]
 pub struct Unwinder<'i> {
-    image: &'i Image,
+    /// Where each image is loaded.
+    images: Vec<(u64, &'i Image)>,
 }
 
 impl<'i> Unwinder<'i> {
-    /// An unwinder by `image`'s exception directory.
+    /// An unwinder by the exception directories of `images`, each with the address that it is loaded at.
     #[must_use]
-    pub const fn new(image: &'i Image) -> Self {
-        Self { image }
+    pub fn new(images: impl IntoIterator<Item = (u64, &'i Image)>) -> Self {
+        Self {
+            images: images.into_iter().collect(),
+        }
     }
 
     /// The program counters of the frames on a stack, innermost first: `registers.rip` itself, then return addresses.
     ///
-    /// The image is mapped at `base`; `read` gives the 8 bytes at an address of the stack. The walk ends with the first
-    /// address outside the image (which is returned too, unless it is 0), at an unreadable stack, or after `limit` frames.
-    pub fn walk(
-        &self,
-        base: u64,
-        registers: GeneralRegisters,
-        read: impl FnMut(u64) -> Option<u64>,
-        limit: usize,
-    ) -> Vec<u64> {
-        let functions = FunctionTableEntries::parse(self.image.exception_directory());
+    /// `read` gives the 8 bytes at an address of the stack. The walk ends with the first address outside every image (which is
+    /// returned too, unless it is 0), at an unreadable stack, or after `limit` frames.
+    pub fn walk(&self, registers: GeneralRegisters, read: impl FnMut(u64) -> Option<u64>, limit: usize) -> Vec<u64> {
         let mut frame = Frame {
             registers: registers.general,
             read,
@@ -49,12 +45,12 @@ impl<'i> Unwinder<'i> {
         let mut pc = registers.rip;
         while pc != 0 && pcs.len() < limit {
             pcs.push(pc);
-            let rva = match u32::try_from(pc.wrapping_sub(base)) {
-                Ok(rva) if rva < self.image.size() => rva,
-                _ => break,
+            let Some((image, rva)) = self.place(pc) else {
+                break;
             };
+            let functions = FunctionTableEntries::parse(image.exception_directory());
             let stack = frame.registers[RSP];
-            let memory = |rva: u32| self.image.memory().get(rva as usize..);
+            let memory = |rva: u32| image.memory().get(rva as usize..);
             match functions.unwind_frame(&mut frame, memory, rva) {
                 // A caller's frame lies above its callee's: anything else is a broken stack, and no walk of it would end.
                 Some(caller) if frame.registers[RSP] > stack => pc = caller,
@@ -62,6 +58,14 @@ impl<'i> Unwinder<'i> {
             }
         }
         pcs
+    }
+
+    /// The image that `pc` lies in, and where.
+    fn place(&self, pc: u64) -> Option<(&'i Image, u32)> {
+        self.images.iter().find_map(|&(base, image)| {
+            let rva = u32::try_from(pc.wrapping_sub(base)).ok()?;
+            (rva < image.size()).then_some((image, rva))
+        })
     }
 }
 
@@ -114,7 +118,7 @@ mod tests {
         };
         registers.general[RSP] = STACK;
         let read = |va: u64| stack.get(usize::try_from((va - STACK) / 8).ok()?).copied();
-        Unwinder::new(&image()).walk(BASE, registers, read, 16)
+        Unwinder::new([(BASE, &image())]).walk(registers, read, 16)
     }
 
     #[test]

@@ -2,11 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use ntlayout::{driver_extension, driver_object as layout, unicode_string};
+use ntlayout::{device_object, driver_extension, driver_object as layout, unicode_string};
 
 use super::call::INVALID_DEVICE_REQUEST;
 use crate::{
-    bugcheck::Outcome, cm, kernel::Kernel, mm::Va, rtl::unicode_string::write_new, status::NtStatus, trace::Event,
+    bugcheck::Outcome,
+    cm,
+    kernel::Kernel,
+    leftovers,
+    mm::{Va, driver_image},
+    rtl::unicode_string::write_new,
+    status::NtStatus,
+    trace::Event,
 };
 
 /// `IO_TYPE_DRIVER`.
@@ -34,6 +41,7 @@ pub struct LoadedImage {
 struct Driver {
     name: String,
     extension: Va,
+    image: LoadedImage,
 }
 
 /// All driver objects.
@@ -73,6 +81,7 @@ pub(crate) fn create(k: &Kernel, name: &str, image: LoadedImage) -> Outcome<Va> 
     let books = Driver {
         name: name.to_owned(),
         extension,
+        image,
     };
     k.io().borrow_mut().drivers.by_address.insert(driver, books);
     Ok(driver)
@@ -90,7 +99,7 @@ fn hardware_database(k: &Kernel) -> Outcome<Va> {
 }
 
 /// Loads a driver: makes its driver object and calls its `DriverEntry`. The driver object, or the status with which
-/// `DriverEntry` failed.
+/// `DriverEntry` failed; the image is gone then, and must have left nothing behind.
 ///
 /// # Errors
 /// When the driver breaks a rule.
@@ -111,29 +120,83 @@ pub async fn load(k: &Kernel, name: &str, image: LoadedImage) -> Outcome<Result<
     let status = NtStatus((returned & 0xFFFF_FFFF) as u32);
     k.trace(Event::Note(format!("DriverEntry of {name} returned {status}")));
     if !status.is_success() {
-        delete(k, driver)?;
+        gone(k, driver, name, &format!("DriverEntry of {name} failed with {status}"))?;
         return Ok(Err(status));
     }
+    driver_image::discard_initialization(k, image);
     let flags: u32 = k.read(driver + layout::FLAGS)?;
     k.write(driver + layout::FLAGS, flags | DRVO_INITIALIZED)?;
     Ok(Ok(driver))
 }
 
-/// Unloads a driver that has no device left: calls its `DriverUnload` and frees its driver object. Says whether the driver
-/// can be unloaded at all.
+/// Why a driver cannot be unloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CannotUnload {
+    /// It has no `DriverUnload`: it stays until the system is shut down.
+    NoUnloadRoutine,
+    /// It has an `AddDevice`, and this device left: such a driver is unloaded after its last device went.
+    HasDevice(Va),
+}
+
+/// Unloads a driver: calls its `DriverUnload` and frees its driver object. A driver without an `AddDevice` is unloaded while it has
+/// devices: to delete them is its `DriverUnload`'s business.
 ///
 /// # Errors
 /// When the driver breaks a rule.
-pub async fn unload(k: &Kernel, driver: Va) -> Outcome<bool> {
-    let devices: Va = k.read(driver + layout::DEVICE_OBJECT)?;
+pub async fn unload(k: &Kernel, driver: Va) -> Outcome<Result<(), CannotUnload>> {
     let routine: Va = k.read(driver + layout::DRIVER_UNLOAD)?;
-    if !devices.is_null() || routine.is_null() {
-        return Ok(false);
+    if routine.is_null() {
+        return Ok(Err(CannotUnload::NoUnloadRoutine));
+    }
+    let device: Va = k.read(driver + layout::DEVICE_OBJECT)?;
+    if !device.is_null() && !is_legacy(k, driver)? {
+        return Ok(Err(CannotUnload::HasDevice(device)));
     }
     k.call(routine, &[driver.get()]).label("DriverUnload").await?;
     k.trace(Event::Note("DriverUnload returned".to_owned()));
-    delete(k, driver)?;
-    Ok(true)
+    Ok(Ok(()))
+}
+
+/// Whether the driver takes no part in Plug and Play: it has no `AddDevice`.
+///
+/// # Errors
+/// When the driver object cannot be read.
+pub fn is_legacy(k: &Kernel, driver: Va) -> Outcome<bool> {
+    let extension: Va = k.read(driver + layout::DRIVER_EXTENSION)?;
+    let add_device: Va = k.read(extension + driver_extension::ADD_DEVICE)?;
+    Ok(add_device.is_null())
+}
+
+/// The image of a driver object.
+pub(crate) fn image(k: &Kernel, driver: Va) -> Option<LoadedImage> {
+    let io = k.io().borrow();
+    io.drivers.by_address.get(&driver).map(|found| found.image)
+}
+
+/// The driver's device objects, the one made last first.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn devices(k: &Kernel, driver: Va) -> Outcome<Vec<Va>> {
+    let mut devices = Vec::new();
+    let mut device: Va = k.read(driver + layout::DEVICE_OBJECT)?;
+    while !device.is_null() {
+        devices.push(device);
+        device = k.read(device + device_object::NEXT_DEVICE)?;
+    }
+    Ok(devices)
+}
+
+/// The driver goes, which must leave nothing behind: unmaps its image and frees its driver object. `when` says on what occasion.
+///
+/// # Errors
+/// When it has left something behind.
+pub(crate) fn gone(k: &Kernel, driver: Va, name: &str, when: &str) -> Outcome<()> {
+    if let Some(image) = image(k, driver) {
+        driver_image::unload(k, image, name)?;
+        leftovers::check(k, driver, image, when)?;
+    }
+    delete(k, driver)
 }
 
 fn delete(k: &Kernel, driver: Va) -> Outcome<()> {

@@ -418,6 +418,13 @@ pub(crate) fn current_location(k: &Kernel, irp: Va) -> Outcome<Va> {
     k.read(irp + irp::CURRENT_STACK_LOCATION)
 }
 
+/// The device whose driver has the IRP, for reports; none before it was sent and after it came back.
+pub(crate) fn holder(k: &Kernel, irp: Va) -> Option<Va> {
+    let location = Va(k.peek(irp + irp::CURRENT_STACK_LOCATION)?);
+    let device = Va(k.peek(location + stack::DEVICE_OBJECT)?);
+    (!device.is_null()).then_some(device)
+}
+
 /// What the header's inline `IoMarkIrpPending` does.
 pub(crate) fn mark_pending(k: &Kernel, irp: Va) -> Outcome<()> {
     let control = current_location(k, irp)? + stack::CONTROL;

@@ -35,7 +35,7 @@ pub(crate) use call::call_driver;
 pub(crate) use device::{DO_POWER_INRUSH, DO_POWER_PAGABLE, bottom_of_stack, top_of_stack};
 pub use violation::IoRule;
 
-use crate::{bugcheck::Outcome, ddi::Registry, kernel::Kernel, mm::Va};
+use crate::{bugcheck::Outcome, ddi::Registry, kernel::Kernel, leftovers::Leftover, mm::Va};
 
 /// What the I/O manager keeps beside guest memory.
 #[derive(Debug, Default)]
@@ -97,39 +97,64 @@ pub(crate) fn memory_freed(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
     driver_irp::memory_freed(k, start, length)
 }
 
-/// What a driver that is unloaded has left behind in the I/O manager, in words. Empty when it cleaned up.
+/// The requests that no driver has completed.
 #[must_use]
-pub fn leftovers(k: &Kernel, driver: Va) -> Vec<String> {
+pub(crate) fn unfinished_requests(k: &Kernel) -> Vec<Leftover> {
+    let live: Vec<_> = k.io().borrow().irps.live().cloned().collect();
+    live.iter()
+        .filter(|record| record.origin() == irp::Origin::IoManager)
+        .map(|record| {
+            let (irp, what) = (record.irp(), record.what());
+            let left = Leftover::new(irp, format!("IRP {irp} ({what}) was never completed"));
+            match irp::holder(k, irp) {
+                Some(device) => left.at_device(device),
+                None => left,
+            }
+        })
+        .collect()
+}
+
+/// What drivers have left behind in the I/O manager. Empty when they have cleaned up.
+#[must_use]
+pub fn leftovers(k: &Kernel) -> Vec<Leftover> {
+    let mut found = unfinished_requests(k);
     let io = k.io().borrow();
-    let mut found = Vec::new();
     for record in io.irps.live() {
-        let what = match record.origin() {
-            irp::Origin::IoManager => "completed",
-            irp::Origin::Driver => "freed",
-            // It goes with the memory that it lies in.
-            irp::Origin::DriverMemory => continue,
-        };
-        found.push(format!("IRP {} ({}) was never {what}", record.irp(), record.what()));
+        // One in the driver's own memory goes with that memory.
+        if record.origin() == irp::Origin::Driver {
+            let (irp, what) = (record.irp(), record.what());
+            found.push(Leftover::new(irp, format!("IRP {irp} ({what}) was never freed")));
+        }
     }
-    for context in io.interrupts.keys() {
-        found.push(format!("the interrupt {context} is still connected"));
+    for &context in io.interrupts.keys() {
+        found.push(Leftover::new(
+            context,
+            format!("the interrupt {context} is still connected"),
+        ));
     }
-    for item in io.work_items.keys() {
-        found.push(format!("the work item {item} was never freed"));
+    for &item in io.work_items.keys() {
+        found.push(Leftover::new(item, format!("the work item {item} was never freed")));
     }
     for interface in io.interfaces.all_enabled() {
-        found.push(format!("the device interface {} is still enabled", interface.link));
+        let what = format!("the device interface {} is still enabled", interface.link);
+        found.push(Leftover::new(interface.pdo, what));
     }
-    for file in io.files.values() {
-        found.push(format!("the file object {} is still open", file.object()));
-    }
-    if let Some(name) = io.drivers.name(driver) {
-        found.push(format!("the driver object of {name} still exists"));
-    }
+    let files: Vec<_> = io.files.values().cloned().collect();
     drop(io);
+    for file in files {
+        let object = file.object();
+        let left = Leftover::new(object, format!("the file object {object} is still open"));
+        found.push(match file.related_device(k) {
+            Ok(device) => left.at_device(device),
+            Err(_) => left,
+        });
+    }
     found.extend(crate::mm::mdl::leftovers(k));
     for (lock, count) in remove_lock::held(k) {
-        found.push(format!("the remove lock at {lock} is held {count} times"));
+        found.push(Leftover::new(
+            lock,
+            format!("the remove lock at {lock} is held {count} times"),
+        ));
     }
     found
 }

@@ -6,7 +6,6 @@ use super::Kernel;
 use crate::{
     bugcheck::Outcome,
     ddi::{Flow, Registry, ReturnValue},
-    io::driver::LoadedImage,
     mm::{PAGE_SIZE, PoolKind, PoolOwner, Protection, Va, layout},
     sched::{
         Activity, ActivityKind, GuestCall, Stack, ThreadId, ThreadSpec, VirtualTime,
@@ -35,21 +34,6 @@ impl Kernel {
     pub fn routine_address(&self, name: &str) -> Va {
         let (index, _) = self.registry().find(name).expect("the model has the routine");
         Registry::address(index)
-    }
-
-    /// The loaded driver image.
-    ///
-    /// # Panics
-    /// When none was loaded into the machine.
-    #[must_use]
-    pub fn driver_image(&self) -> LoadedImage {
-        let code = self.watch().code.borrow();
-        let code = code.as_ref().expect("a driver image was loaded");
-        LoadedImage {
-            base: code.base,
-            size: code.image.size(),
-            entry: code.base + u64::from(code.image.entry()),
-        }
     }
 
     /// Calls a guest routine with the x64 calling convention, on the current activity's stack.

@@ -41,6 +41,7 @@ impl Kernel {
             (start, pool.end())
         };
         self.back_pool(end - POOL_BASE);
+        self.note_made(start);
         start
     }
 
@@ -72,6 +73,7 @@ impl Kernel {
     pub fn try_free_pool(&self, start: Va) -> Result<Allocation, FreeError> {
         let caller = self.caller();
         let freed = self.watch().pool.borrow_mut().free(start, caller)?;
+        self.note_freed(start);
         let physical = layout::POOL_PHYSICAL.0 + (start - POOL_BASE);
         self.watch().sharing.borrow_mut().free(physical..physical + freed.size);
         Ok(freed)

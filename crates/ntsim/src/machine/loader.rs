@@ -7,12 +7,14 @@ use std::{
 
 use thiserror::Error;
 
+use super::imports::{self, BoundImport, Framework};
 use crate::{
     cpu::LoadedCode,
-    ddi::{Handler, Registry},
-    image::{CodeMap, Image, ImageError, ImportName, Symbols},
+    ddi::Registry,
+    image::{CodeMap, Image, ImageError, SymbolError, Symbols},
+    io::driver::LoadedImage,
     kernel::Kernel,
-    mm::{PAGE_SIZE, Protection, Va, layout},
+    mm::{Pa, Protection, Va, layout},
     trace::Event,
 };
 
@@ -30,13 +32,13 @@ pub enum LoadError {
     /// Windows would not load it.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// It imports what the model does not have.
-    #[error("{image} imports what this machine does not model: {}", names.join(", "))]
-    UnknownImports {
+    /// It imports more than there are addresses for.
+    #[error("{image} imports too much: no address is left for {import}")]
+    TooManyImports {
         /// The image.
         image: String,
-        /// The imports, as `module!name`.
-        names: Vec<String>,
+        /// The first import without an address, as `module!name`.
+        import: String,
     },
 }
 
@@ -89,41 +91,71 @@ impl DriverImage {
         &self.image
     }
 
+    /// The same, shared.
+    pub(super) fn shared(&self) -> Rc<Image> {
+        self.image.clone()
+    }
+
+    /// What it imports, in the order of its import table, and what `registry` has of that.
+    #[must_use]
+    pub fn imports(&self, registry: &Registry) -> Vec<BoundImport> {
+        imports::bindings(self.image.imports(), registry)
+    }
+
+    /// The framework or port driver that it is written for, when it is no plain WDM driver.
+    #[must_use]
+    pub fn framework(&self) -> Option<Framework> {
+        imports::framework_imported(self.image.imports())
+    }
+
     /// The symbols from its PDB, if there is a usable one. Reading them takes a while: for reports only.
     #[must_use]
     pub fn symbols(&self) -> Option<Symbols> {
-        Symbols::load(&self.image, self.pdb.as_ref()?).ok()
+        self.open_symbols().ok()
+    }
+
+    /// The symbols from its PDB. Reading them takes a while: for reports only.
+    ///
+    /// # Errors
+    /// When there are none, or they belong to another build: addresses in reports have no source lines then.
+    pub fn open_symbols(&self) -> Result<Symbols, SymbolError> {
+        let path = self.pdb.as_ref().ok_or_else(|| SymbolError::None {
+            image: self.image.name().to_owned(),
+        })?;
+        Symbols::load(&self.image, path)
     }
 }
 
-/// The PDB that the image names, in the image's directory.
+/// The PDB that the image names, expected in the image's directory.
 fn pdb_beside(path: &Path, image: &Image) -> Option<PathBuf> {
     let recorded = image.pdb()?.path.replace('\\', "/");
-    let pdb = path.with_file_name(Path::new(&recorded).file_name()?);
-    pdb.exists().then_some(pdb)
+    Some(path.with_file_name(Path::new(&recorded).file_name()?))
 }
 
 /// `int3`: one instruction that ends a translation block.
 const BREAKPOINT: u8 = 0xCC;
 
+/// Memory full of breakpoints.
+pub(super) fn breakpoints(k: &Kernel, length: u64) -> Pa {
+    let physical = k.reserve_ram(length);
+    let bytes = vec![BREAKPOINT; usize::try_from(length).expect("there are few exports")];
+    k.engine().borrow_mut().write(physical, &bytes);
+    physical
+}
+
 /// Puts memory behind the exports' addresses, so that they are there to be jumped to. Nothing there ever runs, but the
 /// emulator translates it first, so it is short.
 pub(super) fn map_exports(k: &Kernel) {
     let length = k.registry().exports_length();
-    let physical = k.map_ram(
-        layout::EXPORTS,
-        length,
-        Protection::READ_EXECUTE,
-        "the kernel's exports",
-    );
-    let length = usize::try_from(length).expect("there are few exports");
-    k.engine().borrow_mut().write(physical, &vec![BREAKPOINT; length]);
+    let physical = breakpoints(k, length);
+    let what = "the kernel's exports";
+    k.map_physical(layout::EXPORTS, physical, length, Protection::READ_EXECUTE, what);
 }
 
-/// Maps the image and binds its imports.
-pub(super) fn load(k: &Kernel, driver: &DriverImage) -> Result<(), LoadError> {
+/// Maps the image and binds its imports; where it lies.
+pub(super) fn load(k: &Kernel, driver: &DriverImage) -> Result<LoadedImage, LoadError> {
     let image = &driver.image;
-    let base = layout::DRIVER;
+    let base = k.watch().code.borrow().next_base();
     let mut memory = image.memory_at(base.get());
     bind_imports(k, image, &mut memory)?;
 
@@ -150,47 +182,25 @@ pub(super) fn load(k: &Kernel, driver: &DriverImage) -> Result<(), LoadError> {
     }
 
     let code = LoadedCode::new(base, image.clone(), driver.code.clone());
-    *k.watch().code.borrow_mut() = Some(code);
+    let loaded = LoadedImage::of(&code);
+    k.watch().code.borrow_mut().add(code);
     k.trace(Event::ImageLoaded {
         name: image.name().to_owned(),
         base,
         size: length,
     });
-    Ok(())
+    Ok(loaded)
 }
 
 fn bind_imports(k: &Kernel, image: &Image, memory: &mut [u8]) -> Result<(), LoadError> {
-    let mut unknown = Vec::new();
-    let mut next_data = layout::EXPORTED_DATA;
     for import in image.imports() {
-        let ImportName::Name(name) = &import.name else {
-            unknown.push(format!("{}!{}", import.module, import.name));
-            continue;
-        };
-        let Some((index, ddi)) = k.registry().find(name) else {
-            unknown.push(format!("{}!{name}", import.module));
-            continue;
-        };
-        let address = match &ddi.handler {
-            Handler::Data { size, initialise } => {
-                let address = next_data;
-                k.map_ram(address, *size, Protection::READ_WRITE, ddi.name);
-                next_data = address + crate::mm::AddressSpace::round_up(*size) + PAGE_SIZE;
-                // Fails only once the machine has stopped, and it has not started.
-                let _ = initialise(k, address);
-                address
-            }
-            _ => Registry::address(index),
-        };
+        let address = imports::bind(k, image.name(), import).ok_or_else(|| LoadError::TooManyImports {
+            image: image.name().to_owned(),
+            import: format!("{}!{}", import.module, import.name),
+        })?;
         write_slot(memory, import.slot, address);
     }
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    Err(LoadError::UnknownImports {
-        image: image.name().to_owned(),
-        names: unknown,
-    })
+    Ok(())
 }
 
 fn write_slot(memory: &mut [u8], slot: u32, address: Va) {

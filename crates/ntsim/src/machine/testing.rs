@@ -36,10 +36,16 @@ pub(crate) struct Function<'p> {
 }
 
 impl Function<'_> {
-    /// Calls a kernel export.
-    pub(crate) fn call(&mut self, name: &str) {
+    /// Where the address of an import is found.
+    pub(crate) fn slot(&self, name: &str) -> Va {
         let slot = self.imports.iter().find(|(import, _)| import == name);
         let (_, slot) = slot.unwrap_or_else(|| panic!("{name} is not imported"));
+        *slot
+    }
+
+    /// Calls a kernel export.
+    pub(crate) fn call(&mut self, name: &str) {
+        let slot = self.slot(name);
         self.load(rax, slot.get());
         self.asm.call(qword_ptr(rax)).unwrap();
     }

@@ -1,8 +1,9 @@
-//! The loaded driver's image over its life: its discardable sections go after initialisation, the rest at unload.
+//! A loaded driver's image over its life: its discardable sections go after initialisation, the rest at unload.
 
 use super::Va;
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
+    io::driver::LoadedImage,
     ke::timer,
     kernel::Kernel,
     mm::pool::Allocation,
@@ -10,8 +11,8 @@ use crate::{
 };
 
 /// Frees the discardable sections (`INIT`), as Windows does when `DriverEntry` has returned.
-pub fn discard_initialization(k: &Kernel) {
-    for start in sections(k, |discardable| discardable) {
+pub fn discard_initialization(k: &Kernel, image: LoadedImage) {
+    for start in sections(k, image, |discardable| discardable) {
         k.unmap(start);
     }
 }
@@ -21,23 +22,20 @@ pub fn discard_initialization(k: &Kernel) {
 /// # Errors
 /// When the driver has not given back what it holds: pool (Driver Verifier's 0xC4, 0x62), mapped device memory, or a timer that
 /// is set.
-pub fn unload(k: &Kernel, name: &str) -> Outcome<()> {
-    check_leaks(k)?;
-    check_timers(k)?;
-    let code = k.watch().code.borrow();
-    let headers = code.as_ref().map(|code| code.base);
-    drop(code);
-    let starts = headers.into_iter().chain(sections(k, |_| true));
-    for start in starts {
+pub fn unload(k: &Kernel, image: LoadedImage, name: &str) -> Outcome<()> {
+    check_leaks(k, image, name)?;
+    check_timers(k, image)?;
+    for start in std::iter::once(image.base).chain(sections(k, image, |_| true)) {
         k.unmap(start);
     }
+    k.watch().code.borrow_mut().unloaded(image.base);
     k.trace(Event::Note(format!("{name} unloaded")));
     Ok(())
 }
 
-fn sections(k: &Kernel, wanted: impl Fn(bool) -> bool) -> Vec<Va> {
+fn sections(k: &Kernel, image: LoadedImage, wanted: impl Fn(bool) -> bool) -> Vec<Va> {
     let code = k.watch().code.borrow();
-    let Some(code) = &*code else {
+    let Some(code) = code.based_at(image.base) else {
         return Vec::new();
     };
     code.image
@@ -49,47 +47,42 @@ fn sections(k: &Kernel, wanted: impl Fn(bool) -> bool) -> Vec<Va> {
 }
 
 /// No timer may be set whose DPC would run in the image.
-fn check_timers(k: &Kernel) -> Outcome<()> {
-    let loaded = {
-        let code = k.watch().code.borrow();
-        code.as_ref().map(|code| (code.base, u64::from(code.image.size())))
-    };
-    let Some((base, length)) = loaded else {
-        return Ok(());
-    };
-    match timer::needed_within(k, base, length) {
-        Some(found) => Err(found.freed(k, base, length)),
+fn check_timers(k: &Kernel, image: LoadedImage) -> Outcome<()> {
+    let length = u64::from(image.size);
+    match timer::needed_within(k, image.base, length) {
+        Some(found) => Err(found.freed(k, image.base, length)),
         None => Ok(()),
     }
 }
 
 const LEAKED_POOL: u64 = 0x62;
 
-fn check_leaks(k: &Kernel) -> Outcome<()> {
-    let pool = k.driver_allocations();
+fn check_leaks(k: &Kernel, image: LoadedImage, name: &str) -> Outcome<()> {
+    let mut pool = k.driver_allocations();
+    pool.retain(|block| k.is_made_by(block.start, image));
     if let Some(first) = pool.first() {
-        return Err(k.bugcheck(leaked_pool(&pool, first)));
+        return Err(k.bugcheck(leaked_pool(&pool, first, name)));
     }
     let mapped = k.io_space().borrow().mapped();
-    if let Some((va, length)) = mapped.first() {
+    if let Some((va, length)) = mapped.iter().find(|(va, _)| k.is_made_by(*va, image)) {
         return Err(k.bugcheck(BugCheck::new(
             Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
             [VerifierRule::LEAKED_MAPPING.subcode, va.get(), *length, 0],
             "io-space-leak",
-            format!("the driver unloads, but {length:#x} bytes of device memory at {va} are still mapped"),
+            format!("{name} unloads, but {length:#x} bytes of device memory at {va} are still mapped"),
         )));
     }
     Ok(())
 }
 
-fn leaked_pool(pool: &[Allocation], first: &Allocation) -> BugCheck {
+fn leaked_pool(pool: &[Allocation], first: &Allocation, name: &str) -> BugCheck {
     let bytes: u64 = pool.iter().map(|block| block.size).sum();
     BugCheck::new(
         Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
         [LEAKED_POOL, 0, 0, pool.len() as u64],
         "pool-leak",
         format!(
-            "the driver unloads, but has not freed {} pool allocations ({bytes} bytes); the first is the {} bytes at {}, allocated at {}",
+            "{name} unloads, but has not freed {} pool allocations ({bytes} bytes); the first is the {} bytes at {}, allocated at {}",
             pool.len(),
             first.size,
             first.start,

@@ -10,6 +10,7 @@ use crate::{
     cpu::Access,
     ke::Irql,
     kernel::Kernel,
+    machine::imports,
     status::NtStatus,
 };
 
@@ -19,6 +20,9 @@ pub(crate) fn check_access(k: &Kernel, va: Va, length: usize, write: bool) -> Ou
     let access = if write { Access::Write } else { Access::Read };
     if !va.is_system() {
         return check_user_access(k, va, length, access);
+    }
+    if imports::is_unmodelled(va) {
+        return Err(k.bugcheck(imports::unmodelled(k, va, access)));
     }
     let translation = k.watch().space.borrow().translate_prefix(va);
     let Some((pa, protection, available)) = translation else {
@@ -116,6 +120,9 @@ fn within(va: Va, start: Va, size: u64) -> String {
 
 /// The bug check for an access that the address space does not allow.
 pub(crate) fn page_fault(k: &Kernel, va: Va, access: Access, pc: Va) -> BugCheck {
+    if imports::is_unmodelled(va) {
+        return imports::unmodelled(k, va, access);
+    }
     if va - POOL_BASE < layout::POOL_LENGTH {
         let checked = k.watch().pool.borrow().check(va, 1, true);
         if let Err(fault) = checked {
@@ -152,12 +159,12 @@ pub(crate) fn page_fault(k: &Kernel, va: Va, access: Access, pc: Va) -> BugCheck
         }
         _ => {}
     }
-    if unloaded(k, va) {
+    if let Some(name) = unloaded(k, va) {
         return BugCheck::new(
             Code::DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS,
             [va.get(), u64::from(access == Access::Write), pc.get(), 0],
             "unloaded-image",
-            format!("{va} in the unloaded driver was {} at {pc}", access.verb()),
+            format!("{va} in the unloaded driver {name} was {} at {pc}", access.verb()),
         );
     }
     if stack_overflow(k, va) {
@@ -172,10 +179,22 @@ pub(crate) fn page_fault(k: &Kernel, va: Va, access: Access, pc: Va) -> BugCheck
     unmapped(k, va, access, pc)
 }
 
-/// Whether the address lies in an image that was there once: nothing else is ever unmapped from it.
-fn unloaded(k: &Kernel, va: Va) -> bool {
+/// The image that was at the address once and was unloaded.
+fn unloaded(k: &Kernel, va: Va) -> Option<String> {
     let code = k.watch().code.borrow();
-    code.as_ref().is_some_and(|code| code.rva(va).is_some())
+    let code = code.at(va).filter(|code| code.unloaded)?;
+    Some(code.image.name().to_owned())
+}
+
+/// The section at the address that was there during initialization only, with its image's name.
+fn discarded(k: &Kernel, va: Va) -> Option<String> {
+    let code = k.watch().code.borrow();
+    let code = code.at(va)?;
+    let section = code
+        .image
+        .section_at(code.rva(va)?)
+        .filter(|section| section.discardable)?;
+    Some(format!("{} of {}", section.name, code.image.name()))
 }
 
 fn stack_overflow(k: &Kernel, va: Va) -> bool {
@@ -187,9 +206,11 @@ fn unmapped(k: &Kernel, va: Va, access: Access, pc: Va) -> BugCheck {
     let irql = k.irql();
     let verb = access.verb();
     let what = if super::mdl::was_mapped(k, va) {
-        "the pages of an MDL are not mapped any more"
+        "the pages of an MDL are not mapped any more".to_owned()
+    } else if let Some(section) = discarded(k, va) {
+        format!("the section {section} is discarded when DriverEntry has returned, and nothing is mapped any more")
     } else {
-        "nothing is mapped"
+        "nothing is mapped".to_owned()
     };
     let message = format!("{what} at {va}, which was {verb} at {pc}, at {irql}");
     if irql >= Irql::DISPATCH {

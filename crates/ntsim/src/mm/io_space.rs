@@ -94,7 +94,9 @@ pub(super) fn register(ddi: &mut Registry) {
         ddi.function(name, 3, Contract::ANY, move |k, args| {
             let (physical, length) = (args.u64(0), args.u64(1));
             check_irql(k, MAPPED_ABOVE_DISPATCH, name, [physical, length])?;
-            Ok(map(k, Pa(physical), length))
+            let va = map(k, Pa(physical), length);
+            k.note_made(va);
+            Ok(va)
         });
     }
     ddi.function("MmUnmapIoSpace", 2, Contract::ANY, |k, args| {

@@ -6,6 +6,10 @@ use super::{Pa, Va};
 pub const USER: Va = Va(0x0000_0200_0000_0000);
 /// The kernel's exports: fetching from an address here is a call into the model.
 pub const EXPORTS: Va = Va(0xFFFF_F800_0000_0000);
+/// Bytes of addresses that calls into the model can go to: up to the exported variables.
+pub const EXPORTS_LENGTH: u64 = EXPORTED_DATA.get() - EXPORTS.get();
+/// Where imports lie that the model lacks. A page each, so that what lies behind the address of a variable belongs to it as well.
+pub const UNMODELLED: Va = Va(0xFFFF_F800_0800_0000);
 /// The kernel's exported variables.
 pub const EXPORTED_DATA: Va = Va(0xFFFF_F800_1000_0000);
 /// Where the driver image is loaded.

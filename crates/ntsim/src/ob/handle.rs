@@ -100,6 +100,7 @@ pub fn open(k: &Kernel, name: String, access: u32, attributes: u32) -> Handle {
         user,
     };
     handles.open.insert(handle, object);
+    k.note_made(Va(handle.0));
     handle
 }
 

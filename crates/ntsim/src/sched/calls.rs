@@ -3,9 +3,10 @@
 use super::{Frame, GuestFrame, HostFrame, flow::CallRequest};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
-    cpu::Gpr,
+    cpu::{Access, Gpr},
     ddi::{Args, Handler, Registry},
     kernel::Kernel,
+    machine::imports,
     mm::{Va, layout},
     trace::Event,
 };
@@ -20,6 +21,9 @@ const HOME_SPACE: u64 = 0x20;
 pub(super) fn export_reached(k: &Kernel, address: Va) -> Outcome<()> {
     if address == RETURN_ADDRESS {
         return leave_guest(k);
+    }
+    if imports::is_unmodelled(address) {
+        return Err(k.bugcheck(imports::unmodelled(k, address, Access::Execute)));
     }
     let Some(ddi) = k.registry().at(address) else {
         return Err(k.bugcheck(BugCheck::new(

@@ -49,7 +49,7 @@ fn a_reference_keeps_a_deleted_device_object() {
         let fdo = Va(k.call(attached, &[pdo.get()]).await?);
         assert_eq!(fdo, device::top_of_stack(&k, pdo)?);
         let left = crate::ob::leftovers(&k);
-        assert!(left[0].contains("referenced 1 times"), "{left:?}");
+        assert!(left[0].to_string().contains("referenced 1 times"), "{left:?}");
         device::detach(&k, pdo)?;
         device::delete(&k, fdo)?;
         assert!(k.io().borrow().devices.exists(fdo));

@@ -118,8 +118,8 @@ fn a_built_request_is_ended_by_the_io_manager() {
         assert!(memory.told(&k)?);
         assert_eq!(k.read_bytes(memory.output, 4)?, [!1, !2, !3, !4]);
         assert_eq!(k.read::<u64>(memory.io_status_block + io_status_block::INFORMATION)?, 4);
-        let left = super::super::leftovers(&k, Va::NULL);
-        assert!(!left.iter().any(|what| what.contains("IRP")), "{left:?}");
+        let left = super::super::leftovers(&k);
+        assert!(!left.iter().any(|what| what.to_string().contains("IRP")), "{left:?}");
         Ok(())
     });
 }
@@ -192,8 +192,8 @@ fn a_built_request_is_not_the_drivers_to_free() {
 fn a_built_request_that_is_never_sent_is_left_behind() {
     clean(&program(), |k, _, fdo| async move {
         Memory::new(&k)?.build(&k, BUFFERED, fdo).await?;
-        let left = super::super::leftovers(&k, Va::NULL);
-        assert!(left[0].contains("never completed"), "{left:?}");
+        let left = super::super::leftovers(&k);
+        assert!(left[0].to_string().contains("never completed"), "{left:?}");
         Ok(())
     });
 }
@@ -230,8 +230,8 @@ fn a_drivers_own_irp_comes_back_is_used_again_and_freed() {
             assert_eq!(k.read::<NtStatus>(irp + layout::IO_STATUS)?, NtStatus::UNSUCCESSFUL);
             describe(&k, irp, Some(next))?;
         }
-        let left = super::super::leftovers(&k, Va::NULL);
-        assert!(left[0].contains("never freed"), "{left:?}");
+        let left = super::super::leftovers(&k);
+        assert!(left[0].to_string().contains("never freed"), "{left:?}");
         assert_eq!(send(&k, fdo, irp).await?, NtStatus::SUCCESS);
         assert_eq!(
             k.io().borrow().irps.live().count(),

@@ -151,13 +151,7 @@ fn last_look(k: &Kernel, source: Source) -> Option<Vec<StackEntry>> {
 
 /// The service routine itself, for one that has not looked at its device at all.
 fn entry_of(k: &Kernel, interrupt: &Interrupt) -> StackEntry {
-    let address = interrupt.routine.address();
-    let code = k.watch().code.borrow();
-    StackEntry::Guest {
-        address,
-        rva: code.as_ref().and_then(|code| code.rva(address)),
-        innermost: true,
-    }
+    report::guest_entry(k, interrupt.routine.address(), true)
 }
 
 async fn run_routine(k: &Kernel, interrupt: &Interrupt) -> Outcome<bool> {

@@ -206,7 +206,7 @@ fn memory_that_a_set_timer_needs_must_not_be_freed() {
 fn a_driver_cancels_its_timers_before_it_is_unloaded() {
     let machine = with_timer(TimerType::Notification, 1, |k| async move {
         set(&k, timer(), once(k.now() + MICROSECOND))?;
-        crate::mm::driver_image::unload(&k, "test")
+        crate::mm::driver_image::unload(&k, k.driver_image(), "test")
     });
     assert_eq!(crash_of(&machine).2, "set-timer-freed");
 }

@@ -20,6 +20,7 @@ use crate::{
     ddi::{Contract, Registry},
     ke::Irql,
     kernel::Kernel,
+    leftovers::Leftover,
 };
 
 pub(in crate::mm) use lock::raised;
@@ -186,18 +187,18 @@ fn build_for_nonpaged_pool(k: &Kernel, list: Va) -> Outcome<()> {
     set_flags(k, list, SOURCE_IS_NONPAGED_POOL, 0)
 }
 
-/// What is not as it was before the driver came, in words: MDLs that are locked or mapped.
-pub(crate) fn leftovers(k: &Kernel) -> Vec<String> {
+/// What is not as it was before the driver came: MDLs that are locked or mapped.
+pub(crate) fn leftovers(k: &Kernel) -> Vec<Leftover> {
     let books = books(k);
     let books = books.borrow();
     let locked = books
         .locked
         .keys()
-        .map(|list| format!("the pages of the MDL {list} are still locked"));
+        .map(|&list| Leftover::new(list, format!("the pages of the MDL {list} are still locked")));
     let mapped = books
         .mapped
         .keys()
-        .map(|list| format!("the pages of the MDL {list} are still mapped"));
+        .map(|&list| Leftover::new(list, format!("the pages of the MDL {list} are still mapped")));
     locked.chain(mapped).collect()
 }
 

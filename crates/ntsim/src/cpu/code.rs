@@ -1,0 +1,129 @@
+//! The images that guest code runs in, with what their disassembly says.
+
+use std::rc::Rc;
+
+use crate::{
+    image::{AccessKind, CodeMap, Image, SystemInstruction},
+    mm::{PAGE_SIZE, Va, layout},
+};
+
+/// An image that guest code runs in.
+#[derive(Debug)]
+pub struct LoadedCode {
+    /// Where it is loaded.
+    pub base: Va,
+    /// What Windows' loader sees of it.
+    pub image: Rc<Image>,
+    /// Its disassembly.
+    pub map: Rc<CodeMap>,
+    /// It was unloaded: nothing lies there any more.
+    pub unloaded: bool,
+}
+
+impl LoadedCode {
+    /// The code of an image loaded at `base`.
+    #[must_use]
+    pub fn new(base: Va, image: Rc<Image>, map: Rc<CodeMap>) -> Self {
+        Self {
+            base,
+            image,
+            map,
+            unloaded: false,
+        }
+    }
+
+    /// `va` as an offset into the image.
+    #[must_use]
+    pub fn rva(&self, va: Va) -> Option<u32> {
+        let offset = va - self.base;
+        u32::try_from(offset).ok().filter(|&rva| rva < self.image.size())
+    }
+
+    /// The name of the image without its extension, as a service is called.
+    #[must_use]
+    pub fn stem(&self) -> &str {
+        let name = self.image.name();
+        name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+    }
+
+    fn system_instruction(&self, rva: u32) -> Option<&SystemInstruction> {
+        let found = self.map.system_instructions();
+        let index = found.binary_search_by_key(&rva, |instruction| instruction.rva).ok()?;
+        found.get(index)
+    }
+}
+
+/// Unmapped pages between images, so that what runs off the end of one does not reach the next.
+const GAP: u64 = 16 * PAGE_SIZE;
+
+/// All images of a machine, in the order of loading, which is that of their addresses. No address is used twice.
+#[derive(Debug, Default)]
+pub struct LoadedImages {
+    images: Vec<LoadedCode>,
+    /// For each byte from the first image's base on: an instruction starts there that the model carries out.
+    trapped: Vec<bool>,
+}
+
+impl LoadedImages {
+    /// Where the next image goes.
+    #[must_use]
+    pub fn next_base(&self) -> Va {
+        self.images.last().map_or(layout::DRIVER, |last| {
+            Va((last.base + u64::from(last.image.size())).get().next_multiple_of(GAP)) + GAP
+        })
+    }
+
+    /// Adds an image.
+    ///
+    /// # Panics
+    /// When it does not lie at [`next_base`](Self::next_base).
+    pub fn add(&mut self, code: LoadedCode) {
+        assert_eq!(code.base, self.next_base(), "images lie one after the other");
+        let start = usize::try_from(code.base - layout::DRIVER).expect("images fit the host");
+        self.trapped.resize(start + code.image.size() as usize, false);
+        for instruction in code.map.system_instructions() {
+            self.trapped[start + instruction.rva as usize] = true;
+        }
+        self.images.push(code);
+    }
+
+    /// The images, unloaded ones as well.
+    pub fn iter(&self) -> impl Iterator<Item = &LoadedCode> {
+        self.images.iter()
+    }
+
+    /// The image that `va` lies in, or lay in before it was unloaded.
+    #[must_use]
+    pub fn at(&self, va: Va) -> Option<&LoadedCode> {
+        self.images.iter().find(|code| code.rva(va).is_some())
+    }
+
+    /// The image that is loaded at `base`.
+    #[must_use]
+    pub fn based_at(&self, base: Va) -> Option<&LoadedCode> {
+        self.images.iter().find(|code| code.base == base)
+    }
+
+    /// Notes that the image at `base` is gone.
+    pub fn unloaded(&mut self, base: Va) {
+        if let Some(code) = self.images.iter_mut().find(|code| code.base == base) {
+            code.unloaded = true;
+        }
+    }
+
+    /// How the instruction at `pc` accesses memory.
+    pub(super) fn access(&self, pc: Va) -> AccessKind {
+        let found = self.images.iter().find_map(|code| Some((code, code.rva(pc)?)));
+        found.map_or(AccessKind::Plain, |(code, rva)| code.map.access(rva))
+    }
+
+    /// The instruction at `pc`, when the model must carry it out.
+    pub(super) fn system_instruction(&self, pc: Va) -> Option<&SystemInstruction> {
+        let offset = usize::try_from(pc - layout::DRIVER).ok()?;
+        if !*self.trapped.get(offset)? {
+            return None;
+        }
+        let code = self.at(pc)?;
+        code.system_instruction(code.rva(pc)?)
+    }
+}

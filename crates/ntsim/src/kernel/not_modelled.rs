@@ -1,0 +1,34 @@
+//! The end of a run that reached what the machine does not model.
+//!
+//! It is no bug check of Windows, and says nothing about the driver: the machine cannot tell what Windows would do.
+
+use super::Kernel;
+use crate::bugcheck::{BugCheck, BugCheckCode, Halted};
+
+impl BugCheck {
+    /// The rule name of such an end.
+    pub const NOT_MODELLED: &'static str = "not-modelled";
+
+    /// The end of a run that reached what the machine does not model.
+    #[must_use]
+    pub fn not_modelled(what: impl Into<String>) -> Self {
+        Self::new(BugCheckCode::NOT_MODELLED, [0; 4], Self::NOT_MODELLED, what)
+    }
+
+    /// Whether the run ended at what the machine does not model, rather than at a broken rule.
+    #[must_use]
+    pub fn is_not_modelled(&self) -> bool {
+        self.code == BugCheckCode::NOT_MODELLED
+    }
+}
+
+impl Kernel {
+    /// Stops the machine at what it does not model: a routine, an instruction, or what an argument asks for.
+    ///
+    /// The message says what was asked for, by whom, and what the reader can do: `MmFoo was called with the unknown flag 0x8, which is
+    /// not modelled`. The report says where in the driver that was.
+    #[must_use = "whoever raised it must stop as well"]
+    pub fn not_modelled(&self, what: impl Into<String>) -> Halted {
+        self.bugcheck(BugCheck::not_modelled(what))
+    }
+}
