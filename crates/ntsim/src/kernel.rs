@@ -28,6 +28,7 @@ use crate::{
     report::{Crash, StackEntry},
     sched::{Random, Scheduler, VirtualTime, flow::Request, random::Temperament},
     trace::{Counter, Event, Record, Trace},
+    verifier::Settings,
 };
 
 /// What makes one run differ from another.
@@ -46,6 +47,8 @@ pub struct Config {
     /// What memory holds that nobody has written to since it was somebody else's: pool that was not asked for zeroed, system buffers
     /// beyond the input, kernel stacks. Two runs that differ in this alone must not differ in what programs see.
     pub stale_byte: u8,
+    /// Which rules are on.
+    pub verifier: Settings,
 }
 
 impl Default for Config {
@@ -57,6 +60,7 @@ impl Default for Config {
             dma: DmaSupport::default(),
             failing_mappings: 0,
             stale_byte: 0xA5,
+            verifier: Settings::STANDARD,
         }
     }
 }
@@ -251,9 +255,28 @@ impl Kernel {
         self.bugcheck_at(bugcheck, None)
     }
 
+    /// Stops the machine unless the rule is off. With the rule off the violation is noted, and the caller goes on as Windows does
+    /// without Driver Verifier.
+    ///
+    /// # Errors
+    /// When the rule is on.
+    pub fn verify(&self, bugcheck: BugCheck) -> Outcome<()> {
+        if self.config().verifier.is_on(bugcheck.rule) {
+            return Err(self.bugcheck(bugcheck));
+        }
+        self.trace(Event::Note(format!("let pass ({}): {bugcheck}", bugcheck.rule)));
+        Ok(())
+    }
+
     /// Stops the machine for what the driver did at `stack`, when that is not where it is now.
     #[must_use = "whoever raised it must stop as well"]
     pub(crate) fn bugcheck_at(&self, bugcheck: BugCheck, stack: Option<Vec<StackEntry>>) -> Halted {
+        #[cfg(test)]
+        assert!(
+            crate::verifier::rules::find(bugcheck.rule).is_some() || bugcheck.rule.starts_with("test"),
+            "the rule {} has no entry in verifier/rules",
+            bugcheck.rule
+        );
         if self.0.crash.borrow().is_none() {
             let crash = Crash::capture(self, bugcheck, stack);
             *self.0.crash.borrow_mut() = Some(Box::new(crash));

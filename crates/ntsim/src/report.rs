@@ -15,6 +15,7 @@ use crate::{
     mm::Va,
     sched::{ActivityKind, Frame, GuestFrame, VirtualTime},
     trace::Record,
+    verifier::rules,
 };
 
 /// One entry of the call stack.
@@ -285,6 +286,9 @@ pub(crate) fn guest_entry(k: &Kernel, address: Va, innermost: bool) -> StackEntr
     }
 }
 
+/// Where Microsoft's driver documentation is.
+const DOCUMENTATION: &str = "https://learn.microsoft.com/windows-hardware/drivers/";
+
 /// How many of the last events a report shows.
 const LAST_EVENTS: usize = 24;
 
@@ -311,7 +315,14 @@ impl fmt::Display for Report<'_> {
                 writeln!(f, "    {value:#018x}  {meaning}")?;
             }
         }
-        writeln!(f, "rule {}", crash.bugcheck.rule)?;
+        match rules::find(crash.bugcheck.rule) {
+            Some(rule) => {
+                writeln!(f, "rule {} ({})", rule.name, rule.setting)?;
+                writeln!(f, "what to do: {}", rule.advice)?;
+                writeln!(f, "documentation: {DOCUMENTATION}{}", rule.page)?;
+            }
+            None => writeln!(f, "rule {}", crash.bugcheck.rule)?,
+        }
         let activity = crash
             .activity
             .map_or("between steps".to_owned(), |kind| kind.to_string());

@@ -1,5 +1,6 @@
 //! The executive's part of the model.
 
+pub mod executable_pool;
 pub mod pool;
 
 /// Adds this component's exports.

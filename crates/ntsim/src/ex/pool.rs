@@ -3,6 +3,7 @@
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Halted, Outcome},
     ddi::{Contract, Registry},
+    ex::executable_pool,
     io,
     ke::{Irql, device_queue, dpc, timer, wait},
     kernel::Kernel,
@@ -22,13 +23,12 @@ const PAGED_FREED_ABOVE_APC: u64 = 0x11;
 const NONPAGED_FREED_ABOVE_DISPATCH: u64 = 0x12;
 const FREED_TWICE: u64 = 0x13;
 
+fn violation(parameters: [u64; 4], rule: &'static str, message: String) -> BugCheck {
+    BugCheck::new(Code::DRIVER_VERIFIER_DETECTED_VIOLATION, parameters, rule, message)
+}
+
 fn verifier(k: &Kernel, parameters: [u64; 4], rule: &'static str, message: String) -> Halted {
-    k.bugcheck(BugCheck::new(
-        Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
-        parameters,
-        rule,
-        message,
-    ))
+    k.bugcheck(violation(parameters, rule, message))
 }
 
 fn allocate(k: &Kernel, kind: PoolKind, size: u64, tag: u32, zeroed: bool) -> Outcome<Va> {
@@ -39,20 +39,18 @@ fn allocate(k: &Kernel, kind: PoolKind, size: u64, tag: u32, zeroed: bool) -> Ou
         PoolKind::NonPagedNx => (NONPAGED_ABOVE_DISPATCH, Irql::DISPATCH),
     };
     if irql > highest {
-        return Err(verifier(
-            k,
+        k.verify(violation(
             [subcode, level, kind.pool_type(), size],
             "irql-contract",
             format!("{size} bytes of {kind:?} pool were asked for at {irql}"),
-        ));
+        ))?;
     }
     if size == 0 {
-        return Err(verifier(
-            k,
+        k.verify(violation(
             [ZERO_BYTES, level, kind.pool_type(), 0],
             "pool-zero-bytes",
             "zero bytes of pool were asked for".to_owned(),
-        ));
+        ))?;
     }
     let start = k.allocate_pool(kind, size, tag, PoolOwner::Driver, "pool");
     if !zeroed {
@@ -81,12 +79,11 @@ fn free(k: &Kernel, start: Va, tag: Option<u32>) -> Outcome<()> {
             PoolKind::NonPagedNx => (NONPAGED_FREED_ABOVE_DISPATCH, Irql::DISPATCH),
         };
         if irql > highest {
-            return Err(verifier(
-                k,
+            k.verify(violation(
                 [subcode, u64::from(irql.0), block.kind.pool_type(), start.get()],
                 "irql-contract",
                 format!("pool at {start} was freed at {irql}"),
-            ));
+            ))?;
         }
         if let Some(wrong) = tag.filter(|&tag| tag != 0 && tag != block.tag) {
             const WRONG_TAG: u64 = 0x0A;
@@ -192,6 +189,9 @@ pub(super) fn register(ddi: &mut Registry) {
         if tag == 0 {
             return Ok(Va::NULL);
         }
+        if flags & (POOL_FLAG_NON_PAGED_EXECUTE | POOL_FLAG_NON_PAGED) == POOL_FLAG_NON_PAGED_EXECUTE {
+            executable_pool::check_type(k, 0, tag)?;
+        }
         allocate(k, kind, size, tag, flags & POOL_FLAG_UNINITIALIZED == 0)
     });
     ddi.function("ExAllocatePoolWithTag", 3, Contract::ANY, |k, args| {
@@ -204,6 +204,7 @@ pub(super) fn register(ddi: &mut Registry) {
         if tag == 0 {
             return Err(without_tag(k, kind, size));
         }
+        executable_pool::check_type(k, pool_type, tag)?;
         allocate(k, kind, size, tag, false)
     });
     ddi.function("ExFreePool", 1, Contract::ANY, |k, args| free(k, args.va(0), None));

@@ -55,13 +55,17 @@ dma_rules! {
 
 /// Stops the machine because `rule` is broken. `details` are parameters 2 to 4.
 pub(super) fn violation(k: &Kernel, rule: DmaRule, details: [u64; 3], message: impl Into<String>) -> Halted {
+    k.bugcheck(bugcheck(rule, details, message))
+}
+
+fn bugcheck(rule: DmaRule, details: [u64; 3], message: impl Into<String>) -> BugCheck {
     let [second, third, fourth] = details;
-    k.bugcheck(BugCheck::new(
+    BugCheck::new(
         BugCheckCode::DRIVER_VERIFIER_DMA_VIOLATION,
         [rule.code, second, third, fourth],
         rule.name,
         message,
-    ))
+    )
 }
 
 /// The IRQL that a DMA routine may be called at.
@@ -88,8 +92,7 @@ impl CallableAt {
             return Ok(());
         }
         let or_below = if kind == 1 { "" } else { " or below" };
-        Err(violation(
-            k,
+        k.verify(bugcheck(
             DmaRule::WRONG_IRQL,
             [kind, expected.0.into(), irql.0.into()],
             format!("{routine} was called at {irql}, but may be called at {expected}{or_below} only"),

@@ -82,16 +82,16 @@ pub(super) fn register(ddi: &mut Registry) {
     ddi.function("KeSetEvent", 3, Contract::ANY, |k, args| {
         let (event, wait_follows, irql) = (args.va(0), args.bool(2), k.irql());
         if irql > Irql::DISPATCH {
-            return Err(k.bugcheck(BugCheck::new(
+            k.verify(BugCheck::new(
                 Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
                 [SET_ABOVE_DISPATCH, u64::from(irql.0), event.get(), 0],
                 "irql-contract",
                 format!("KeSetEvent was called at {irql} for the event at {event}"),
-            )));
+            ))?;
         }
         if wait_follows && irql > Irql::APC {
             let contract = Contract::at_most(Irql::APC).by_rule(VerifierRule::IRQL_KE_SET_EVENT);
-            return Err(k.bugcheck(contract.violation("KeSetEvent with Wait", irql)));
+            k.verify(contract.violation("KeSetEvent with Wait", irql))?;
         }
         set(k, event)
     });

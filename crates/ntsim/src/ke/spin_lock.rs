@@ -154,14 +154,14 @@ fn violation(k: &Kernel, parameters: [u64; 4], rule: &'static str, message: Stri
     ))
 }
 
-fn wrong_irql(k: &Kernel, subcode: u64, lock: Va, what: &str) -> Halted {
+fn wrong_irql(k: &Kernel, subcode: u64, lock: Va, what: &str) -> Outcome<()> {
     let irql = k.irql();
-    violation(
-        k,
+    k.verify(BugCheck::new(
+        Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
         [subcode, u64::from(irql.0), lock.get(), 0],
         "irql-contract",
         format!("{what} was called at {irql} for the spin lock at {lock}"),
-    )
+    ))
 }
 
 /// Adds this component's exports. The IRQL contracts are checked here, since Driver Verifier has a code for each.
@@ -173,14 +173,14 @@ pub(super) fn register(ddi: &mut Registry) {
         let lock = args.va(0);
         if k.irql() > Irql::DISPATCH {
             let what = "KeAcquireSpinLockRaiseToDpc";
-            return Err(wrong_irql(&k, ACQUIRED_ABOVE_DISPATCH, lock, what));
+            wrong_irql(&k, ACQUIRED_ABOVE_DISPATCH, lock, what)?;
         }
         acquire(&k, lock).await
     });
     ddi.function("KeReleaseSpinLock", 2, Contract::ANY, |k, args| {
         let lock = args.va(0);
         if k.irql() != Irql::DISPATCH {
-            return Err(wrong_irql(k, RELEASED_AT_WRONG_IRQL, lock, "KeReleaseSpinLock"));
+            wrong_irql(k, RELEASED_AT_WRONG_IRQL, lock, "KeReleaseSpinLock")?;
         }
         release(k, lock, Irql(args.u8(1)))
     });
@@ -188,7 +188,7 @@ pub(super) fn register(ddi: &mut Registry) {
         let lock = args.va(0);
         if k.irql() < Irql::DISPATCH {
             let what = "KeAcquireSpinLockAtDpcLevel";
-            return Err(wrong_irql(&k, ACQUIRED_BELOW_DISPATCH, lock, what));
+            wrong_irql(&k, ACQUIRED_BELOW_DISPATCH, lock, what)?;
         }
         acquire_raised(&k, lock).await
     });
@@ -196,7 +196,7 @@ pub(super) fn register(ddi: &mut Registry) {
         let lock = args.va(0);
         if k.irql() < Irql::DISPATCH {
             let what = "KeReleaseSpinLockFromDpcLevel";
-            return Err(wrong_irql(k, RELEASED_BELOW_DISPATCH, lock, what));
+            wrong_irql(k, RELEASED_BELOW_DISPATCH, lock, what)?;
         }
         release_raised(k, lock)
     });

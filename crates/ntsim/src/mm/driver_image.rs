@@ -61,7 +61,7 @@ fn check_leaks(k: &Kernel, image: LoadedImage, name: &str) -> Outcome<()> {
     let mut pool = k.driver_allocations();
     pool.retain(|block| k.is_made_by(block.start, image));
     if let Some(first) = pool.first() {
-        return Err(k.bugcheck(leaked_pool(&pool, first, name)));
+        k.verify(leaked_pool(&pool, first, name))?;
     }
     let mapped = k.io_space().borrow().mapped();
     if let Some((va, length)) = mapped.iter().find(|(va, _)| k.is_made_by(*va, image)) {

@@ -80,12 +80,12 @@ fn check_irql(k: &Kernel, subcode: u64, what: &str, parameters: [u64; 2]) -> Out
     if irql <= Irql::DISPATCH {
         return Ok(());
     }
-    Err(k.bugcheck(BugCheck::new(
+    k.verify(BugCheck::new(
         Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
         [subcode, u64::from(irql.0), parameters[0], parameters[1]],
         "irql-contract",
         format!("{what} was called at {irql}"),
-    )))
+    ))
 }
 
 /// Adds this component's exports. The IRQL contracts are checked here, since Driver Verifier has a code for each.

@@ -30,7 +30,7 @@ fn set_power_state(k: &Kernel, a: &Args) -> Outcome<u32> {
     };
     let lowered = Contract::at_most(Irql::APC);
     if power != DevicePower::D0 && !lowered.allows(k.irql()) {
-        return Err(k.bugcheck(lowered.violation("PoSetPowerState", k.irql())));
+        k.verify(lowered.violation("PoSetPowerState", k.irql()))?;
     }
     let before = report(k, device, power);
     Ok(before.map_or(UNSPECIFIED, DevicePower::value))

@@ -92,12 +92,12 @@ async fn request_power_irp(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
         _ => return Ok(NtStatus::INVALID_PARAMETER_2),
     };
     if minor != Minor::WAIT_WAKE && !out.is_null() {
-        return Err(k.bugcheck(BugCheck::new(
+        k.verify(BugCheck::new(
             Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
             [VerifierRule::REQUESTED_POWER_IRP.subcode, 0, 0, 0],
             "requested-power-irp",
             "PoRequestPowerIrp was asked for the address of an IRP that may be gone when it returns",
-        )));
+        ))?;
     }
     let pdo = io::bottom_of_stack(k, object);
     let spec = Spec {

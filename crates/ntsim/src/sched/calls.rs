@@ -49,7 +49,7 @@ pub(super) fn export_reached(k: &Kernel, address: Va) -> Outcome<()> {
         irql,
     });
     if !ddi.contract.allows(irql) {
-        return Err(k.bugcheck(ddi.contract.violation(ddi.name, irql)));
+        k.verify(ddi.contract.violation(ddi.name, irql))?;
     }
     match &ddi.handler {
         Handler::Function(function) => {

@@ -1,7 +1,12 @@
-//! Rules that need more than one DDI call to judge: what Driver Verifier and KASAN-like checkers watch on real systems.
+//! Rules that need more than one DDI call to judge: what Driver Verifier and KASAN-like checkers watch on real systems. And which rules
+//! are on: [`rules`] lists them all, [`settings`] switches them.
 
 mod clock;
+pub mod rules;
+pub mod settings;
 mod shadow;
 mod sharing;
 
+pub use rules::Rule;
+pub use settings::{AllowError, Level, RuleSet, Setting, Settings, UnknownLevel};
 pub use sharing::{AccessSite, MAX_PROCESSORS, SharingRule, SyncObject, Violation};

@@ -16,10 +16,12 @@ mod interrupt;
 mod irp;
 mod pnp;
 mod remove_lock;
+mod request;
 mod resources;
 
 pub use device::Device;
 pub use irp::set_status;
+pub use request::{asks_for_fault, finish};
 use wdk_sys::{NTSTATUS, PIRP};
 use zerocopy::FromZeros;
 

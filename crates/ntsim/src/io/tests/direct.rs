@@ -8,6 +8,7 @@ use crate::{
     kernel::Config,
     mm::{self, UserRange},
     user::{Buffer, Position, Request},
+    verifier::Settings,
 };
 
 const IN_DIRECT: u32 = BUFFERED | 1;
@@ -408,13 +409,28 @@ fn a_read_only_mapping_cannot_be_written() {
 
 const VERIFIER: Code = Code::DRIVER_VERIFIER_DETECTED_VIOLATION;
 
-#[test]
-fn an_executable_mapping_is_a_violation() {
-    let crash = crash_of_direct(|f| {
+/// Maps the request's buffer without `MdlMappingNoExecute`.
+fn map_executable(verifier: Settings) -> Result<Seen, Crashed> {
+    let program = mdl_driver(|f| {
         map_irp(f, 0x10);
         succeed(f, 0);
     });
+    let config = Config {
+        verifier,
+        ..Config::default()
+    };
+    one_of(&program, 0, config, |k, handle| async move {
+        handle.device_io_control(&k, OUT_DIRECT, &[], 16).await
+    })
+}
+
+#[test]
+fn an_executable_mapping_is_a_violation_by_the_code_integrity_checks_only() {
+    let crash = map_executable(Settings::ALL).expect_err("a rule is broken");
     assert_eq!(crash, (VERIFIER, 0x2002, "executable-mapping"));
+    assert!(map_executable(Settings::STANDARD).is_ok());
+    let allowed = Settings::ALL.allow("executable-mapping").unwrap();
+    assert!(map_executable(allowed).is_ok());
 }
 
 #[test]

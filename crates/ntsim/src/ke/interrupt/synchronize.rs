@@ -71,5 +71,5 @@ fn check_level(k: &Kernel, interrupt: &Interrupt, what: &str) -> Outcome<()> {
     if contract.allows(k.irql()) {
         return Ok(());
     }
-    Err(k.bugcheck(contract.violation(what, k.irql())))
+    k.verify(contract.violation(what, k.irql()))
 }

@@ -67,7 +67,12 @@ fn map_locked_pages(k: &Kernel, a: &Args) -> Outcome<Va> {
     if bug_check_on_failure != 0 {
         let message = format!("{routine} was called with BugCheckOnFailure: it is to be FALSE");
         let parameters = [BUG_CHECK_ON_FAILURE, list.get(), flags.into(), 0];
-        return Err(verifier(k, parameters, "mdl-bugcheck-on-failure", message));
+        k.verify(BugCheck::new(
+            Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
+            parameters,
+            "mdl-bugcheck-on-failure",
+            message,
+        ))?;
     }
     map(k, list, priority)
 }
@@ -96,8 +101,13 @@ fn map(k: &Kernel, list: Va, priority: u32) -> Outcome<Va> {
     }
     if priority & NO_EXECUTE == 0 {
         let message = format!("the MDL {list} is mapped executable: MdlMappingNoExecute is missing");
-        let parameters = [EXECUTABLE_MAPPING, k.caller().get(), 0, 0];
-        return Err(verifier(k, parameters, "executable-mapping", message));
+        let parameters = [EXECUTABLE_MAPPING, k.caller().get(), priority.into(), 0];
+        k.verify(BugCheck::new(
+            Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
+            parameters,
+            "executable-mapping",
+            message,
+        ))?;
     }
     if fails(k) {
         k.trace(crate::trace::Event::Note(format!(
@@ -118,10 +128,9 @@ fn map(k: &Kernel, list: Va, priority: u32) -> Outcome<Va> {
     };
     // Pages locked for reading memory are for the driver to read only; nothing but convention keeps it from writing them on
     // Windows, here the protection does.
-    let protection = if mdl.has(WRITE_OPERATION) && priority & NO_WRITE == 0 {
-        Protection::READ_WRITE
-    } else {
-        Protection::READ
+    let protection = Protection {
+        write: mdl.has(WRITE_OPERATION) && priority & NO_WRITE == 0,
+        execute: priority & NO_EXECUTE == 0,
     };
     for (index, &frame) in frames.iter().enumerate() {
         let va = start + index as u64 * PAGE_SIZE;

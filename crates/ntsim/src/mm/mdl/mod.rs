@@ -165,7 +165,12 @@ fn check_irql(k: &Kernel, subcode: u64, routine: &str, highest: Irql, parameters
     }
     let [p3, p4] = parameters;
     let message = format!("{routine} was called at {irql}, but may be called at {highest} or below");
-    Err(verifier(k, [subcode, irql.0.into(), p3, p4], "irql-contract", message))
+    k.verify(BugCheck::new(
+        Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
+        [subcode, irql.0.into(), p3, p4],
+        "irql-contract",
+        message,
+    ))
 }
 
 /// `MmBuildMdlForNonPagedPool`: an MDL for memory that is resident, and mapped, anyway.

@@ -1,0 +1,43 @@
+//! Driver Verifier's I/O verification.
+
+super::rules! { IoVerification, "devtest/i-o-verification";
+    "call-driver-without-device" Stops "Give IoCallDriver the device object that IoAttachDeviceToDeviceStack gave.";
+    "call-driver-without-irp" Stops "Give IoCallDriver an IRP that is allocated and not completed.";
+    "capabilities-not-initialized" Stops "Set Version and Size of DEVICE_CAPABILITIES, and zero the rest.", "kernel/irp-mn-query-capabilities";
+    "completed-as-pending" Stops "Set IoStatus.Status to the final status before IoCompleteRequest.";
+    "completed-with-cancel-routine" Stops "Call IoSetCancelRoutine with NULL before IoCompleteRequest, and leave the IRP to the cancel routine if that has begun.", "kernel/canceling-irps";
+    "detach-without-attachment" Stops "Call IoDetachDevice once, for a device that is attached.";
+    "detached-at-surprise-removal" Stops "Detach at IRP_MN_REMOVE_DEVICE, not before.", "kernel/handling-an-irp-mn-surprise-removal-request";
+    "device-deleted-twice" Stops "Call IoDeleteDevice once.";
+    "device-deleted-while-attached" Stops "Call IoDetachDevice before IoDeleteDevice.";
+    "deleted-at-surprise-removal" Stops "Delete the device object at IRP_MN_REMOVE_DEVICE, not before.", "kernel/handling-an-irp-mn-surprise-removal-request";
+    "dispatch-status-differs" Stops "Return from the dispatch routine the status that the IRP was completed with.";
+    "driver-irp-misused" Stops "Follow the life of an IRP: allocate, initialize, send, reclaim, free.";
+    "failed-irp-passed-down" Stops "Complete an IRP that the driver fails; do not pass it down.", "kernel/passing-irps-down-the-driver-stack";
+    "failed-what-cannot-fail" Stops "Succeed in this request: it must not be failed.";
+    "forwarded-at-wrong-irql" Stops "Forward the IRP at an IRQL that its major function allows.", "kernel/dispatch-routine-irql";
+    "forwarded-with-cancel-routine" Stops "Call IoSetCancelRoutine with NULL before the IRP is passed down.", "kernel/canceling-irps";
+    "forwarded-with-control-flags" Stops "Copy a stack location with IoCopyCurrentIrpStackLocationToNext.";
+    "free-irp-of-thread" Stops "Leave an IRP of IoBuildSynchronousFsdRequest or IoBuildDeviceIoControlRequest to the I/O manager, which frees it.";
+    "free-irp-without-irp" Stops "Free an IRP once, and only one that IoAllocateIrp gave.";
+    "information-exceeds-buffer" Stops "Set IoStatus.Information to the bytes that were written, at most the output buffer's length.";
+    "io-status-not-set" Stops "Initialize IoStatus.Status to STATUS_NOT_SUPPORTED before a PnP, power or WMI IRP is sent.", "kernel/handling-irps";
+    "irp-initialized-twice" Stops "Use IoReuseIrp for an IRP that IoAllocateIrp gave.";
+    "irp-not-reclaimed" Stops "Return STATUS_MORE_PROCESSING_REQUIRED from the completion routine of an IRP of your own, and free it.";
+    "irp-not-reusable" Stops "Reuse only IRPs that IoAllocateIrp gave and that have come back.";
+    "irp-too-small" Stops "Initialize the IRP with the size that was allocated for it.";
+    "irp-under-way" Stops "Wait for the IRP to come back before it is reused or freed.";
+    "marked-pending-only" Stops "Return STATUS_PENDING when the IRP was marked pending.", "kernel/returning-status-pending";
+    "neither-completed-nor-pending" Stops "Complete the IRP, pass it down, or mark it pending and return STATUS_PENDING.";
+    "not-a-pdo" Stops "Pass the physical device object that AddDevice was given.";
+    "not-deleted-at-remove" Stops "Call IoDeleteDevice at IRP_MN_REMOVE_DEVICE.", "kernel/handling-an-irp-mn-remove-device-request";
+    "not-detached-at-remove" Stops "Call IoDetachDevice at IRP_MN_REMOVE_DEVICE.", "kernel/handling-an-irp-mn-remove-device-request";
+    "pending-not-propagated" Stops "In the completion routine: if PendingReturned is set, call IoMarkIrpPending.", "kernel/implementing-an-iocompletion-routine";
+    "pnp-not-passed-down" Stops "Pass a PnP IRP down that the driver succeeds in or does not handle.", "kernel/passing-irps-down-the-driver-stack";
+    "power-misreported" Stops "Call PoSetPowerState when the device's power state changes.";
+    "power-not-passed-down" Stops "Pass a power IRP down.", "kernel/passing-power-irps";
+    "power-pagable-not-inherited" Stops "Take DO_POWER_PAGABLE over from the lower device object in AddDevice.";
+    "returned-pending-only" Stops "Call IoMarkIrpPending before STATUS_PENDING is returned.", "kernel/returning-status-pending";
+    "still-initializing" Stops "Clear DO_DEVICE_INITIALIZING at the end of AddDevice.";
+    "system-power-irp-early" Stops "Complete a system power IRP when the device power IRP that it caused has ended.", "kernel/handling-a-system-query-power-irp-in-a-device-power-policy-owner";
+}

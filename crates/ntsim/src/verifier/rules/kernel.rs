@@ -1,0 +1,44 @@
+//! What Windows stops for without Driver Verifier.
+
+super::rules! { Kernel, "debugger/bug-check-code-reference2";
+    "bad-reference" Stops "Reference an object only while a reference of your own keeps it; dereference it as often as you referenced it.", "debugger/bug-check-0x18--reference-by-pointer";
+    "cancel-spin-lock-not-released" Stops "Call IoReleaseCancelSpinLock in the cancel routine, with Irp->CancelIrql.", "kernel/using-the-system-s-cancel-spin-lock";
+    "device-queue-corrupt" Stops "Initialize a device queue once, and remove an entry only while it is inserted.", "kernel/setting-up-and-using-device-queues";
+    "dpc-too-long" Stops "Do in the DPC what takes less than 100 microseconds, and leave the rest to a work item.", "debugger/bug-check-0x133-dpc-watchdog-violation";
+    "dpc-processor-absent" Stops "Target a DPC at a processor whose number is below KeQueryActiveProcessorCount.", "debugger/bug-check-0xc7--timer-or-dpc-invalid";
+    "driver-bug-check" Stops "Find out why the driver called KeBugCheck or KeBugCheckEx.";
+    "execute-no-execute" Stops "Check the function pointer that was called: it points to data.", "debugger/bug-check-0xfc--attempted-execute-of-noexecute-memory";
+    "fast-fail" Stops "Look up the fast-fail code: a list, a stack cookie or another structure was found corrupted.", "debugger/bug-check-0x139--kernel-security-check-failure";
+    "hang" Stops "Look at what each thread and processor waits for, and at who was to end that wait.";
+    "interrupt-after-disconnect" Stops "Silence the device before IoDisconnectInterrupt.", "kernel/disconnecting-from-an-interrupt";
+    "interrupt-storm" Stops "In the ISR, dismiss the interrupt at the device, and claim only what the device really has raised.", "debugger/bug-check-0xf2--hardware-interrupt-storm";
+    "invalid-handle-closed" Stops "Close a handle once, with the routine that belongs to what opened it.", "debugger/bug-check-0x93--invalid-kernel-handle";
+    "irp-completed-twice" Stops "After IoCompleteRequest, IoCallDriver or queueing, the IRP is another's: do not touch it.", "debugger/bug-check-0x44--multiple-irp-complete-requests";
+    "jump-into-the-kernel" Stops "Check the function pointer that was called: it is no routine's address.";
+    "message-without-service-routine" Stops "Disable the device's messages before the interrupt is disconnected.", "kernel/disconnecting-from-an-interrupt";
+    "mdl-range" Stops "Give IoBuildPartialMdl a range within the source MDL.", "debugger/bug-check-0x12e--invalid-mdl-range";
+    "mdl-too-small" Stops "Allocate the target MDL for as many bytes as are to be described.", "debugger/bug-check-0x40--target-mdl-too-small";
+    "no-more-stack-locations" Stops "Allocate the IRP with a stack location for each driver below, StackSize of the lower device.", "debugger/bug-check-0x35--no-more-irp-stack-locations";
+    "pages-left-locked" Stops "Call MmUnlockPages for every MDL that MmProbeAndLockPages has locked, before the request is completed.", "debugger/bug-check-0xcb--driver-left-locked-pages-in-process";
+    "pool-without-tag" Stops "Give the allocation a pool tag.", "debugger/bug-check-0xc2--bad-pool-caller";
+    "pool-wrong-tag" Stops "Free pool with the tag it was allocated with.", "debugger/bug-check-0xc2--bad-pool-caller";
+    "power-state-failure" Stops "Complete or pass down every power IRP, and call PoCallDriver or IoCallDriver within ten minutes.", "debugger/bug-check-0x9f--driver-power-state-failure";
+    "processor-exception" Stops "Look at the instruction that raised the exception.", "debugger/bug-check-0x7f--unexpected-kernel-mode-trap";
+    "queued-dpc-freed" Stops "Call KeRemoveQueueDpc, and KeFlushQueuedDpcs, before the DPC's memory goes.", "debugger/bug-check-0xc7--timer-or-dpc-invalid";
+    "queued-dpc-initialized" Stops "Initialize a DPC once, before it is first queued.", "debugger/bug-check-0xc7--timer-or-dpc-invalid";
+    "registry-type-unchecked" Stops "Add RTL_QUERY_REGISTRY_TYPECHECK, and the type that is expected.", "debugger/bug-check-0x139--kernel-security-check-failure";
+    "set-timer-freed" Stops "Call KeCancelTimer, and wait for a DPC that is queued already, before the timer's memory goes.", "debugger/bug-check-0xc7--timer-or-dpc-invalid";
+    "stack-corrupted" Stops "Look for a write beyond a local variable: the return address or stack pointer has changed.", "debugger/bug-check-0x139--kernel-security-check-failure";
+    "stack-overflow" Stops "Use less kernel stack: allocate large buffers from pool, and do not recurse.", "kernel/using-the-kernel-stack";
+    "step-limit" Stops "Look at what runs: it does not come to an end. A loop that ends later needs a higher step limit.";
+    "timer-dpc-freed" Stops "Call KeCancelTimer before the memory of the timer's DPC goes.", "debugger/bug-check-0xc7--timer-or-dpc-invalid";
+    "timer-routine-freed" Stops "Call KeCancelTimer, and wait for a DPC that is queued already, before the driver unloads.", "debugger/bug-check-0xc7--timer-or-dpc-invalid";
+    "unhandled-exception" Stops "Look at the instruction that raised the exception, and handle what can be expected with __try.", "debugger/bug-check-0x1e--kmode-exception-not-handled";
+    "unloaded-image" Stops "Wait in DriverUnload for everything that still runs in the driver.", "debugger/bug-check-0xce--driver-unloaded-without-cancelling-pending-operations";
+    "unmapped-memory" Stops "Check the pointer: it is null, stale or miscomputed.", "debugger/bug-check-0x50--page-fault-in-nonpaged-area";
+    "user-memory" Stops "Access a program's memory in its own thread's context only, within __try, after ProbeForRead or ProbeForWrite.", "kernel/accessing-user-space-memory";
+    "user-memory-at-dispatch" Stops "Access a program's memory below DISPATCH_LEVEL only; lock it and map it by an MDL for use in a DPC.", "kernel/accessing-user-space-memory";
+    "wait-at-dispatch" Stops "Wait below DISPATCH_LEVEL only, or with a timeout of zero.", "kernel/waiting-for-kernel-dispatcher-objects";
+    "work-item-misused" Stops "Initialize a work item once, queue it when it is not queued, and free it when it has run.", "debugger/bug-check-0xe4--worker-invalid";
+    "write-read-only" Stops "Check the pointer: it points to code or constants.", "debugger/bug-check-0xbe--attempted-write-to-readonly-memory";
+}

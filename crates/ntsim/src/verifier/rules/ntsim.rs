@@ -1,0 +1,19 @@
+//! The machine's own rules: what Windows lets pass, or has no number for.
+
+super::rules! { Ntsim, "kernel/";
+    "device" Stops "Mend the device model: it has found itself used as it does not allow.";
+    "device-access" Stops "Access the register with the width and at the address that the device's specification allows.";
+    "device-queue-misused" Stops "Insert an entry once, into an initialized device queue.", "kernel/setting-up-and-using-device-queues";
+    "driver-irp" Stops "Follow the life of an IRP: allocate, initialize, send, reclaim, free.";
+    "interrupt-not-connected" Stops "Use an interrupt object between IoConnectInterrupt and IoDisconnectInterrupt only.";
+    "io-space-leak" Stops "Unmap with MmUnmapIoSpace what MmMapIoSpace has mapped, before the driver unloads.", "ddi/wdm/nf-wdm-mmunmapiospace";
+    "io-space-not-mapped" Stops "Unmap what MmMapIoSpace has mapped, with the same address and length.", "ddi/wdm/nf-wdm-mmunmapiospace";
+    "left-behind" Stops "Give back everything before the driver unloads.";
+    "not-modelled" Stops "The machine does not have this part of Windows: leave it out of the run, or model it.";
+    "system-buffer-in-device-memory" Stops "Give the system a buffer in memory, not in a device's registers.";
+    "timer-not-initialized" Stops "Call KeInitializeTimer or KeInitializeTimerEx before the timer is first used.", "ddi/wdm/nf-wdm-keinitializetimer";
+    "unlocked-sharing" Stops "Hold one lock around every update of what several processors share, or use interlocked operations.", "kernel/spin-locks";
+    "object-not-initialized" Stops "Initialize the object before it is first used.", "kernel/introduction-to-kernel-dispatcher-objects";
+    "object-in-dead-memory" Stops "Keep an object's memory until its last user is done with it.", "kernel/introduction-to-kernel-dispatcher-objects";
+    "object-in-use-initialized" Stops "Initialize an object once, before anybody uses it.", "kernel/introduction-to-kernel-dispatcher-objects";
+}
