@@ -43,10 +43,12 @@ codes! {
     REFERENCE_BY_POINTER = 0x18 ["object type", "the object", "reserved", "reserved"];
     KMODE_EXCEPTION_NOT_HANDLED = 0x1E ["exception code", "address of the instruction", "exception parameter 0", "exception parameter 1"];
     NO_MORE_IRP_STACK_LOCATIONS = 0x35 ["address of the IRP", "reserved", "reserved", "reserved"];
+    NO_MORE_SYSTEM_PTES = 0x3F ["PTE type: 0 system expansion, 1 nonpaged pool expansion", "requested size", "total free system PTEs", "total system PTEs"];
     TARGET_MDL_TOO_SMALL = 0x40 ["source MDL", "target MDL", "virtual address", "length"];
     MULTIPLE_IRP_COMPLETE_REQUESTS = 0x44 ["address of the IRP", "reserved", "reserved", "reserved"];
     CANCEL_STATE_IN_COMPLETED_IRP = 0x48 ["address of the IRP", "cancel routine set by the driver", "reserved", "reserved"];
     PAGE_FAULT_IN_NONPAGED_AREA = 0x50 ["address referenced", "operation: 0 read, 2 write, 10 execute", "address of the instruction", "type of fault"];
+    PFN_LIST_CORRUPT = 0x4E ["type of violation", "page frame number", "depends on parameter 1", "depends on parameter 1"];
     UNEXPECTED_KERNEL_MODE_TRAP = 0x7F ["trap number", "reserved", "reserved", "reserved"];
     INVALID_KERNEL_HANDLE = 0x93 ["the handle", "0 it is protected from being closed, 1 it is invalid", "reserved", "reserved"];
     DRIVER_POWER_STATE_FAILURE = 0x9F ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
@@ -63,6 +65,7 @@ codes! {
     DRIVER_IRQL_NOT_LESS_OR_EQUAL = 0xD1 ["address referenced", "IRQL", "operation: 0 read, 1 write, 8 execute", "address of the instruction"];
     DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL = 0xD5 ["address referenced", "operation: 0 read, 1 write", "address of the instruction", "reserved"];
     DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION = 0xD6 ["address referenced", "operation: 0 read, 1 write", "address of the instruction", "reserved"];
+    SYSTEM_PTE_MISUSE = 0xDA ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
     MANUALLY_INITIATED_CRASH = 0xE2 ["", "", "", ""];
     WORKER_INVALID = 0xE4 ["what was found: 1 queued twice, 2 freed while queued, 3 no device object, 5 not initialized, 6 wrong queue", "address of the work item", "depends on parameter 1", "depends on parameter 1"];
     DRIVER_VERIFIER_DMA_VIOLATION = 0xE6 ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
@@ -180,6 +183,7 @@ verifier_rules! {
     IRQL_KE_RELEASE_SPIN_LOCK = 0x2_0015 "IrqlKeReleaseSpinLock";
     IRQL_KE_SET_EVENT = 0x2_0016 "IrqlKeSetEvent";
     IRQL_MM_APC_LTE = 0x2_0019 "IrqlMmApcLte";
+    IRQL_MM_DISPATCH = 0x2_001A "IrqlMmDispatch";
     IRQL_RETURN = 0x2_001D "IrqlReturn";
     IRQL_RTL_PASSIVE = 0x2_001E "IrqlRtlPassive";
     IRQL_ZW_PASSIVE = 0x2_001F "IrqlZwPassive";
@@ -197,6 +201,8 @@ verifier_rules! {
     DEVICE_QUEUE = 0x4E54_0007 "ntsim: device queue misused";
     NO_TIMER = 0x4E54_0008 "ntsim: timer not initialized";
     COMMON_BUFFER_MISMATCH = 0x4E54_0030 "ntsim: common buffer freed unlike it was allocated";
+    PHYSICAL_MEMORY = 0x4E54_0040 "ntsim: physical memory freed unlike it was allocated";
+    PHYSICAL_MEMORY_LEFT = 0x4E54_0041 "ntsim: physical memory left allocated at unload";
     DRIVER_IRP = 0x4E54_0022 "ntsim: driver's own IRP misused";
     OBJECT_IN_USE = 0x4E54_0004 "ntsim: freed memory in use";
 }

@@ -138,6 +138,12 @@ impl Engine {
         self.unicorn.mem_read(start.0, bytes).expect("translated memory exists");
     }
 
+    /// Reads RAM that may never have been used. Says whether it was.
+    #[must_use]
+    pub fn try_read(&self, start: Pa, bytes: &mut [u8]) -> bool {
+        self.unicorn.mem_read(start.0, bytes).is_ok()
+    }
+
     /// Writes RAM.
     ///
     /// # Panics

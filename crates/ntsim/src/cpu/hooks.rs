@@ -147,8 +147,6 @@ pub struct Watch {
     pub(super) translations_for_slice: Cell<bool>,
     /// The physical addresses of pool: start and length reserved.
     pool_window: Cell<(Pa, u64)>,
-    /// The physical addresses of device windows lie below this.
-    ram_base: Pa,
     wide: Cell<Option<WideAccess>>,
     last_access: Cell<(Pa, usize, u64)>,
 }
@@ -187,7 +185,6 @@ impl Watch {
             pc: Cell::default(),
             translations_for_slice: Cell::new(false),
             pool_window: Cell::default(),
-            ram_base: crate::mm::RAM_BASE,
             wide: Cell::new(None),
             last_access: Cell::new((Pa(0), 0, 0)),
         }
@@ -243,7 +240,7 @@ impl Watch {
 
     /// Before a memory access, by physical address. Says whether it may happen.
     pub(super) fn on_memory(&self, pa: Pa, size: usize, write: bool, value: u64) -> bool {
-        if pa < self.ram_base {
+        if crate::mm::is_device(pa) {
             // The next instruction starts a new slice: other processors may see what the device does now.
             self.budget.set(0);
             self.last_access.set((pa, size, value));

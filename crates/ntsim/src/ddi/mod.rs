@@ -3,6 +3,8 @@
 mod args;
 mod contract;
 mod registry;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use args::{Args, ReturnValue};
 pub use contract::Contract;

@@ -4,7 +4,7 @@ use crate::{
     bus::{Ram, Slot, Translated, iommu::Transfer},
     kernel::Kernel,
     mm::{
-        PAGE_SIZE, Pa, layout,
+        PAGE_SIZE, Pa, layout, physical,
         pool::{POOL_BASE, PoolFault},
     },
     trace::{Counter, Event},
@@ -24,7 +24,7 @@ impl DeviceMemory<'_> {
         }
         let offset = physical - layout::POOL_PHYSICAL;
         if offset >= layout::POOL_LENGTH {
-            return Ok(());
+            return physical::check_device(self.0, physical, length);
         }
         let va = POOL_BASE + offset;
         let checked = watch.pool.borrow().check(va, length, true);

@@ -83,7 +83,7 @@ impl Kernel {
         let (pa, _) = self.watch().space.borrow().translate(va, 8)?;
         let pool = self.watch().pool.borrow();
         let unbacked = va - POOL_BASE < layout::POOL_LENGTH && va + 8_u64 > pool.end();
-        let device = pa < mm::RAM_BASE;
+        let device = mm::is_device(pa);
         if unbacked || device {
             return None;
         }

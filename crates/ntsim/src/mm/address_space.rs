@@ -55,8 +55,16 @@ impl Mapping {
     }
 }
 
-/// Where the RAM that the machine hands out starts. Device windows lie below, as on a PC.
+/// Where the RAM above 4 GiB starts: what the machine hands out where nobody asks for lower addresses.
 pub const RAM_BASE: Pa = Pa(0x1_0000_0000);
+/// Where the hole below 4 GiB starts that PC firmware leaves for devices. RAM lies below and above it.
+pub const DEVICE_HOLE: Pa = Pa(0x8000_0000);
+
+/// Whether a physical address belongs to devices rather than to RAM.
+#[must_use]
+pub const fn is_device(pa: Pa) -> bool {
+    pa.0.wrapping_sub(DEVICE_HOLE.0) < RAM_BASE.0 - DEVICE_HOLE.0
+}
 
 /// The virtual-to-physical map.
 #[derive(Debug)]
@@ -89,6 +97,17 @@ impl AddressSpace {
         let start = self.next_ram;
         self.next_ram = start + Self::round_up(length) + PAGE_SIZE;
         start
+    }
+
+    /// Where the next [`take_ram`](Self::take_ram) takes from.
+    #[must_use]
+    pub const fn next_ram(&self) -> Pa {
+        self.next_ram
+    }
+
+    /// Leaves the RAM below `start` unused.
+    pub fn skip_ram_to(&mut self, start: Pa) {
+        self.next_ram = self.next_ram.max(start);
     }
 
     /// Adds a mapping.

@@ -72,7 +72,7 @@ fn check_leaks(k: &Kernel, image: LoadedImage, name: &str) -> Outcome<()> {
             format!("{name} unloads, but {length:#x} bytes of device memory at {va} are still mapped"),
         )));
     }
-    Ok(())
+    super::physical::check_leaks(k, image, name)
 }
 
 fn leaked_pool(pool: &[Allocation], first: &Allocation, name: &str) -> BugCheck {

@@ -28,7 +28,7 @@ pub(crate) fn check_access(k: &Kernel, va: Va, length: usize, write: bool) -> Ou
     let Some((pa, protection, available)) = translation else {
         return Err(k.bugcheck(page_fault(k, va, access, k.caller())));
     };
-    if pa < super::RAM_BASE {
+    if super::is_device(pa) {
         return Err(k.bugcheck(BugCheck::new(
             Code::MANUALLY_INITIATED_CRASH,
             [va.get(), 0, 0, 0],

@@ -40,6 +40,11 @@ impl Frames {
         self.chunks.iter().any(within)
     }
 
+    /// Whether a frame is one of these that nobody has taken, or has any more.
+    pub(super) fn is_free(&self, frame: Pa) -> bool {
+        self.contains(frame) && !self.used.contains_key(&frame)
+    }
+
     /// How many are free.
     pub(super) fn free(&self) -> usize {
         self.free.len()

@@ -22,6 +22,10 @@ pub const STACK_SIZE: u64 = 0x6000;
 pub const IO_SPACE: Va = Va(0xFFFF_B000_0000_0000);
 /// What the pages of MDLs are mapped at by `MmMapLockedPagesSpecifyCache`.
 pub const MDL_MAPPINGS: Va = Va(0xFFFF_B800_0000_0000);
+/// Physical memory that drivers have allocated as such, by `MmAllocateContiguousMemory` and its like.
+pub const PHYSICAL_MEMORY: Va = Va(0xFFFF_B400_0000_0000);
+/// Ranges that drivers have reserved by `MmAllocateMappingAddress`.
+pub const RESERVED_MAPPINGS: Va = Va(0xFFFF_BC00_0000_0000);
 /// The processors' KPCRs.
 pub const PROCESSOR_REGIONS: Va = Va(0xFFFF_E000_0000_0000);
 /// Bytes of a processor's region.

@@ -40,6 +40,14 @@ pub(super) struct Locked {
     by: Locker,
 }
 
+impl Locked {
+    /// Takes the first `pages` of a program's that are no longer the MDL's.
+    pub(super) fn take_first(&mut self, pages: usize) -> Vec<Pa> {
+        let count = pages.min(self.frames.len());
+        self.frames.drain(..count).collect()
+    }
+}
+
 pub(super) fn register(ddi: &mut Registry) {
     ddi.function("MmProbeAndLockPages", 3, Contract::ANY, |k, a| {
         const TOO_HIGH: u64 = 0x70;

@@ -25,12 +25,17 @@ const NO_EXECUTE: u32 = 0x4000_0000;
 #[derive(Debug)]
 pub(super) struct Mapped {
     /// The page.
-    start: Va,
-    pages: u64,
+    pub(super) start: Va,
+    pub(super) pages: u64,
+    /// It lies in a range that the driver has reserved.
+    pub(super) reserved: bool,
 }
 
 pub(super) fn register(ddi: &mut Registry) {
     ddi.function("MmMapLockedPagesSpecifyCache", 6, Contract::ANY, map_locked_pages);
+    ddi.function("MmMapLockedPages", 2, Contract::ANY, |k, a| {
+        map_locked_pages_or_stop(k, a.va(0), a.u8(1))
+    });
     ddi.function("MmUnmapLockedPages", 2, Contract::ANY, |k, a| {
         const TOO_HIGH: u64 = 0x79;
         let (va, list) = (a.va(0), a.va(1));
@@ -47,6 +52,25 @@ pub(super) fn register(ddi: &mut Registry) {
     ddi.function("MmProtectMdlSystemAddress", 2, contract, |k, a| {
         Ok(protect(k, a.va(0), a.u32(1)))
     });
+}
+
+/// `MmMapLockedPages`: the old form, which says nothing of caching, priority or execution, and stops the system where it fails.
+fn map_locked_pages_or_stop(k: &Kernel, list: Va, mode: u8) -> Outcome<Va> {
+    const TOO_HIGH: u64 = 0x74;
+    let routine = "MmMapLockedPages";
+    super::check_irql(k, TOO_HIGH, routine, Irql::DISPATCH, [list.get(), mode.into()])?;
+    if mode != 0 {
+        let what = "with UserMode is not modelled: the MDL cannot be mapped into a program";
+        return Err(k.not_modelled(format!("{routine} {what}")));
+    }
+    let va = map(k, list, NO_EXECUTE)?;
+    if va.is_null() {
+        let pages = Fields::read(k, list)?.pages();
+        let message = format!("{routine} could not map the {pages} pages of the MDL {list}, and cannot say so");
+        let code = Code::NO_MORE_SYSTEM_PTES;
+        return Err(k.bugcheck(BugCheck::new(code, [0, pages, 0, 0], "no-system-ptes", message)));
+    }
+    Ok(va)
 }
 
 fn map_locked_pages(k: &Kernel, a: &Args) -> Outcome<Va> {
@@ -123,7 +147,12 @@ fn map(k: &Kernel, list: Va, priority: u32) -> Outcome<Va> {
         // The page between two mappings belongs to nobody.
         books.next_mapping += (frames.len() as u64 + 1) * PAGE_SIZE;
         let pages = frames.len() as u64;
-        books.mapped.insert(list, Mapped { start, pages });
+        let mapped = Mapped {
+            start,
+            pages,
+            reserved: false,
+        };
+        books.mapped.insert(list, mapped);
         start
     };
     // Pages locked for reading memory are for the driver to read only; nothing but convention keeps it from writing them on
@@ -176,9 +205,18 @@ fn unmap(k: &Kernel, va: Va, list: Va) -> Outcome<()> {
 /// # Errors
 /// When the MDL is not there any more.
 pub(crate) fn unmap_all(k: &Kernel, list: Va) -> Outcome<()> {
-    let Some(Mapped { start, pages }) = books(k).borrow_mut().mapped.remove(&list) else {
+    let mapped = books(k).borrow_mut().mapped.remove(&list);
+    let Some(Mapped { start, pages, reserved }) = mapped else {
         return Ok(());
     };
+    if reserved {
+        return Err(super::reserved::not_released(k, list, start));
+    }
+    take_away(k, list, start, pages)
+}
+
+/// Unmaps the pages from `start` on, where an MDL was mapped.
+pub(super) fn take_away(k: &Kernel, list: Va, start: Va, pages: u64) -> Outcome<()> {
     for index in 0..pages {
         k.watch().space.borrow_mut().unmap(start + index * PAGE_SIZE);
     }

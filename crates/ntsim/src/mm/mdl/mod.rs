@@ -6,9 +6,13 @@
 //! "Using MDLs" and the pages of the routines say what is allowed. Driver Verifier's bug checks are those of the bug check
 //! reference for 0xC4.
 
+mod advance;
 mod lock;
 mod mapping;
 mod partial;
+mod reserved;
+#[cfg(test)]
+mod tests;
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -40,7 +44,7 @@ pub(crate) const PARTIAL: u16 = 0x0010;
 /// `MDL_PARTIAL_HAS_BEEN_MAPPED`.
 const PARTIAL_HAS_BEEN_MAPPED: u16 = 0x0020;
 /// `MDL_WRITE_OPERATION`: the pages were locked for writing to memory.
-const WRITE_OPERATION: u16 = 0x0080;
+pub(in crate::mm) const WRITE_OPERATION: u16 = 0x0080;
 /// `MDL_IO_SPACE`.
 const IO_SPACE: u16 = 0x0800;
 
@@ -52,6 +56,7 @@ const PFN_SIZE: usize = 8;
 pub(crate) struct Mdls {
     locked: BTreeMap<Va, lock::Locked>,
     mapped: BTreeMap<Va, mapping::Mapped>,
+    reserved: reserved::Reservations,
     /// Where the next mapping goes, as an offset.
     next_mapping: u64,
     /// Decides which mappings fail.
@@ -71,9 +76,11 @@ pub(super) fn register(ddi: &mut Registry) {
         Contract::at_most(Irql::DISPATCH),
         |k, a| build_for_nonpaged_pool(k, a.va(0)),
     );
+    advance::register(ddi);
     lock::register(ddi);
     mapping::register(ddi);
     partial::register(ddi);
+    reserved::register(ddi);
 }
 
 /// `ADDRESS_AND_SIZE_TO_SPAN_PAGES`.
@@ -138,7 +145,7 @@ pub(crate) fn frames(k: &Kernel, list: Va) -> Outcome<Vec<Pa>> {
     (0..count).map(frame).collect()
 }
 
-fn write_frames(k: &Kernel, list: Va, frames: &[Pa]) -> Outcome<()> {
+pub(in crate::mm) fn write_frames(k: &Kernel, list: Va, frames: &[Pa]) -> Outcome<()> {
     let numbers: Vec<u8> = frames
         .iter()
         .flat_map(|frame| (frame.0 / PAGE_SIZE).to_le_bytes())
@@ -146,7 +153,7 @@ fn write_frames(k: &Kernel, list: Va, frames: &[Pa]) -> Outcome<()> {
     k.write_bytes(list + layout::SIZE, &numbers)
 }
 
-fn set_flags(k: &Kernel, list: Va, set: u16, clear: u16) -> Outcome<()> {
+pub(in crate::mm) fn set_flags(k: &Kernel, list: Va, set: u16, clear: u16) -> Outcome<()> {
     let flags: u16 = k.read(list + layout::MDL_FLAGS)?;
     k.write(list + layout::MDL_FLAGS, flags & !clear | set)
 }
@@ -192,6 +199,11 @@ fn build_for_nonpaged_pool(k: &Kernel, list: Va) -> Outcome<()> {
     set_flags(k, list, SOURCE_IS_NONPAGED_POOL, 0)
 }
 
+/// Whether the pages of an MDL are mapped into the system's address space.
+pub(in crate::mm) fn is_mapped(k: &Kernel, list: Va) -> bool {
+    books(k).borrow().mapped.contains_key(&list)
+}
+
 /// What is not as it was before the driver came: MDLs that are locked or mapped.
 pub(crate) fn leftovers(k: &Kernel) -> Vec<Leftover> {
     let books = books(k);
@@ -204,7 +216,7 @@ pub(crate) fn leftovers(k: &Kernel) -> Vec<Leftover> {
         .mapped
         .keys()
         .map(|&list| Leftover::new(list, format!("the pages of the MDL {list} are still mapped")));
-    locked.chain(mapped).collect()
+    locked.chain(mapped).chain(books.reserved.leftovers()).collect()
 }
 
 /// An MDL is about to be freed: nothing may be left of what was done to it.
