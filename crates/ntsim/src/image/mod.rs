@@ -4,6 +4,7 @@
 //! says, [`Symbols`] what the PDB beside it says, and [`Unwinder`] what its exception directory says about a stack.
 
 mod dataflow;
+mod exports;
 mod pe;
 mod scan;
 mod sites;

@@ -10,6 +10,8 @@ use object::pe;
 use object::read::pe::{ImageOptionalHeader as _, ImageThunkData as _, PeFile64};
 use thiserror::Error;
 
+use super::exports::{self, Exports};
+
 /// The granularity in which the processor protects memory, bytes.
 const PAGE_SIZE: u32 = 0x1000;
 
@@ -184,6 +186,7 @@ pub struct Image {
     headers_size: u32,
     sections: Vec<Section>,
     imports: Vec<Import>,
+    exports: Exports,
     /// RVAs of the 8-byte values that move with the image, ascending.
     relocations: Vec<u32>,
     /// RVA and size of the exception directory (`.pdata`).
@@ -225,6 +228,7 @@ impl Image {
             entry,
             headers_size,
             imports: imports(&file).map_err(malformed)?,
+            exports: exports::read(&file).map_err(malformed)?,
             relocations: relocations(&file, memory.len()).map_err(malformed)?,
             exceptions: exceptions(&file, memory.len()).map_err(malformed)?,
             pdb: pdb(&file).map_err(malformed)?,
@@ -284,6 +288,12 @@ impl Image {
     #[must_use]
     pub fn imports(&self) -> &[Import] {
         &self.imports
+    }
+
+    /// Where the function or variable lies that the image exports under this name or ordinal, relative to its base.
+    #[must_use]
+    pub fn export(&self, name: &ImportName) -> Option<u32> {
+        self.exports.find(name)
     }
 
     /// The PDB that belongs to the image, when it names one.

@@ -7,6 +7,8 @@ use object::write::pe::{NtHeaders, Writer};
 pub(crate) const TEXT: u32 = 0x1000;
 /// Where `.data` lies.
 pub(crate) const DATA: u32 = 0x2000;
+/// Where the export table lies, behind the data.
+const EXPORTS: u32 = DATA + 0x100;
 /// Where `.idata` lies.
 const IDATA: u32 = 0x3000;
 /// Where `.pdata` lies, its unwind information behind its entries.
@@ -23,6 +25,7 @@ pub(crate) struct ImageBuilder {
     pointer: Option<u32>,
     imports: Vec<(String, Vec<String>)>,
     functions: Vec<(u32, u32, Vec<u8>)>,
+    export: Option<(String, u32)>,
 }
 
 impl ImageBuilder {
@@ -36,6 +39,7 @@ impl ImageBuilder {
             pointer: None,
             imports: Vec::new(),
             functions: Vec::new(),
+            export: None,
         }
     }
 
@@ -68,6 +72,12 @@ impl ImageBuilder {
         self
     }
 
+    /// Exports what lies at `rva`.
+    pub(crate) fn export(mut self, name: &str, rva: u32) -> Self {
+        self.export = Some((name.to_owned(), rva));
+        self
+    }
+
     /// Adds a `RUNTIME_FUNCTION` with this `UNWIND_INFO`.
     pub(crate) fn function(mut self, begin: u32, end: u32, unwind_info: &[u8]) -> Self {
         self.functions.push((begin, end, unwind_info.to_vec()));
@@ -78,6 +88,8 @@ impl ImageBuilder {
         let idata = self.import_section();
         let pdata = self.exception_section();
         let mut data = vec![0; 0x100];
+        let exports = self.export_table();
+        data.extend_from_slice(&exports);
         let mut buffer = Vec::new();
         let mut writer = Writer::new(true, 0x1000, 0x200, &mut buffer);
         writer.reserve_dos_header_and_stub();
@@ -99,6 +111,9 @@ impl ImageBuilder {
             PDATA,
             12 * u32::try_from(self.functions.len()).unwrap(),
         );
+        if !exports.is_empty() {
+            writer.set_data_directory(pe::IMAGE_DIRECTORY_ENTRY_EXPORT, EXPORTS, length(&exports));
+        }
         writer.write_dos_header_and_stub().unwrap();
         writer.write_nt_headers(NtHeaders {
             machine: pe::Machine(self.machine),
@@ -157,6 +172,21 @@ impl ImageBuilder {
             }
         }
         section
+    }
+
+    /// The directory, then the tables of addresses, names and ordinals, one entry each, and the name.
+    fn export_table(&self) -> Vec<u8> {
+        const DIRECTORY: u32 = 40;
+        let Some((name, rva)) = &self.export else {
+            return Vec::new();
+        };
+        let (addresses, names, ordinals) = (EXPORTS + DIRECTORY, EXPORTS + DIRECTORY + 4, EXPORTS + DIRECTORY + 8);
+        let text = EXPORTS + DIRECTORY + 12;
+        let fields = [0, 0, 0, text, 1, 1, 1, addresses, names, ordinals, *rva, text, 0];
+        let mut table: Vec<u8> = fields.iter().flat_map(|field: &u32| field.to_le_bytes()).collect();
+        table.extend_from_slice(name.as_bytes());
+        table.push(0);
+        table
     }
 
     fn exception_section(&self) -> Vec<u8> {

@@ -137,8 +137,12 @@ pub(crate) const fn is_unmodelled(va: Va) -> bool {
     va.get().wrapping_sub(layout::UNMODELLED.get()) < MOST_UNMODELLED * PAGE_SIZE
 }
 
-/// The address to write into the slot of `import`; none when there is no room for another one.
+/// The address to write into the slot of `import`: that of a loaded image's export, or of the model's; none when there is no room for
+/// another one.
 pub(super) fn bind(k: &Kernel, image: &str, import: &Import) -> Option<Va> {
+    if let Some(address) = exported(k, import) {
+        return Some(address);
+    }
     match find(k.registry(), &import.name) {
         Some((index, ddi)) => Some(match &ddi.handler {
             Handler::Data { size, initialise } => variable(k, ddi.name, *size, initialise),
@@ -146,6 +150,16 @@ pub(super) fn bind(k: &Kernel, image: &str, import: &Import) -> Option<Va> {
         }),
         None => lazily(k, image, import),
     }
+}
+
+/// The address of what a loaded image exports.
+fn exported(k: &Kernel, import: &Import) -> Option<Va> {
+    let code = k.watch().code.borrow();
+    let exporter = code.iter().find(|code| {
+        let name = code.image.name();
+        !code.unloaded && name.eq_ignore_ascii_case(&import.module)
+    })?;
+    Some(exporter.base + u64::from(exporter.image.export(&import.name)?))
 }
 
 /// The address of an exported variable; it is the same for every image.

@@ -17,16 +17,39 @@ use crate::{
 /// Bytes between the functions of a test driver.
 const FUNCTION_SIZE: usize = 0x180;
 
-/// `UNWIND_INFO` of a function whose prologue is `sub rsp, 0x28`.
-const UNWIND_SUB_RSP_28: [u8; 6] = [1, 4, 1, 0, 4, 0x42];
+/// The frame that a function sets up, unless a test asks for another.
+const FRAME: u8 = 0x28;
+
+/// `UNWIND_INFO` of a function whose prologue is `sub rsp, frame`.
+fn unwind_info(frame: u8) -> [u8; 6] {
+    /// `UWOP_ALLOC_SMALL`.
+    const ALLOC_SMALL: u8 = 2;
+    [1, 4, 1, 0, 4, (frame / 8 - 1) << 4 | ALLOC_SMALL]
+}
 
 type Body = Box<dyn Fn(&mut Function<'_>)>;
 
 /// A driver to assemble.
-#[derive(Default)]
 pub(crate) struct Program {
-    imports: Vec<&'static str>,
+    name: &'static str,
+    base: Va,
+    frame: u8,
+    imports: Vec<(&'static str, &'static str)>,
     functions: Vec<Body>,
+    exports_first: Option<&'static str>,
+}
+
+impl Default for Program {
+    fn default() -> Self {
+        Self {
+            name: "test.sys",
+            base: layout::DRIVER,
+            frame: FRAME,
+            imports: Vec::new(),
+            functions: Vec::new(),
+            exports_first: None,
+        }
+    }
 }
 
 /// A function being assembled: what test code writes instructions to.
@@ -65,8 +88,38 @@ impl Function<'_> {
 
 impl Program {
     /// Imports kernel exports.
-    pub(crate) fn import(mut self, names: &[&'static str]) -> Self {
-        self.imports.extend(names);
+    pub(crate) fn import(self, names: &[&'static str]) -> Self {
+        self.import_from("ntoskrnl.exe", names)
+    }
+
+    /// Imports another module's exports.
+    pub(crate) fn import_from(mut self, module: &'static str, names: &[&'static str]) -> Self {
+        self.imports.extend(names.iter().map(|&name| (module, name)));
+        self
+    }
+
+    /// Exports the first function.
+    pub(crate) fn export_first(mut self, name: &'static str) -> Self {
+        self.exports_first = Some(name);
+        self
+    }
+
+    /// Calls the image `name`, and makes it the second one of a machine.
+    pub(crate) fn second(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self.base = Self::SECOND;
+        self
+    }
+
+    /// Calls the image `name`.
+    pub(crate) fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Gives the functions room for calls of up to eight arguments.
+    pub(crate) fn wide_frames(mut self) -> Self {
+        self.frame = 0x48;
         self
     }
 
@@ -74,6 +127,14 @@ impl Program {
     pub(crate) fn function(mut self, body: impl Fn(&mut Function<'_>) + 'static) -> Self {
         self.functions.push(Box::new(body));
         self
+    }
+
+    /// Where the second image of a machine lies, when the first is one of these.
+    pub(crate) const SECOND: Va = Va(layout::DRIVER.get() + 0x2_0000);
+
+    /// Where the function at `index` of the second image will be.
+    pub(crate) fn second_address(index: usize) -> Va {
+        Self::SECOND + u64::from(TEXT) + index * FUNCTION_SIZE
     }
 
     /// Where the function at `index` will be.
@@ -88,13 +149,16 @@ impl Program {
 
     fn builder(&self, code: &[u8]) -> ImageBuilder {
         let mut builder = ImageBuilder::new(code).entry(TEXT);
-        for name in &self.imports {
-            builder = builder.import("ntoskrnl.exe", name);
+        for (module, name) in &self.imports {
+            builder = builder.import(module, name);
+        }
+        if let Some(name) = self.exports_first {
+            builder = builder.export(name, TEXT);
         }
         for index in 0..self.functions.len() {
             let begin = TEXT + u32::try_from(index * FUNCTION_SIZE).unwrap();
             let end = begin + u32::try_from(FUNCTION_SIZE).unwrap();
-            builder = builder.function(begin, end, &UNWIND_SUB_RSP_28);
+            builder = builder.function(begin, end, &unwind_info(self.frame));
         }
         builder
     }
@@ -108,7 +172,7 @@ impl Program {
             .imports()
             .iter()
             .filter_map(|import| match &import.name {
-                ImportName::Name(name) => Some((name.clone(), layout::DRIVER + u64::from(import.slot))),
+                ImportName::Name(name) => Some((name.clone(), self.base + u64::from(import.slot))),
                 ImportName::Ordinal(_) => None,
             })
             .collect();
@@ -118,16 +182,17 @@ impl Program {
                 asm: CodeAssembler::new(64).unwrap(),
                 imports: &imports,
             };
-            function.asm.sub(rsp, 0x28).unwrap();
+            function.asm.sub(rsp, i32::from(self.frame)).unwrap();
             body(&mut function);
-            function.asm.add(rsp, 0x28).unwrap();
+            function.asm.add(rsp, i32::from(self.frame)).unwrap();
             function.asm.ret().unwrap();
-            let bytes = function.asm.assemble(Self::address(index).get()).unwrap();
+            let address = self.base + u64::from(TEXT) + index * FUNCTION_SIZE;
+            let bytes = function.asm.assemble(address.get()).unwrap();
             assert!(bytes.len() <= FUNCTION_SIZE, "function {index} is too long");
             code.extend_from_slice(&bytes);
             code.resize((index + 1) * FUNCTION_SIZE, 0xCC);
         }
-        DriverImage::parse("test.sys", &self.builder(&code).build()).unwrap()
+        DriverImage::parse(self.name, &self.builder(&code).build()).unwrap()
     }
 
     /// A machine with the driver loaded.

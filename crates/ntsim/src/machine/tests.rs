@@ -1,6 +1,8 @@
 //! The machine as a whole, on small assembled drivers.
 
+mod images;
 mod imports;
+mod life;
 
 use std::{cell::RefCell, rc::Rc};
 
