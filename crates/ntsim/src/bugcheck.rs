@@ -38,10 +38,13 @@ macro_rules! codes {
 }
 
 codes! {
+    APC_INDEX_MISMATCH = 0x01 ["the system routine or worker routine", "ApcStateIndex of the thread", "CombinedApcDisable of the thread", "0 system call, 1 worker routine"];
     IRQL_NOT_LESS_OR_EQUAL = 0x0A ["address referenced", "IRQL", "operation: 0 read, 1 write, 8 execute", "address of the instruction"];
+    MAXIMUM_WAIT_OBJECTS_EXCEEDED = 0x0C ["objects asked for", "objects allowed", "address of the array", "reserved"];
     TRAP_CAUSE_UNKNOWN = 0x12 ["unexpected interrupt", "unknown floating-point exception", "enabled and asserted status bits", "reserved"];
     REFERENCE_BY_POINTER = 0x18 ["object type", "the object", "reserved", "reserved"];
     KMODE_EXCEPTION_NOT_HANDLED = 0x1E ["exception code", "address of the instruction", "exception parameter 0", "exception parameter 1"];
+    KERNEL_APC_PENDING_DURING_EXIT = 0x20 ["address of the APC found pending", "the thread's APC disable count", "IRQL", "reserved"];
     NO_MORE_IRP_STACK_LOCATIONS = 0x35 ["address of the IRP", "reserved", "reserved", "reserved"];
     NO_MORE_SYSTEM_PTES = 0x3F ["PTE type: 0 system expansion, 1 nonpaged pool expansion", "requested size", "total free system PTEs", "total system PTEs"];
     TARGET_MDL_TOO_SMALL = 0x40 ["source MDL", "target MDL", "virtual address", "length"];
@@ -68,12 +71,15 @@ codes! {
     SYSTEM_PTE_MISUSE = 0xDA ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
     MANUALLY_INITIATED_CRASH = 0xE2 ["", "", "", ""];
     WORKER_INVALID = 0xE4 ["what was found: 1 queued twice, 2 freed while queued, 3 no device object, 5 not initialized, 6 wrong queue", "address of the work item", "depends on parameter 1", "depends on parameter 1"];
+    RESOURCE_NOT_OWNED = 0xE3 ["address of the resource", "the thread", "address of the owner table, if any", "reserved"];
     DRIVER_VERIFIER_DMA_VIOLATION = 0xE6 ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
+    ACTIVE_EX_WORKER_THREAD_TERMINATION = 0xE9 ["the worker thread", "reserved", "reserved", "reserved"];
     HARDWARE_INTERRUPT_STORM = 0xF2 ["address of the ISR", "ISR context", "address of the interrupt object", "1 ISR not chained, 2 chained"];
     ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY = 0xFC ["address executed", "page table entry", "reserved", "reserved"];
     INVALID_MDL_RANGE = 0x12E ["source MDL", "target MDL", "virtual address", "length"];
     DPC_WATCHDOG_VIOLATION = 0x133 ["0 one DPC took too long, 1 too long at DISPATCH_LEVEL or above", "time spent", "time allowed", "reserved"];
     KERNEL_SECURITY_CHECK_FAILURE = 0x139 ["type of corruption", "trap frame", "exception record", "reserved"];
+    THREAD_TERMINATE_HELD_MUTEX = 0x4000_008A ["the thread that owns the mutex", "the mutex", "reserved", "reserved"];
 }
 
 impl BugCheckCode {
@@ -169,6 +175,7 @@ verifier_rules! {
     INCORRECT_IRQL = 0xE5 "incorrect-irql";
     IRQL_DISPATCH = 0x2_0003 "IrqlDispatch";
     IRQL_EX_ALLOCATE_POOL = 0x2_0004 "IrqlExAllocatePool";
+    IRQL_EX_APC_LTE_3 = 0x2_0007 "IrqlExApcLte3";
     IRQL_EX_APC_LTE = 0x2_0006 "IrqlExApcLte2";
     IRQL_EX_PASSIVE = 0x2_0008 "IrqlExPassive";
     IRQL_IO_APC_LTE = 0x2_0009 "IrqlIoApcLte";
@@ -184,11 +191,15 @@ verifier_rules! {
     IRQL_KE_SET_EVENT = 0x2_0016 "IrqlKeSetEvent";
     IRQL_MM_APC_LTE = 0x2_0019 "IrqlMmApcLte";
     IRQL_MM_DISPATCH = 0x2_001A "IrqlMmDispatch";
+    IRQL_PS_PASSIVE = 0x2_001C "IrqlPsPassive";
     IRQL_RETURN = 0x2_001D "IrqlReturn";
     IRQL_RTL_PASSIVE = 0x2_001E "IrqlRtlPassive";
     IRQL_ZW_PASSIVE = 0x2_001F "IrqlZwPassive";
     IRQL_IO_DISPATCH = 0x2_0022 "IrqlIoDispatch";
     SPIN_LOCK = 0x4_0009 "SpinLock";
+    GUARDED_REGIONS = 0x4_000E "GuardedRegions";
+    QUEUED_SPIN_LOCK = 0x4_0006 "QueuedSpinLock";
+    QUEUED_SPIN_LOCK_RELEASE = 0x4_0007 "QueuedSpinLockRelease";
     SPIN_LOCK_RELEASE = 0x4_000B "SpinlockRelease";
     REQUESTED_POWER_IRP = 0x4_100B "RequestedPowerIrp";
     POWER_MISREPORTED = 0x4E54_0020 "ntsim: device power misreported";
@@ -204,6 +215,7 @@ verifier_rules! {
     PHYSICAL_MEMORY = 0x4E54_0040 "ntsim: physical memory freed unlike it was allocated";
     PHYSICAL_MEMORY_LEFT = 0x4E54_0041 "ntsim: physical memory left allocated at unload";
     DRIVER_IRP = 0x4E54_0022 "ntsim: driver's own IRP misused";
+    NO_THREAD = 0x4E54_0050 "ntsim: no thread object";
     OBJECT_IN_USE = 0x4E54_0004 "ntsim: freed memory in use";
 }
 

@@ -7,7 +7,7 @@
 //! - [`machine`]: build a machine, run a script on it.
 //! - [`kernel`]: the handle that the model's own code works through.
 //! - [`cpu`], [`sched`]: the emulated processors and the scheduler.
-//! - [`ke`], [`mm`], [`ex`], [`rtl`], [`io`], [`ob`], [`cm`], [`hal`]: the kernel model, by component.
+//! - [`ke`], [`mm`], [`ex`], [`rtl`], [`io`], [`ob`], [`ps`], [`cm`], [`hal`]: the kernel model, by component.
 //! - [`ddi`]: the table of exports and their IRQL contracts.
 //! - [`trace`], [`report`], [`bugcheck`]: what a run leaves behind.
 //! - [`image`], [`verifier`], [`bus`], [`devices`]: the driver's image, rules over runs, and hardware.
@@ -30,6 +30,7 @@ pub mod mm;
 mod named;
 pub mod ob;
 pub mod po;
+pub mod ps;
 pub mod report;
 pub mod rtl;
 pub mod sched;

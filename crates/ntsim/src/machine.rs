@@ -63,6 +63,7 @@ impl Registry {
         crate::mm::register(&mut ddi);
         crate::ob::register(&mut ddi);
         crate::po::register(&mut ddi);
+        crate::ps::register(&mut ddi);
         crate::rtl::register(&mut ddi);
         ddi
     }

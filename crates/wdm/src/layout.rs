@@ -137,6 +137,46 @@ assert_layout!(wdk_sys::IO_INTERRUPT_MESSAGE_INFO_ENTRY {
     InterruptObject => nt::io_interrupt_message_info_entry::INTERRUPT_OBJECT;
 });
 
+assert_layout!(wdk_sys::KMUTANT {
+    MutantListEntry => nt::kmutant::MUTANT_LIST_ENTRY;
+    OwnerThread => nt::kmutant::OWNER_THREAD;
+    ApcDisable => nt::kmutant::APC_DISABLE;
+});
+
+assert_layout!(wdk_sys::KSEMAPHORE {
+    Header => nt::ksemaphore::HEADER;
+    Limit => nt::ksemaphore::LIMIT;
+});
+
+assert_layout!(wdk_sys::FAST_MUTEX {
+    Count => nt::fast_mutex::COUNT;
+    Owner => nt::fast_mutex::OWNER;
+    Contention => nt::fast_mutex::CONTENTION;
+    Event => nt::fast_mutex::EVENT;
+    OldIrql => nt::fast_mutex::OLD_IRQL;
+});
+
+assert_layout!(wdk_sys::ERESOURCE {
+    ActiveCount => nt::eresource::ACTIVE_COUNT;
+    OwnerEntry => nt::eresource::OWNER_THREAD;
+    ActiveEntries => nt::eresource::ACTIVE_ENTRIES;
+    ContentionCount => nt::eresource::CONTENTION_COUNT;
+    NumberOfSharedWaiters => nt::eresource::NUMBER_OF_SHARED_WAITERS;
+    NumberOfExclusiveWaiters => nt::eresource::NUMBER_OF_EXCLUSIVE_WAITERS;
+});
+
+assert_layout!(wdk_sys::KLOCK_QUEUE_HANDLE {
+    LockQueue.Next => nt::klock_queue_handle::NEXT;
+    LockQueue.Lock => nt::klock_queue_handle::LOCK;
+    OldIrql => nt::klock_queue_handle::OLD_IRQL;
+});
+
+assert_layout!(wdk_sys::KWAIT_BLOCK {
+    WaitType => nt::kwait_block::WAIT_TYPE;
+    WaitKey => nt::kwait_block::WAIT_KEY;
+    Object => nt::kwait_block::OBJECT;
+});
+
 // Structures that the driver provides the memory for and the system uses: they must be as large as the kernel's.
 const _: () = {
     assert!(size_of::<wdk_sys::IO_STACK_LOCATION>() == nt::io_stack_location::SIZE);
@@ -149,5 +189,11 @@ const _: () = {
     assert!(size_of::<wdk_sys::IO_CSQ>() == nt::io_csq::SIZE);
     assert!(size_of::<wdk_sys::IO_REMOVE_LOCK>() == nt::io_remove_lock::SIZE);
     assert!(size_of::<wdk_sys::UNICODE_STRING>() == nt::unicode_string::SIZE);
+    assert!(size_of::<wdk_sys::KMUTANT>() == nt::kmutant::SIZE);
+    assert!(size_of::<wdk_sys::KSEMAPHORE>() == nt::ksemaphore::SIZE);
+    assert!(size_of::<wdk_sys::FAST_MUTEX>() == nt::fast_mutex::SIZE);
+    assert!(size_of::<wdk_sys::ERESOURCE>() == nt::eresource::SIZE);
+    assert!(size_of::<wdk_sys::KLOCK_QUEUE_HANDLE>() == nt::klock_queue_handle::SIZE);
+    assert!(size_of::<wdk_sys::KWAIT_BLOCK>() == nt::kwait_block::SIZE);
     assert!(size_of::<wdk_sys::KSPIN_LOCK>() == 8);
 };

@@ -2,6 +2,7 @@
 
 pub mod executable_pool;
 pub mod pool;
+pub(crate) mod raise;
 
 /// Adds this component's exports.
 pub fn register(ddi: &mut crate::ddi::Registry) {

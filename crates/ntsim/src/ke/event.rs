@@ -1,4 +1,4 @@
-//! Events: `KeInitializeEvent`, `KeSetEvent`, `KeClearEvent`, `KeResetEvent`, `KeReadStateEvent`.
+//! Events: `KeInitializeEvent`, `KeSetEvent`, `KePulseEvent`, `KeClearEvent`, `KeResetEvent`, `KeReadStateEvent`.
 
 use ntlayout::{dispatcher_header as header, kevent};
 
@@ -19,22 +19,12 @@ pub enum EventType {
     Synchronization = 1,
 }
 
-/// What the object's header says its size is, in units of four bytes.
-#[expect(clippy::cast_possible_truncation, reason = "a KEVENT has 24 bytes")]
-const SIZE_IN_WORDS: u8 = (kevent::SIZE / 4) as u8;
-
 /// `KeInitializeEvent`.
 ///
 /// # Errors
 /// When the object's memory cannot be written.
 pub fn initialize(k: &Kernel, event: Va, kind: EventType, signalled: bool) -> Outcome<()> {
-    k.write(event + header::TYPE, kind as u8)?;
-    k.write(event + header::SIGNALLING, 0_u8)?;
-    k.write(event + header::OBJECT_SIZE, SIZE_IN_WORDS)?;
-    k.write(event + header::SIGNAL_STATE, i32::from(signalled))?;
-    let list = event + header::WAIT_LIST_HEAD;
-    k.write(list, list)?;
-    k.write(list + 8_u64, list)
+    wait::object::initialize(k, event, kind as u8, kevent::SIZE, i32::from(signalled))
 }
 
 /// `KeSetEvent`: returns the signal state before.
@@ -45,6 +35,16 @@ pub fn set(k: &Kernel, event: Va) -> Outcome<i32> {
     let before: i32 = k.read(event + header::SIGNAL_STATE)?;
     k.write(event + header::SIGNAL_STATE, 1_i32)?;
     wait::signalled(k, event)?;
+    Ok(before)
+}
+
+/// `KePulseEvent`: lets those proceed who wait now, and clears the event. Returns the signal state before.
+///
+/// # Errors
+/// When the object's memory cannot be accessed.
+pub fn pulse(k: &Kernel, event: Va) -> Outcome<i32> {
+    let before = set(k, event)?;
+    k.write(event + header::SIGNAL_STATE, 0_i32)?;
     Ok(before)
 }
 
@@ -69,6 +69,16 @@ pub fn state(k: &Kernel, event: Va) -> Outcome<i32> {
 /// Driver Verifier's code for `KeSetEvent` above `DISPATCH_LEVEL`.
 const SET_ABOVE_DISPATCH: u64 = 0x80;
 
+/// A caller that says a wait follows (`Wait`) must be able to wait.
+pub(super) fn check_wait_follows(k: &Kernel, routine: &str, wait_follows: bool) -> Outcome<()> {
+    let irql = k.irql();
+    if wait_follows && irql > Irql::APC {
+        let contract = Contract::at_most(Irql::APC).by_rule(VerifierRule::IRQL_KE_SET_EVENT);
+        k.verify(contract.violation(&format!("{routine} with Wait"), irql))?;
+    }
+    Ok(())
+}
+
 /// Adds this component's exports.
 pub(super) fn register(ddi: &mut Registry) {
     let at_dispatch = Contract::at_most(Irql::DISPATCH).by_rule(VerifierRule::IRQL_KE_DISPATCH_LTE);
@@ -89,11 +99,12 @@ pub(super) fn register(ddi: &mut Registry) {
                 format!("KeSetEvent was called at {irql} for the event at {event}"),
             ))?;
         }
-        if wait_follows && irql > Irql::APC {
-            let contract = Contract::at_most(Irql::APC).by_rule(VerifierRule::IRQL_KE_SET_EVENT);
-            k.verify(contract.violation("KeSetEvent with Wait", irql))?;
-        }
+        check_wait_follows(k, "KeSetEvent", wait_follows)?;
         set(k, event)
+    });
+    ddi.function("KePulseEvent", 3, at_dispatch, |k, args| {
+        check_wait_follows(k, "KePulseEvent", args.bool(2))?;
+        pulse(k, args.va(0))
     });
     ddi.function("KeClearEvent", 1, at_dispatch, |k, args| {
         reset(k, args.va(0)).map(|_| ())

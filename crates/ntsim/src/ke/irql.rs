@@ -117,9 +117,5 @@ pub(super) fn register(ddi: &mut Registry) {
     ddi.function("KeRaiseIrqlToDpcLevel", 0, Contract::at_most(Irql::DISPATCH), |k, _| {
         raise(k, Irql::DISPATCH)
     });
-    // There are no guarded regions here.
-    ddi.function("KeAreAllApcsDisabled", 0, Contract::at_most(Irql::DISPATCH), |k, _| {
-        Ok(k.irql() >= Irql::APC)
-    });
     ddi.function("KeLowerIrql", 1, Contract::ANY, |k, args| lower(k, Irql(args.u8(0))));
 }

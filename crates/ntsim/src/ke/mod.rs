@@ -1,12 +1,17 @@
 //! The kernel's part of the model: IRQL, spin locks, DPCs, dispatcher objects, interrupts, time.
 
+pub mod affinity;
 pub mod bug_check;
 pub mod device_queue;
 pub mod dpc;
 pub mod event;
+pub mod fast_mutex;
 pub mod interrupt;
 pub mod irql;
+pub mod mutex;
 pub mod processor;
+pub mod region;
+pub mod semaphore;
 pub mod shared_data;
 pub mod sharing;
 pub mod spin_lock;
@@ -33,13 +38,18 @@ pub struct KeState {
 
 /// Adds this component's exports.
 pub fn register(ddi: &mut Registry) {
+    affinity::register(ddi);
     bug_check::register(ddi);
     device_queue::register(ddi);
     dpc::register(ddi);
     event::register(ddi);
+    fast_mutex::register(ddi);
     interrupt::register(ddi);
     irql::register(ddi);
+    mutex::register(ddi);
     processor::register(ddi);
+    region::register(ddi);
+    semaphore::register(ddi);
     spin_lock::register(ddi);
     time::register(ddi);
     timer::register(ddi);

@@ -31,10 +31,6 @@ pub enum TimerType {
 
 /// What the object's header says its type is: this plus the `TIMER_TYPE`.
 const TIMER_OBJECT: u8 = 8;
-/// What the object's header says its size is, in units of four bytes.
-#[expect(clippy::cast_possible_truncation, reason = "a KTIMER has 64 bytes")]
-const SIZE_IN_WORDS: u8 = (layout::SIZE / 4) as u8;
-
 /// The system's timer queue.
 #[derive(Debug, Default)]
 pub struct Timers {
@@ -78,11 +74,7 @@ pub fn initialize(k: &Kernel, timer: Va, kind: TimerType) -> Outcome<()> {
         return Err(found.bugcheck(k, timer, layout::SIZE as u64, message));
     }
     k.fill(timer, 0, layout::SIZE)?;
-    k.write(timer + header::TYPE, TIMER_OBJECT + kind as u8)?;
-    k.write(timer + header::OBJECT_SIZE, SIZE_IN_WORDS)?;
-    let list = timer + header::WAIT_LIST_HEAD;
-    k.write(list, list)?;
-    k.write(list + 8_u64, list)
+    wait::object::initialize(k, timer, TIMER_OBJECT + kind as u8, layout::SIZE, 0)
 }
 
 /// `KeSetTimerEx`: says whether the timer was set before, which this cancels.

@@ -1,8 +1,17 @@
-//! Waiting: `KeWaitForSingleObject`, `KeDelayExecutionThread`.
+//! Waiting: `KeWaitForSingleObject`, `KeWaitForMultipleObjects`, `KeWaitForMutexObject`, `KeDelayExecutionThread`.
+//!
+//! A wait is satisfied by whoever signals its object, in the order in which waits began; the thread finds the result when it runs again.
 
-use std::collections::{BTreeMap, VecDeque};
+mod irql;
+pub mod object;
 
-use ntlayout::dispatcher_header as header;
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+};
+
+use ntlayout::kwait_block;
 
 use super::Irql;
 use crate::{
@@ -15,10 +24,29 @@ use crate::{
     verifier::SyncObject,
 };
 
-/// Which threads wait for which object, in the order they began to.
+/// Which waits there are for which object, in the order they began.
 #[derive(Debug, Default)]
 pub struct Waits {
-    waiters: BTreeMap<Va, VecDeque<ThreadId>>,
+    waiters: BTreeMap<Va, VecDeque<Rc<Waiting>>>,
+}
+
+/// A thread's wait.
+#[derive(Debug)]
+struct Waiting {
+    thread: Option<ThreadId>,
+    objects: Vec<Va>,
+    kind: WaitType,
+    /// How it was satisfied.
+    result: Cell<Option<NtStatus>>,
+}
+
+/// `WAIT_TYPE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitType {
+    /// `WaitAll`: until all objects are signalled at once.
+    All = 0,
+    /// `WaitAny`: until one is.
+    Any = 1,
 }
 
 /// How long a wait may last.
@@ -34,7 +62,10 @@ pub enum Timeout {
 
 impl Timeout {
     /// From the `PLARGE_INTEGER` that wait routines take: none, relative when negative, absolute otherwise.
-    fn read(k: &Kernel, pointer: Va) -> Outcome<Self> {
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(k: &Kernel, pointer: Va) -> Outcome<Self> {
         if pointer.is_null() {
             return Ok(Self::Never);
         }
@@ -46,85 +77,154 @@ impl Timeout {
     }
 }
 
+impl Waiting {
+    /// Satisfies the wait if its objects allow it: its status then.
+    fn try_satisfy(&self, k: &Kernel) -> Outcome<Option<NtStatus>> {
+        match self.kind {
+            WaitType::Any => {
+                for (index, &object) in self.objects.iter().enumerate() {
+                    if object::is_signalled(k, object, self.thread)? {
+                        let abandoned = object::satisfy(k, object, self.thread)?;
+                        return Ok(Some(wait_status(index, abandoned)));
+                    }
+                }
+                Ok(None)
+            }
+            WaitType::All => {
+                for &object in &self.objects {
+                    if !object::is_signalled(k, object, self.thread)? {
+                        return Ok(None);
+                    }
+                }
+                let mut abandoned = None;
+                for (index, &object) in self.objects.iter().enumerate() {
+                    if object::satisfy(k, object, self.thread)? {
+                        abandoned.get_or_insert(index);
+                    }
+                }
+                Ok(Some(wait_status(abandoned.unwrap_or(0), abandoned.is_some())))
+            }
+        }
+    }
+
+    /// What was done before the objects were signalled is visible to the waiter.
+    fn acquire(&self, k: &Kernel, status: NtStatus) {
+        let index = (status.0 & 0x3F) as usize;
+        for (at, object) in self.objects.iter().enumerate() {
+            if self.kind == WaitType::All || at == index {
+                k.sync_acquire(SyncObject::Dispatcher(object.get()));
+            }
+        }
+    }
+}
+
+/// `STATUS_WAIT_0` or `STATUS_ABANDONED_WAIT_0`, plus the index of the object.
+fn wait_status(index: usize, abandoned: bool) -> NtStatus {
+    const ABANDONED_WAIT_0: u32 = 0x80;
+    let index = u32::try_from(index).unwrap_or(0);
+    NtStatus(if abandoned { ABANDONED_WAIT_0 + index } else { index })
+}
+
 /// An object has become signalled: lets those proceed whom its type lets proceed.
 ///
 /// # Errors
-/// When the object's memory cannot be accessed.
-pub(super) fn signalled(k: &Kernel, object: Va) -> Outcome<()> {
+/// When an object's memory cannot be accessed.
+pub(crate) fn signalled(k: &Kernel, object: Va) -> Outcome<()> {
     k.sync_release(SyncObject::Dispatcher(object.get()));
-    let waiters: Vec<ThreadId> = {
-        let mut ke = k.ke().borrow_mut();
-        let all = ke.waits.waiters.remove(&object).unwrap_or_default();
-        all.into()
+    let waiters: Vec<Rc<Waiting>> = {
+        let ke = k.ke().borrow();
+        let all = ke.waits.waiters.get(&object);
+        all.into_iter().flatten().cloned().collect()
     };
-    if waiters.is_empty() {
-        return Ok(());
-    }
-    let mut waiters = waiters.into_iter();
-    if resets_itself(k.read(object + header::TYPE)?) {
-        k.write(object + header::SIGNAL_STATE, 0_i32)?;
-        let first = waiters.next();
-        let rest: VecDeque<ThreadId> = waiters.collect();
-        if !rest.is_empty() {
-            k.ke().borrow_mut().waits.waiters.insert(object, rest);
+    for waiting in waiters {
+        if waiting.result.get().is_some() {
+            continue;
         }
-        if let Some(thread) = first {
-            k.wake(thread);
-        }
-    } else {
-        for thread in waiters {
-            k.wake(thread);
+        if let Some(status) = waiting.try_satisfy(k)? {
+            waiting.result.set(Some(status));
+            forget(k, &waiting);
+            if let Some(thread) = waiting.thread {
+                k.wake(thread);
+            }
         }
     }
     Ok(())
 }
 
-/// Whether an object of this type lets one wait proceed and is clear again: synchronization events and timers.
-fn resets_itself(object_type: u8) -> bool {
-    const SYNCHRONIZATION_EVENT: u8 = 1;
-    const SYNCHRONIZATION_TIMER: u8 = 9;
-    matches!(object_type, SYNCHRONIZATION_EVENT | SYNCHRONIZATION_TIMER)
+/// The wait has ended: it is nobody's waiter any more.
+fn forget(k: &Kernel, waiting: &Rc<Waiting>) {
+    let mut ke = k.ke().borrow_mut();
+    for object in &waiting.objects {
+        if let Some(waiters) = ke.waits.waiters.get_mut(object) {
+            waiters.retain(|other| !Rc::ptr_eq(other, waiting));
+            if waiters.is_empty() {
+                ke.waits.waiters.remove(object);
+            }
+        }
+    }
 }
 
-/// `KeWaitForSingleObject`, for a wait that is neither alertable nor user-mode.
+/// `KeWaitForSingleObject`.
 ///
 /// # Errors
 /// When the current activity may not wait, or the object's memory cannot be accessed.
 pub async fn for_single_object(k: &Kernel, object: Va, timeout: Timeout) -> Outcome<NtStatus> {
-    let state: i32 = k.read(object + header::SIGNAL_STATE)?;
-    if state > 0 {
-        if resets_itself(k.read(object + header::TYPE)?) {
-            k.write(object + header::SIGNAL_STATE, 0_i32)?;
-        }
-        k.sync_acquire(SyncObject::Dispatcher(object.get()));
-        return Ok(NtStatus::SUCCESS);
+    for_objects(k, vec![object], WaitType::Any, timeout).await
+}
+
+/// `KeWaitForMultipleObjects`: the status says which object has ended a wait for any.
+///
+/// # Errors
+/// When the current activity may not wait, or an object's memory cannot be accessed.
+pub async fn for_objects(k: &Kernel, objects: Vec<Va>, kind: WaitType, timeout: Timeout) -> Outcome<NtStatus> {
+    let waiting = Rc::new(Waiting {
+        thread: k.current_thread(),
+        objects,
+        kind,
+        result: Cell::new(None),
+    });
+    if let Some(status) = waiting.try_satisfy(k)? {
+        waiting.acquire(k, status);
+        return Ok(status);
     }
     let deadline = match timeout {
         Timeout::Poll => return Ok(NtStatus::TIMEOUT),
         Timeout::Never => None,
         Timeout::Until(deadline) => Some(deadline),
     };
-    let thread = k.current_thread();
-    k.ke()
-        .borrow_mut()
-        .waits
-        .waiters
-        .entry(object)
-        .or_default()
-        .extend(thread);
-    match k.block(format!("the object at {object}"), deadline).await? {
-        Woken::Signalled => {
-            k.sync_acquire(SyncObject::Dispatcher(object.get()));
-            Ok(NtStatus::SUCCESS)
-        }
-        Woken::TimedOut => {
-            let mut ke = k.ke().borrow_mut();
-            if let Some(waiters) = ke.waits.waiters.get_mut(&object) {
-                waiters.retain(|&waiter| Some(waiter) != thread);
+    {
+        let mut ke = k.ke().borrow_mut();
+        for &object in &waiting.objects {
+            let waiters = ke.waits.waiters.entry(object).or_default();
+            if !waiters.iter().any(|other| Rc::ptr_eq(other, &waiting)) {
+                waiters.push_back(waiting.clone());
             }
+        }
+    }
+    let between = if kind == WaitType::Any { " or " } else { " and " };
+    let why: Vec<String> = waiting
+        .objects
+        .iter()
+        .map(|&object| object::describe(k, object))
+        .collect();
+    let woken = k.block(why.join(between), deadline).await?;
+    match (waiting.result.get(), woken) {
+        (Some(status), _) => {
+            waiting.acquire(k, status);
+            Ok(status)
+        }
+        (None, Woken::TimedOut | Woken::Signalled) => {
+            forget(k, &waiting);
             Ok(NtStatus::TIMEOUT)
         }
     }
+}
+
+/// How many threads wait for an object.
+#[must_use]
+pub fn waiters(k: &Kernel, object: Va) -> usize {
+    let ke = k.ke().borrow();
+    ke.waits.waiters.get(&object).map_or(0, VecDeque::len)
 }
 
 /// Whether a thread waits for an object in a memory range, for the check of memory that is being freed.
@@ -140,37 +240,80 @@ pub fn waited_within(k: &Kernel, start: Va, length: u64) -> Option<Va> {
     waited.find(|&object| object - start < length)
 }
 
-const WAIT_ABOVE_DISPATCH: u64 = 0x120;
-const ENDLESS_WAIT_AT_DISPATCH: u64 = 0x121;
-const WAIT_AT_DISPATCH: u64 = 0x122;
+/// `THREAD_WAIT_OBJECTS`: how many objects a thread has wait blocks of its own for.
+const THREAD_WAIT_OBJECTS: u32 = 3;
+/// `MAXIMUM_WAIT_OBJECTS`.
+const MAXIMUM_WAIT_OBJECTS: u32 = 64;
 
-/// At `DISPATCH_LEVEL` a wait may only look; above, not even that.
-fn check_irql(k: &Kernel, object: Va, timeout: Timeout, pointer: Va) -> Outcome<()> {
-    let irql = k.irql();
-    let subcode = match timeout {
-        _ if irql > Irql::DISPATCH => WAIT_ABOVE_DISPATCH,
-        Timeout::Never if irql == Irql::DISPATCH => ENDLESS_WAIT_AT_DISPATCH,
-        Timeout::Until(_) if irql == Irql::DISPATCH => WAIT_AT_DISPATCH,
-        _ => return Ok(()),
-    };
-    // Windows gives the address of the IRQL's value; here parameter 2 is the IRQL itself.
-    Err(k.bugcheck(BugCheck::new(
-        Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
-        [subcode, u64::from(irql.0), object.get(), pointer.get()],
-        "wait-at-dispatch",
-        format!(
-            "KeWaitForSingleObject was called at {irql} for the object at {object}, with a timeout other than zero"
-        ),
-    )))
+/// The arguments of `KeWaitForMultipleObjects` that say what is waited for.
+#[derive(Clone, Copy, Debug)]
+struct Multiple {
+    count: u32,
+    objects: Va,
+    blocks: Va,
+}
+
+impl Multiple {
+    /// The objects, after the wait blocks were filled in.
+    fn read(self, k: &Kernel) -> Outcome<Vec<Va>> {
+        let limit = if self.blocks.is_null() {
+            THREAD_WAIT_OBJECTS
+        } else {
+            MAXIMUM_WAIT_OBJECTS
+        };
+        if self.count > limit {
+            return Err(k.bugcheck(BugCheck::new(
+                Code::MAXIMUM_WAIT_OBJECTS_EXCEEDED,
+                [u64::from(self.count), u64::from(limit), self.objects.get(), 0],
+                "too-many-wait-objects",
+                format!(
+                    "KeWaitForMultipleObjects was given {} objects, but takes {THREAD_WAIT_OBJECTS} without a WaitBlockArray and \
+                     {MAXIMUM_WAIT_OBJECTS} with one",
+                    self.count
+                ),
+            )));
+        }
+        let thread = k.current_thread().map_or(Va::NULL, |thread| k.thread_object(thread));
+        let mut objects = Vec::new();
+        for index in 0..u64::from(self.count) {
+            let object: Va = k.read(self.objects + index * 8)?;
+            if !self.blocks.is_null() {
+                let block = self.blocks + index * kwait_block::SIZE as u64;
+                k.write(block + kwait_block::THREAD, thread)?;
+                k.write(block + kwait_block::OBJECT, object)?;
+            }
+            objects.push(object);
+        }
+        Ok(objects)
+    }
 }
 
 /// Adds this component's exports.
 pub(super) fn register(ddi: &mut Registry) {
-    ddi.flow("KeWaitForSingleObject", 5, Contract::ANY, |k, args| async move {
-        let (object, pointer) = (args.va(0), args.va(4));
+    // KeWaitForMutexObject is another name of the first in the headers, and an export of its own.
+    for name in ["KeWaitForSingleObject", "KeWaitForMutexObject"] {
+        ddi.flow(name, 5, Contract::ANY, move |k, args| async move {
+            let (object, pointer) = (args.va(0), args.va(4));
+            let timeout = Timeout::read(&k, pointer)?;
+            irql::check(&k, name, object, timeout, pointer)?;
+            for_single_object(&k, object, timeout).await
+        });
+    }
+    ddi.flow("KeWaitForMultipleObjects", 8, Contract::ANY, |k, args| async move {
+        let multiple = Multiple {
+            count: args.u32(0),
+            objects: args.va(1),
+            blocks: args.va(7),
+        };
+        let kind = match args.u32(2) {
+            0 => WaitType::All,
+            _ => WaitType::Any,
+        };
+        let pointer = args.va(6);
         let timeout = Timeout::read(&k, pointer)?;
-        check_irql(&k, object, timeout, pointer)?;
-        for_single_object(&k, object, timeout).await
+        irql::check(&k, "KeWaitForMultipleObjects", multiple.objects, timeout, pointer)?;
+        let objects = multiple.read(&k)?;
+        for_objects(&k, objects, kind, timeout).await
     });
     ddi.flow(
         "KeDelayExecutionThread",
@@ -187,3 +330,6 @@ pub(super) fn register(ddi: &mut Registry) {
         },
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use super::Kernel;
 use crate::{
     ke::Irql,
     mm::Va,
-    sched::{Activity, ActivityKind, Mode, ThreadId},
+    sched::{Activity, ActivityKind, Mode, ThreadId, thread::ThreadState},
     verifier::SyncObject,
 };
 
@@ -79,6 +79,15 @@ impl Kernel {
     #[must_use]
     pub fn thread_mode(&self, thread: ThreadId) -> Mode {
         self.0.scheduler.borrow().threads[thread.0].mode
+    }
+
+    /// Whether a thread has ended.
+    #[must_use]
+    pub fn has_ended(&self, thread: ThreadId) -> bool {
+        matches!(
+            self.0.scheduler.borrow().threads[thread.0].state,
+            ThreadState::Terminated
+        )
     }
 
     /// The guest's instruction after the call that the calling code serves; null when the model acts by itself.

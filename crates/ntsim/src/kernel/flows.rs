@@ -6,10 +6,11 @@ use super::Kernel;
 use crate::{
     bugcheck::Outcome,
     ddi::{Flow, Registry, ReturnValue},
+    ke::{self, region::Regions},
     mm::{PAGE_SIZE, PoolKind, PoolOwner, Protection, Va, layout},
     sched::{
         Activity, ActivityKind, GuestCall, Stack, ThreadId, ThreadSpec, VirtualTime,
-        flow::{Block, Request, SpinUntil, Yield},
+        flow::{Block, EndThread, Request, Reschedule, SpinUntil, Yield},
         thread::{Thread, ThreadState},
     },
     trace::Event,
@@ -56,6 +57,16 @@ impl Kernel {
         Yield::new(self.clone())
     }
 
+    /// Ends the current thread, whatever it is in the middle of.
+    pub(crate) fn end_thread(&self) -> EndThread {
+        EndThread::new(self.clone())
+    }
+
+    /// Takes the current thread off its processor; it goes on where its affinity allows.
+    pub(crate) fn reschedule(&self) -> Reschedule {
+        Reschedule::new(self.clone())
+    }
+
     /// Lets the current thread sleep.
     ///
     /// # Errors
@@ -81,6 +92,7 @@ impl Kernel {
             PoolOwner::System,
             "KTHREAD",
         );
+        ke::thread::initialize(self, object);
         let stack = self.new_stack("thread stack");
         self.trace(Event::ThreadCreated {
             name: spec.name.clone(),
@@ -93,6 +105,9 @@ impl Kernel {
             mode: spec.mode,
             state: ThreadState::Ready(Box::new(activity)),
             object,
+            regions: Regions::default(),
+            affinity: ke::affinity::all(self),
+            of_driver: false,
             joiners: Vec::new(),
         });
         scheduler.ready.push(thread);

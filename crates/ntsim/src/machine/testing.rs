@@ -1,5 +1,7 @@
 //! Small drivers for tests, assembled on the spot.
 
+pub(crate) mod script;
+
 use std::rc::Rc;
 
 use iced_x86::code_asm::{AsmRegister64, CodeAssembler, qword_ptr, r8, rax, rcx, rdx, rsp};

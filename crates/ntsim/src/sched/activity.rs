@@ -6,7 +6,7 @@ use super::ThreadId;
 use crate::{
     cpu::Registers,
     ddi::Flow,
-    ke::{Irql, interrupt::Source},
+    ke::{Irql, interrupt::Source, region::Regions},
     kernel::Kernel,
     mm::Va,
 };
@@ -74,6 +74,8 @@ pub struct GuestFrame {
     pub return_irql: Option<Irql>,
     /// How many spin locks were held on entry.
     pub locks_held: usize,
+    /// The regions that the thread was in on entry.
+    pub regions: Regions,
 }
 
 /// A flow of the model being executed.

@@ -5,6 +5,7 @@ use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
     cpu::{Access, Gpr},
     ddi::{Args, Handler, Registry},
+    ke::region,
     kernel::Kernel,
     machine::imports,
     mm::{Va, layout},
@@ -123,6 +124,7 @@ pub(super) fn enter_guest(k: &Kernel, call: CallRequest) -> Outcome<()> {
         return_stack_pointer: stack_pointer + 8_u64,
         return_irql: (!call.irql_may_change).then_some(irql),
         locks_held,
+        regions: region::current(k),
     };
     k.with_activity(|activity| activity.frames.push(Frame::Guest(Box::new(frame))));
     Ok(())
@@ -179,6 +181,10 @@ fn leave_guest(k: &Kernel) -> Outcome<()> {
                 format!("{label} at {routine} returned with the spin lock at {lock} held"),
             )));
         }
+    }
+    let before = with_guest(k, |guest| guest.regions);
+    if let Some(bugcheck) = region::changed(label, routine, before, region::current(k)) {
+        return Err(k.bugcheck(bugcheck));
     }
     let finished = k.with_activity(|activity| activity.frames.pop()).flatten();
     if let Some(Frame::Guest(guest)) = finished {

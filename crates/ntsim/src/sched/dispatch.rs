@@ -59,7 +59,8 @@ impl Scheduler {
         }
     }
 
-    fn deadlines(&self) -> impl Iterator<Item = (VirtualTime, ThreadId)> {
+    /// When which wait ends by itself, in the order of threads.
+    pub(super) fn deadlines(&self) -> impl Iterator<Item = (VirtualTime, ThreadId)> {
         self.threads
             .iter()
             .enumerate()
@@ -69,9 +70,12 @@ impl Scheduler {
             })
     }
 
-    /// When the next wait ends by itself.
-    pub(super) fn next_deadline(&self) -> Option<VirtualTime> {
-        self.deadlines().map(|(deadline, _)| deadline).min()
+    /// The places in the ready list of the threads that may run on a processor.
+    fn ready_for(&self, processor: usize) -> impl Iterator<Item = usize> {
+        let ready = self.ready.iter().enumerate();
+        ready
+            .filter(move |(_, thread)| self.threads[thread.0].affinity & 1 << processor != 0)
+            .map(|(index, _)| index)
     }
 
     fn spin_of(&self, processor: usize) -> Option<SpinCondition> {
@@ -122,7 +126,7 @@ fn possible(k: &Kernel, processor: usize) -> Possible {
         interrupt,
         drain: this.can_drain(),
         proceed: !idle && !blocked,
-        switch_in: idle && !scheduler.ready.is_empty(),
+        switch_in: idle && scheduler.ready_for(processor).next().is_some(),
     }
 }
 
@@ -159,7 +163,7 @@ fn act(k: &Kernel, processor: usize, could: Possible) {
     if !could.proceed {
         return;
     }
-    if may_preempt(k, processor) && eager(temperament.preemption) {
+    if may_preempt(k, processor) && (ke::affinity::misplaced(k, processor) || eager(temperament.preemption)) {
         return preempt(k, processor);
     }
     super::execute::advance(k, processor);
@@ -175,7 +179,9 @@ fn may_preempt(k: &Kernel, processor: usize) -> bool {
 fn switch_in(k: &Kernel, processor: usize) {
     let (thread, name) = {
         let mut scheduler = k.scheduler().borrow_mut();
-        let index = k.random().borrow_mut().index(scheduler.ready.len());
+        let count = scheduler.ready_for(processor).count();
+        let choice = k.random().borrow_mut().index(count);
+        let index = scheduler.ready_for(processor).nth(choice).expect("there are so many");
         let thread = scheduler.ready.remove(index);
         let state = &mut scheduler.threads[thread.0].state;
         let ThreadState::Ready(activity) = std::mem::replace(state, ThreadState::Running) else {

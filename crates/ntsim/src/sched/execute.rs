@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    ActivityKind, Frame, calls,
+    ActivityKind, Frame, ThreadId, calls,
     dispatch::switch_out,
     flow::Request,
     thread::{ThreadState, Wait},
@@ -78,19 +78,7 @@ fn finish_flow(k: &Kernel, processor: usize, value: u64) -> Outcome<()> {
     }
     let kind = k.activity().expect("a flow ran in an activity");
     match kind {
-        ActivityKind::Thread(thread) => {
-            k.trace(Event::ThreadEnded);
-            let _ended = switch_out(k, processor);
-            let joiners = {
-                let mut scheduler = k.scheduler().borrow_mut();
-                let thread = &mut scheduler.threads[thread.0];
-                thread.state = ThreadState::Terminated;
-                std::mem::take(&mut thread.joiners)
-            };
-            for joiner in joiners {
-                k.wake(joiner);
-            }
-        }
+        ActivityKind::Thread(thread) => return end_thread(k, processor, thread),
         ActivityKind::Dpc | ActivityKind::Interrupt { .. } => {
             let mut scheduler = k.scheduler().borrow_mut();
             let this = &mut scheduler.processors[processor];
@@ -101,9 +89,40 @@ fn finish_flow(k: &Kernel, processor: usize, value: u64) -> Outcome<()> {
     Ok(())
 }
 
+/// A thread has run to its end, or ends in the middle.
+fn end_thread(k: &Kernel, processor: usize, thread: ThreadId) -> Outcome<()> {
+    ke::thread::ending(k, thread)?;
+    k.trace(Event::ThreadEnded);
+    let _ended = switch_out(k, processor);
+    let joiners = {
+        let mut scheduler = k.scheduler().borrow_mut();
+        let thread = &mut scheduler.threads[thread.0];
+        thread.state = ThreadState::Terminated;
+        std::mem::take(&mut thread.joiners)
+    };
+    for joiner in joiners {
+        k.wake(joiner);
+    }
+    ke::thread::ended(k, thread)
+}
+
 fn serve(k: &Kernel, processor: usize, request: Request) -> Outcome<()> {
     match request {
         Request::Yield => Ok(()),
+        Request::Reschedule => {
+            let (thread, activity) = switch_out(k, processor);
+            let mut scheduler = k.scheduler().borrow_mut();
+            scheduler.threads[thread.0].state = ThreadState::Ready(Box::new(activity));
+            scheduler.ready.push(thread);
+            Ok(())
+        }
+        Request::EndThread => {
+            let Some(ActivityKind::Thread(thread)) = k.activity() else {
+                unreachable!("a thread asks to end itself");
+            };
+            k.with_activity(|activity| activity.frames.clear());
+            end_thread(k, processor, thread)
+        }
         Request::Spin(spin) => {
             k.with_activity(|activity| activity.spin = Some(spin));
             Ok(())

@@ -51,6 +51,10 @@ pub(crate) enum Request {
     },
     Spin(Spin),
     Yield,
+    /// The thread gives its processor to another one, and is ready to run.
+    Reschedule,
+    /// The thread ends, whatever it is in the middle of.
+    EndThread,
 }
 
 /// The future of [`Kernel::call`]: resolves to the routine's rax.
@@ -187,6 +191,56 @@ impl Future for Yield {
             return Poll::Pending;
         }
         Poll::Ready(self.kernel.running())
+    }
+}
+
+/// The future of [`Kernel::reschedule`].
+#[must_use = "a scheduling point happens when it is awaited"]
+pub(crate) struct Reschedule {
+    kernel: Kernel,
+    done: bool,
+}
+
+impl Reschedule {
+    pub(crate) fn new(kernel: Kernel) -> Self {
+        Self { kernel, done: false }
+    }
+}
+
+impl Future for Reschedule {
+    type Output = Outcome<()>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.done {
+            self.done = true;
+            self.kernel.file_request(Request::Reschedule);
+            return Poll::Pending;
+        }
+        Poll::Ready(self.kernel.running())
+    }
+}
+
+/// The future of [`Kernel::end_thread`]: it is never polled again.
+#[must_use = "a thread ends when it is awaited"]
+pub(crate) struct EndThread {
+    kernel: Kernel,
+}
+
+impl EndThread {
+    pub(crate) fn new(kernel: Kernel) -> Self {
+        Self { kernel }
+    }
+}
+
+impl Future for EndThread {
+    type Output = Outcome<std::convert::Infallible>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.kernel.running().is_err() {
+            return Poll::Ready(Err(Halted));
+        }
+        self.kernel.file_request(Request::EndThread);
+        Poll::Pending
     }
 }
 

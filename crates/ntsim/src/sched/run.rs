@@ -1,11 +1,12 @@
 //! The run loop.
 
-use super::{ActivityKind, dispatch, thread::ThreadState};
+use super::{ActivityKind, Scheduler, ThreadId, VirtualTime, dispatch, thread::ThreadState};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
     hal::{self, DeviceMemory},
     ke::{self, Irql},
     kernel::Kernel,
+    ps,
     trace::Counter,
 };
 
@@ -82,7 +83,7 @@ impl Kernel {
     /// Nobody can run: moves the clock to the next thing that happens by itself. Says whether there is one.
     fn pass_time(&self) -> bool {
         let device = self.watch().hardware.borrow().next_event();
-        let deadline = self.scheduler().borrow().next_deadline();
+        let deadline = self.next_deadline();
         // A timer that is set when nobody is left does not keep the machine running.
         let timer = ke::timer::next_due(self).filter(|_| !self.all_threads_ended());
         let next = [device, deadline, timer].into_iter().flatten().min();
@@ -92,13 +93,30 @@ impl Kernel {
         next.is_some()
     }
 
+    /// When the next wait ends by itself. Drivers' threads alone do not keep the machine running, unless what they wait for is to run
+    /// on in code that was unloaded.
+    fn next_deadline(&self) -> Option<VirtualTime> {
+        let scheduler = self.scheduler().borrow();
+        let others_ended = self.all_threads_ended();
+        let waits = scheduler.deadlines();
+        waits
+            .filter(|&(_, thread)| !others_ended || !self.is_in_background(&scheduler, thread))
+            .map(|(deadline, _)| deadline)
+            .min()
+    }
+
     fn all_threads_ended(&self) -> bool {
         let scheduler = self.scheduler().borrow();
-        let ended = scheduler
-            .threads
-            .iter()
-            .all(|thread| matches!(thread.state, ThreadState::Terminated));
+        let ended = (0..scheduler.threads.len()).map(ThreadId).all(|thread| {
+            matches!(scheduler.threads[thread.0].state, ThreadState::Terminated)
+                || self.is_in_background(&scheduler, thread)
+        });
         ended && scheduler.processors.iter().all(|this| this.activities.is_empty())
+    }
+
+    /// Whether a thread is a driver's whose code is still there: such a thread may wait for ever.
+    fn is_in_background(&self, scheduler: &Scheduler, thread: ThreadId) -> bool {
+        scheduler.threads[thread.0].of_driver && !ps::thread::is_orphan(self, thread)
     }
 }
 

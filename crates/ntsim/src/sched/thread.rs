@@ -3,7 +3,7 @@
 use std::{cell::Cell, fmt, rc::Rc};
 
 use super::{Activity, VirtualTime, Woken};
-use crate::mm::Va;
+use crate::{ke::region::Regions, mm::Va};
 
 /// Which thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +89,12 @@ pub struct Thread {
     pub state: ThreadState,
     /// Its KTHREAD in guest memory.
     pub object: Va,
+    /// The critical and guarded regions that it is in.
+    pub regions: Regions,
+    /// The processors that it may run on, a bit each.
+    pub affinity: u64,
+    /// A driver has created it: it does not keep the machine running when nobody else is left.
+    pub of_driver: bool,
     /// Threads to wake when it ends.
     pub joiners: Vec<ThreadId>,
 }

@@ -11,6 +11,7 @@ mod locks;
 mod memory;
 mod misc;
 mod ntsim;
+mod sync;
 
 use super::Setting;
 
@@ -68,6 +69,10 @@ const TABLES: &[&[Rule]] = &[
     misc::security::RULES,
     ddi::RULES,
     ntsim::RULES,
+    sync::kernel::RULES,
+    sync::locks::RULES,
+    sync::automatic::RULES,
+    sync::ntsim::RULES,
 ];
 
 /// All rules, those of a setting together.
