@@ -78,12 +78,11 @@ pub async fn acquire(k: &Kernel, mutex: Va) -> Outcome<()> {
             k.thread_name(owner.thread),
             owner.acquired_at
         );
-        return Err(violation(
-            k,
+        return Err(k.bugcheck(violation(
             [SELF_DEADLOCK, mutex.get(), 0, 0],
             "fast-mutex-recursion",
             message,
-        ));
+        )));
     }
     while !try_acquire(k, mutex)? {
         let contention: u32 = k.read(mutex + layout::CONTENTION)?;
@@ -119,12 +118,11 @@ pub fn try_acquire(k: &Kernel, mutex: Va) -> Outcome<bool> {
     }
     if count != FREE {
         let message = format!("the fast mutex at {mutex} has the count {count:#x}: it is not initialized");
-        return Err(violation(
-            k,
+        return Err(k.bugcheck(violation(
             [NOT_INITIALIZED, mutex.get(), 0, 0],
             "fast-mutex-not-initialized",
             message,
-        ));
+        )));
     }
     let Some(thread) = k.current_thread() else {
         return Ok(false);
@@ -149,12 +147,11 @@ pub fn release(k: &Kernel, mutex: Va) -> Outcome<()> {
     match owner(k, mutex) {
         None => {
             let message = format!("the fast mutex at {mutex} is released, but nobody holds it");
-            return Err(violation(
-                k,
+            return Err(k.bugcheck(violation(
                 [NOT_ACQUIRED, mutex.get(), 0, 0],
                 "fast-mutex-not-held",
                 message,
-            ));
+            )));
         }
         Some(owner) if Some(owner.thread) != k.current_thread() => {
             let message = format!(

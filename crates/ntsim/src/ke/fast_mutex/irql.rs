@@ -33,8 +33,7 @@ pub(super) fn check_release(k: &Kernel, mutex: Va) -> Outcome<()> {
     }
     let message =
         format!("ExReleaseFastMutex was called at {irql} for the fast mutex at {mutex}, which is held at APC_LEVEL");
-    Err(violation(
-        k,
+    k.verify(violation(
         parameters(k, RELEASED_AT_WRONG_IRQL, mutex),
         "irql-contract",
         message,
@@ -55,10 +54,9 @@ pub(super) fn check_unsafe(k: &Kernel, routine: &str, mutex: Va) -> Outcome<()> 
     let message = format!(
         "{routine} was called at {irql} for the fast mutex at {mutex}: it is called at APC_LEVEL, or in a critical or guarded region"
     );
-    Err(violation(
-        k,
+    k.verify(violation(
         parameters(k, subcode, mutex),
-        "unsafe-fast-mutex",
+        "unsafe-lock-with-apcs",
         message,
     ))
 }

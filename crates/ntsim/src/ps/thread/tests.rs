@@ -150,7 +150,7 @@ fn a_thread_of_an_unloaded_driver_faults_where_its_code_was() {
     let bugcheck = crash_in(&program, ThreadSpec::system("test"), |k| async move {
         start(&k, 0, Va::NULL).await?;
         k.delay(1_000_000).await?;
-        crate::mm::driver_image::unload(&k, "test.sys")
+        crate::mm::driver_image::unload(&k, k.driver_image(), "test.sys")
     });
     assert_eq!(bugcheck.code.0, 0xCE);
 }
