@@ -7,7 +7,7 @@
 //! - [`machine`]: build a machine, run a script on it.
 //! - [`kernel`]: the handle that the model's own code works through.
 //! - [`cpu`], [`sched`]: the emulated processors and the scheduler.
-//! - [`ke`], [`mm`], [`ex`], [`rtl`], [`io`], [`ob`], [`ps`], [`cm`], [`hal`]: the kernel model, by component.
+//! - [`ke`], [`mm`], [`ex`], [`rtl`], [`crt`], [`io`], [`ob`], [`ps`], [`se`], [`cm`], [`hal`]: the kernel model, by component.
 //! - [`ddi`]: the table of exports and their IRQL contracts.
 //! - [`trace`], [`report`], [`bugcheck`]: what a run leaves behind.
 //! - [`image`], [`verifier`], [`bus`], [`devices`]: the driver's image, rules over runs, and hardware.
@@ -16,6 +16,7 @@ pub mod bugcheck;
 pub mod bus;
 pub mod cm;
 pub mod cpu;
+pub mod crt;
 pub mod ddi;
 pub mod devices;
 pub mod ex;
@@ -34,6 +35,7 @@ pub mod ps;
 pub mod report;
 pub mod rtl;
 pub mod sched;
+pub mod se;
 pub mod status;
 pub mod story;
 pub mod system;

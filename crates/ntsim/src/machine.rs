@@ -55,6 +55,7 @@ impl Registry {
     pub fn modelled() -> Self {
         let mut ddi = Self::default();
         crate::cm::register(&mut ddi);
+        crate::crt::register(&mut ddi);
         crate::devices::register(&mut ddi);
         crate::ex::register(&mut ddi);
         crate::hal::register(&mut ddi);
@@ -65,6 +66,7 @@ impl Registry {
         crate::po::register(&mut ddi);
         crate::ps::register(&mut ddi);
         crate::rtl::register(&mut ddi);
+        crate::se::register(&mut ddi);
         ddi
     }
 }

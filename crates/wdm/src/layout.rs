@@ -197,3 +197,5 @@ const _: () = {
     assert!(size_of::<wdk_sys::KWAIT_BLOCK>() == nt::kwait_block::SIZE);
     assert!(size_of::<wdk_sys::KSPIN_LOCK>() == 8);
 };
+
+mod runtime;

@@ -9,6 +9,7 @@ use crate::{
 
 pub(super) fn register(ddi: &mut Registry) {
     ddi.function("memcpy", 3, Contract::ANY, copy);
+    ddi.function("RtlCopyMemory", 3, Contract::ANY, copy);
     ddi.function("memmove", 3, Contract::ANY, copy);
     ddi.function("memset", 3, Contract::ANY, |k, a| {
         k.fill(a.va(0), a.u8(1), length(a))?;

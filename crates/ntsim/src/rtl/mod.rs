@@ -1,17 +1,53 @@
 //! The run-time library's part of the model.
 
+mod append;
+mod bitmap;
+pub(crate) mod case_mapping;
+mod change_case;
+pub(crate) mod code_page;
+mod compare;
+mod convert_bytes;
+mod convert_string;
+mod counted;
 pub mod debug_print;
+mod guid;
+mod image;
+mod init_string;
+mod integer;
 mod memory;
+mod memory_blocks;
+mod name_expression;
+mod numbers;
 mod query_registry;
+mod time;
 pub mod unicode_string;
+mod utf8;
+mod version;
 
 /// Adds this component's exports.
 pub fn register(ddi: &mut crate::ddi::Registry) {
+    append::register(ddi);
+    bitmap::register(ddi);
+    change_case::register(ddi);
+    compare::register(ddi);
+    convert_bytes::register(ddi);
+    convert_string::register(ddi);
     debug_print::register(ddi);
+    guid::register(ddi);
+    image::register(ddi);
+    init_string::register(ddi);
+    integer::register(ddi);
     memory::register(ddi);
+    memory_blocks::register(ddi);
+    name_expression::register(ddi);
+    numbers::register(ddi);
     query_registry::register(ddi);
+    time::register(ddi);
     unicode_string::register(ddi);
+    version::register(ddi);
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,10 @@
 
 use ntlayout::{rtl_query_registry_table as table, unicode_string as string};
 
-use super::unicode_string::{encode, read_terminated};
+use super::{
+    counted::STRING_TAG,
+    unicode_string::{encode, read_terminated},
+};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
     cm::{self, Value, value},
@@ -45,9 +48,6 @@ const TYPECHECK_SHIFT: u32 = 24;
 const UNTRUSTED: &str = "\\registry\\user";
 /// Parameter 1 of `KERNEL_SECURITY_CHECK_FAILURE`: `FAST_FAIL_UNSAFE_REGISTRY_ACCESS`.
 const UNSAFE_REGISTRY_ACCESS: u64 = 32;
-
-/// The tag of the strings that the routine allocates.
-const STRING_TAG: u32 = u32::from_le_bytes(*b"Strg");
 
 pub(super) fn register(ddi: &mut Registry) {
     let contract = Contract::exactly(Irql::PASSIVE).by_rule(VerifierRule::IRQL_RTL_PASSIVE);

@@ -48,7 +48,7 @@ fn terminated_length(k: &Kernel, start: Va) -> Outcome<usize> {
     Ok(length)
 }
 
-fn decode(bytes: &[u8]) -> String {
+pub(crate) fn decode(bytes: &[u8]) -> String {
     let units: Vec<u16> = bytes
         .chunks_exact(2)
         .map(|unit| u16::from_le_bytes([unit[0], unit[1]]))
@@ -77,7 +77,7 @@ pub fn write_new(k: &Kernel, string: Va, text: &str) -> Outcome<()> {
     write(k, string, length, length + 2, buffer)
 }
 
-fn write(k: &Kernel, string: Va, length: u16, maximum: u16, buffer: Va) -> Outcome<()> {
+pub(super) fn write(k: &Kernel, string: Va, length: u16, maximum: u16, buffer: Va) -> Outcome<()> {
     k.fill(string, 0, SIZE)?;
     k.write(string + LENGTH, length)?;
     k.write(string + MAXIMUM_LENGTH, maximum)?;
@@ -115,18 +115,21 @@ pub(super) fn register(ddi: &mut Registry) {
         }
         k.write(destination + LENGTH, copied)
     });
+    // As documented, at APC_LEVEL or below: the buffer may be paged pool.
     ddi.function(
         "RtlFreeUnicodeString",
         1,
-        Contract::exactly(Irql::PASSIVE).by_rule(VerifierRule::IRQL_RTL_PASSIVE),
-        |k, args| {
-            let string = args.va(0);
-            let buffer: Va = k.read(string + BUFFER)?;
-            if !buffer.is_null() {
-                k.free_system(buffer)?;
-                k.fill(string, 0, SIZE)?;
-            }
-            Ok(())
-        },
+        Contract::at_most(Irql::APC).by_rule(VerifierRule::IRQL_RTL_PASSIVE),
+        |k, args| free(k, args.va(0)),
     );
+}
+
+/// Frees a string's buffer, if it has one, and clears the string.
+pub(super) fn free(k: &Kernel, string: Va) -> Outcome<()> {
+    let buffer: Va = k.read(string + BUFFER)?;
+    if !buffer.is_null() {
+        k.free_system(buffer)?;
+        k.fill(string, 0, SIZE)?;
+    }
+    Ok(())
 }
