@@ -11,7 +11,7 @@ use specification::{Specification, Width};
 use super::unit::{Unit, read};
 use crate::{
     bugcheck::Outcome,
-    ddi::{Args, Contract, not_modelled},
+    ddi::{Args, Contract},
     ke::Irql,
     kernel::Kernel,
     mm::Va,
@@ -113,7 +113,7 @@ impl Formatter<'_> {
                     self.routine,
                     char::from(letter)
                 );
-                return Err(not_modelled(self.k, what));
+                return Err(self.k.not_modelled(what));
             }
             // What is no conversion is text.
             other => vec![T::of(other.into())],

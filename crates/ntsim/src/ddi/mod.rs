@@ -5,9 +5,7 @@ mod contract;
 mod registry;
 #[cfg(test)]
 pub(crate) mod testing;
-mod unmodelled;
 
 pub use args::{Args, ReturnValue};
 pub use contract::Contract;
 pub use registry::{Ddi, Flow, Handler, Registry};
-pub use unmodelled::not_modelled;

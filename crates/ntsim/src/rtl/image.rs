@@ -35,15 +35,7 @@ pub(super) fn register(ddi: &mut Registry) {
     });
     ddi.function("RtlImageDirectoryEntryToData", 4, APC, directory);
     ddi.function("RtlPcToFileHeader", 2, Contract::ANY, |k, a| {
-        let loaded = k
-            .watch()
-            .code
-            .borrow()
-            .as_ref()
-            .map(|code| (code.base, code.image.size()));
-        let base = loaded
-            .filter(|&(base, size)| a.va(0) - base < u64::from(size))
-            .map_or(Va::NULL, |(base, _)| base);
+        let base = k.watch().code.borrow().at(a.va(0)).map_or(Va::NULL, |code| code.base);
         k.write(a.va(1), base)?;
         Ok(base)
     });

@@ -5,65 +5,25 @@ use std::future::Future;
 use ntlayout::unicode_string;
 
 use super::unicode_string::{encode, read_terminated};
-use crate::{
-    bugcheck::{BugCheckCode as Code, Outcome},
-    crt,
-    kernel::{Config, Kernel},
-    machine::Machine,
-    mm::Va,
-    sched::ThreadSpec,
-    status::NtStatus,
-    trace::Event,
-};
-
-/// Runs a script in a system thread.
-fn run_any<F>(script: impl FnOnce(Kernel) -> F + 'static) -> Machine
-where
-    F: Future<Output = Outcome<()>> + 'static,
-{
-    let machine = Machine::new(Config::default()).unwrap();
-    machine.spawn(ThreadSpec::system("test"), script);
-    // What it ended with is for the caller to look at.
-    let _ = machine.run();
-    machine
-}
+pub(crate) use crate::ddi::testing::{bugcheck_of, call, status};
+use crate::{bugcheck::Outcome, crt, ddi::testing, kernel::Kernel, mm::Va, trace::Event};
 
 /// Runs a script that breaks no rule; what it left in the trace.
 pub(crate) fn run<F>(script: impl FnOnce(Kernel) -> F + 'static) -> Vec<Event>
 where
     F: Future<Output = Outcome<()>> + 'static,
 {
-    let machine = run_any(script);
+    let machine = testing::run(script);
     let report = machine.crash_report(None);
     assert!(report.is_none(), "{}", report.unwrap_or_default());
     let trace = machine.kernel().recorded();
     trace.records().iter().map(|record| record.event.clone()).collect()
 }
 
-/// The bug check that a script ends with: code, first parameter, rule.
-pub(crate) fn bugcheck_of<F>(script: impl FnOnce(Kernel) -> F + 'static) -> (Code, u64, &'static str)
-where
-    F: Future<Output = Outcome<()>> + 'static,
-{
-    let machine = run_any(script);
-    let crash = machine.kernel().crash().expect("a rule is broken");
-    (crash.bugcheck.code, crash.bugcheck.parameters[0], crash.bugcheck.rule)
-}
-
-/// Calls an export.
-pub(crate) async fn call(k: &Kernel, name: &str, arguments: &[u64]) -> Outcome<u64> {
-    k.call(k.routine_address(name), arguments).label("export").await
-}
-
 /// Calls an export that returns an `int`, a `LONG` or a `BOOLEAN`.
 pub(crate) async fn int(k: &Kernel, name: &str, arguments: &[u64]) -> Outcome<i32> {
     let returned = call(k, name, arguments).await?;
     Ok(((returned & 0xFFFF_FFFF) as u32).cast_signed())
-}
-
-/// Calls an export that returns a status.
-pub(crate) async fn status(k: &Kernel, name: &str, arguments: &[u64]) -> Outcome<NtStatus> {
-    Ok(NtStatus(int(k, name, arguments).await?.cast_unsigned()))
 }
 
 /// A terminated string of bytes.

@@ -1,6 +1,7 @@
 //! What Windows stops for without Driver Verifier.
 
 super::rules! { Kernel, "debugger/bug-check-code-reference2";
+    "assertion-failed" Stops "Look at the assertion: what it states did not hold. RtlAssert breaks into a debugger, and there is none.";
     "bad-reference" Stops "Reference an object only while a reference of your own keeps it; dereference it as often as you referenced it.", "debugger/bug-check-0x18--reference-by-pointer";
     "cancel-spin-lock-not-released" Stops "Call IoReleaseCancelSpinLock in the cancel routine, with Irp->CancelIrql.", "kernel/using-the-system-s-cancel-spin-lock";
     "device-queue-corrupt" Stops "Initialize a device queue once, and remove an entry only while it is inserted.", "kernel/setting-up-and-using-device-queues";
@@ -24,6 +25,7 @@ super::rules! { Kernel, "debugger/bug-check-code-reference2";
     "pool-wrong-tag" Stops "Free pool with the tag it was allocated with.", "debugger/bug-check-0xc2--bad-pool-caller";
     "power-state-failure" Stops "Complete or pass down every power IRP, and call PoCallDriver or IoCallDriver within ten minutes.", "debugger/bug-check-0x9f--driver-power-state-failure";
     "processor-exception" Stops "Look at the instruction that raised the exception.", "debugger/bug-check-0x7f--unexpected-kernel-mode-trap";
+    "pure-virtual-call" Stops "Call no virtual function of an object in its constructor or destructor, or after its end.";
     "queued-dpc-freed" Stops "Call KeRemoveQueueDpc, and KeFlushQueuedDpcs, before the DPC's memory goes.", "debugger/bug-check-0xc7--timer-or-dpc-invalid";
     "queued-dpc-initialized" Stops "Initialize a DPC once, before it is first queued.", "debugger/bug-check-0xc7--timer-or-dpc-invalid";
     "registry-type-unchecked" Stops "Add RTL_QUERY_REGISTRY_TYPECHECK, and the type that is expected.", "debugger/bug-check-0x139--kernel-security-check-failure";

@@ -1,38 +1,21 @@
 //! Strings and debug output, through the exports.
 
+mod bitmap;
+mod convert;
+mod expression;
+mod memory;
+mod numbers;
+mod strings;
+mod time;
+mod version;
+
 use ntlayout::unicode_string;
 
-use super::unicode_string::{encode, read, write_new};
-use crate::{
-    bugcheck::Outcome,
-    kernel::Kernel,
-    machine::testing::Program,
-    mm::Va,
-    sched::{RunEnd, ThreadSpec},
-    trace::Event,
+use super::{
+    testing::{call, counted, int, narrow, run},
+    unicode_string::{encode, read, write_new},
 };
-
-fn run<F>(script: impl FnOnce(Kernel) -> F) -> Vec<Event>
-where
-    F: Future<Output = Outcome<()>> + 'static,
-{
-    let machine = Program::default().function(|_| {}).machine(1);
-    machine.spawn(ThreadSpec::system("test"), script);
-    let end = machine.run();
-    assert_eq!(end, RunEnd::Idle, "{}", machine.crash_report(None).unwrap_or_default());
-    let trace = machine.kernel().recorded();
-    trace.records().iter().map(|record| record.event.clone()).collect()
-}
-
-async fn call(k: &Kernel, name: &str, arguments: &[u64]) -> Outcome<u64> {
-    k.call(k.routine_address(name), arguments).label("export").await
-}
-
-fn zero_terminated(k: &Kernel, text: &str) -> Outcome<Va> {
-    let va = k.allocate_system(text.len() + 1, "text")?;
-    k.write_bytes(va, text.as_bytes())?;
-    Ok(va)
-}
+use crate::{mm::Va, trace::Event};
 
 #[test]
 fn counted_strings_are_made_copied_and_freed() {
@@ -73,14 +56,14 @@ fn initialising_measures_the_text() {
 #[test]
 fn debug_output_is_formatted() {
     let events = run(|k| async move {
-        let template = zero_terminated(&k, "%s %d %u %#x %08X %I64x %c %wZ 100%%\n")?;
-        let name = zero_terminated(&k, "edu")?;
+        let template = narrow(&k, "%s %d %u %#x %08X %I64x %c %wZ 100%%\n")?;
+        let name = narrow(&k, "edu")?;
         let string = k.allocate_system(unicode_string::SIZE, "string")?;
         write_new(&k, string, "wide")?;
         let minus_five = u64::from((-5_i32).cast_unsigned());
         let arguments = [
-            template.get(),
-            name.get(),
+            template,
+            name,
             minus_five,
             7,
             255,
@@ -94,4 +77,42 @@ fn debug_output_is_formatted() {
     });
     let printed = Event::Printed("edu -5 7 0xff 0000BEEF 123456789 ! wide 100%\n".to_owned());
     assert!(events.contains(&printed), "{events:?}");
+}
+
+#[test]
+fn debug_output_takes_a_va_list_and_a_prefix_and_ends_at_512_characters() {
+    let events = run(|k| async move {
+        let values = k.allocate_system(8, "va_list")?;
+        k.write(values, 5_u64)?;
+        let format = narrow(&k, "%d\n")?;
+        assert_eq!(int(&k, "vDbgPrintEx", &[77, 0, format, values.get()]).await?, 0);
+        let prefix = narrow(&k, "drv: ")?;
+        assert_eq!(
+            int(&k, "vDbgPrintExWithPrefix", &[prefix, 77, 0, format, values.get()]).await?,
+            0
+        );
+        let wide = counted(&k, "Grüße")?;
+        call(&k, "DbgPrintReturnControlC", &[narrow(&k, "%wZ")?, wide]).await?;
+        call(&k, "DbgPrint", &[narrow(&k, "%600d")?, 1]).await?;
+        Ok(())
+    });
+    let printed: Vec<&str> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Printed(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(printed[..3], ["5\n", "drv: 5\n", "Grüße"]);
+    assert_eq!(printed[3].len(), 512);
+}
+
+#[test]
+fn a_failed_assertion_stops_at_a_breakpoint() {
+    let (code, exception, rule) = super::testing::bugcheck_of(|k| async move {
+        let arguments = [narrow(&k, "x > 0")?, narrow(&k, "driver.c")?, 7, 0];
+        call(&k, "RtlAssert", &arguments).await.map(|_| ())
+    });
+    assert_eq!(code, crate::bugcheck::BugCheckCode::KMODE_EXCEPTION_NOT_HANDLED);
+    assert_eq!((exception, rule), (0x8000_0003, "assertion-failed"));
 }

@@ -1,0 +1,47 @@
+//! Blocks of memory.
+
+use crate::{
+    mm::Va,
+    rtl::testing::{buffer, call, int, narrow, run},
+};
+
+#[test]
+fn memory_is_compared_up_to_the_first_difference() {
+    run(|k| async move {
+        let (first, second) = (narrow(&k, "abcX")?, narrow(&k, "abcY")?);
+        assert_eq!(call(&k, "RtlCompareMemory", &[first, second, 4]).await?, 3);
+        assert_eq!(call(&k, "RtlCompareMemory", &[first, second, 3]).await?, 3);
+        assert_eq!(call(&k, "RtlCompareMemory", &[first, second, 0]).await?, 0);
+        let numbers = buffer(&k, 12)?;
+        call(&k, "RtlFillMemoryUlong", &[numbers, 8, 0x1234_5678]).await?;
+        assert_eq!(call(&k, "RtlCompareMemoryUlong", &[numbers, 12, 0x1234_5678]).await?, 8);
+        assert_eq!(call(&k, "RtlCompareMemoryUlong", &[numbers, 7, 0x1234_5678]).await?, 4);
+        Ok(())
+    });
+}
+
+#[test]
+fn memory_is_filled_cleared_and_copied() {
+    run(|k| async move {
+        let at = buffer(&k, 8)?;
+        let bytes = || k.read_bytes(Va(at), 8);
+        call(&k, "RtlFillMemory", &[at, 3, b'x'.into()]).await?;
+        assert_eq!(bytes()?, b"xxx#####");
+        call(&k, "RtlZeroMemory", &[at + 1, 2]).await?;
+        assert_eq!(bytes()?, b"x\0\0#####");
+        assert_eq!(call(&k, "RtlSecureZeroMemory", &[at, 4]).await?, at);
+        assert_eq!(bytes()?, b"\0\0\0\0####");
+        assert_eq!(int(&k, "RtlIsZeroMemory", &[at, 4]).await?, 1);
+        assert_eq!(int(&k, "RtlIsZeroMemory", &[at, 5]).await?, 0);
+        call(&k, "RtlFillMemoryUlonglong", &[at, 8, u64::from_le_bytes(*b"abcdefgh")]).await?;
+        call(&k, "RtlMoveMemory", &[at + 1, at, 3]).await?;
+        assert_eq!(bytes()?, b"aabcefgh", "the blocks may overlap");
+        let from = narrow(&k, "12")?;
+        call(&k, "RtlCopyMemory", &[at, from, 2]).await?;
+        call(&k, "RtlCopyMemoryNonTemporal", &[at + 6, from, 2]).await?;
+        assert_eq!(bytes()?, b"12bcef12");
+        call(&k, "RtlPrefetchMemoryNonTemporal", &[at, 8]).await?;
+        assert_eq!(bytes()?, b"12bcef12");
+        Ok(())
+    });
+}
