@@ -202,7 +202,7 @@ fn names_are_absolute_or_below_a_key() {
         let key = open_key(&k, Handle(0), KEY, KEY_READ).await?.unwrap();
         let absolute_below = open_key(&k, key, KEY, KEY_READ).await?;
         assert_eq!(absolute_below, Err(NtStatus::OBJECT_PATH_SYNTAX_BAD));
-        let no_handle = query(&k, Handle(4), "x", 2, 16).await?;
+        let no_handle = query(&k, Handle(0x4000), "x", 2, 16).await?;
         assert_eq!(no_handle.0, NtStatus::INVALID_HANDLE);
         let left = ob::leftovers(&k);
         assert!(left[0].to_string().contains("services\\test"), "{left:?}");

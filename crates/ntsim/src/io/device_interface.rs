@@ -84,6 +84,17 @@ impl DeviceInterfaces {
         self.0.iter().find(|found| found.link.eq_ignore_ascii_case(link))
     }
 
+    /// The link of the enabled interface that an absolute path begins with; the longest, since a reference string makes one longer.
+    pub(crate) fn named_by(&self, path: &str) -> Option<&str> {
+        let begins = |link: &str| {
+            let length = link.len();
+            let same = path.get(..length).is_some_and(|start| start.eq_ignore_ascii_case(link));
+            same && (path.len() == length || path[length..].starts_with('\\'))
+        };
+        let links = self.all_enabled().map(|interface| interface.link.as_str());
+        links.filter(|link| begins(link)).max_by_key(|link| link.len())
+    }
+
     /// Every enabled interface.
     pub(crate) fn all_enabled(&self) -> impl Iterator<Item = &DeviceInterface> {
         self.0.iter().filter(|found| found.enabled)

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use ntlayout::{device_object, driver_extension, driver_object as layout, unicode_string};
 
-use super::call::INVALID_DEVICE_REQUEST;
+use super::{call::INVALID_DEVICE_REQUEST, device};
 use crate::{
     bugcheck::Outcome,
     cm,
     kernel::Kernel,
     leftovers,
     mm::{Va, driver_image},
+    ob,
     rtl::unicode_string::write_new,
     status::NtStatus,
     trace::Event,
@@ -84,6 +85,9 @@ pub(crate) fn create(k: &Kernel, name: &str, image: LoadedImage) -> Outcome<Va> 
         image,
     };
     k.io().borrow_mut().drivers.by_address.insert(driver, books);
+    // A second driver object of a name has to do without one.
+    let path = format!("\\Driver\\{name}");
+    let _: Result<(), NtStatus> = ob::namespace::insert_foreign(k, &path, driver, ob::object::Type::Driver)?;
     Ok(driver)
 }
 
@@ -126,6 +130,7 @@ pub async fn load(k: &Kernel, name: &str, image: LoadedImage) -> Outcome<Result<
     driver_image::discard_initialization(k, image);
     let flags: u32 = k.read(driver + layout::FLAGS)?;
     k.write(driver + layout::FLAGS, flags | DRVO_INITIALIZED)?;
+    device::initialized(k, driver)?;
     Ok(Ok(driver))
 }
 
@@ -200,6 +205,7 @@ pub(crate) fn gone(k: &Kernel, driver: Va, name: &str, when: &str) -> Outcome<()
 }
 
 fn delete(k: &Kernel, driver: Va) -> Outcome<()> {
+    ob::namespace::remove(k, driver);
     let books = k.io().borrow_mut().drivers.by_address.remove(&driver);
     if let Some(Driver { extension, .. }) = books {
         free_buffer(k, extension + driver_extension::SERVICE_KEY_NAME)?;

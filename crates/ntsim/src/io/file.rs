@@ -1,8 +1,8 @@
-//! File objects: how a program opens a device and closes it again.
+//! File objects: what an open device or file is, and how it is closed again. [`open`](super::open) makes them.
 
 use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 
-use ntlayout::{device_object, file_object as layout, io_stack_location as stack};
+use ntlayout::{device_object, file_object as layout, unicode_string};
 
 use super::{
     call::call_driver,
@@ -12,25 +12,20 @@ use super::{
 };
 use crate::{
     bugcheck::Outcome,
+    ke::Irql,
     kernel::Kernel,
     mm::{Va, mdl},
-    sched::{Mode, ThreadSpec},
-    status::NtStatus,
+    ob,
+    sched::{Mode, ThreadSpec, WaitQueue},
     trace::Event,
 };
 
-/// `IO_TYPE_FILE`.
-const IO_TYPE_FILE: u16 = 5;
-/// `FO_HANDLE_CREATED`.
-const FO_HANDLE_CREATED: u32 = 0x0004_0000;
+/// `FO_SYNCHRONOUS_IO`.
+pub(crate) const FO_SYNCHRONOUS_IO: u32 = 0x0000_0002;
 /// `FO_CLEANUP_COMPLETE`.
 const FO_CLEANUP_COMPLETE: u32 = 0x0000_4000;
-/// `FILE_OPEN`, the create disposition of a device, where `Parameters.Create.Options` has it.
-const OPTIONS_FILE_OPEN: u32 = 1 << 24;
-/// Bytes of an `IO_SECURITY_CONTEXT`.
-const SECURITY_CONTEXT_SIZE: usize = 24;
-/// Its `DesiredAccess`.
-const SECURITY_CONTEXT_DESIRED_ACCESS: usize = 16;
+/// `FO_HANDLE_CREATED`.
+const FO_HANDLE_CREATED: u32 = 0x0004_0000;
 
 /// What a handle allows: `FILE_READ_DATA`.
 pub const FILE_READ_DATA: u32 = 0x0001;
@@ -39,15 +34,30 @@ pub const FILE_WRITE_DATA: u32 = 0x0002;
 /// What a handle allows: `FILE_APPEND_DATA`.
 pub const FILE_APPEND_DATA: u32 = 0x0004;
 
-/// An open device.
+/// An open device, or a file on one.
 #[derive(Debug)]
 pub struct File {
-    object: Va,
-    pdo: Va,
-    access: u32,
-    handle_open: Cell<bool>,
+    pub(super) object: Va,
+    pub(super) device: Va,
+    /// The physical device object whose node counts the open, when the device belongs to a stack of the PnP manager's.
+    pub(super) pdo: Option<Va>,
+    /// Where its IRPs go instead of the top of the stack: the device that the opener named.
+    pub(super) hint: Option<Va>,
+    /// What is left of the name for the device.
+    pub(super) name: String,
+    pub(super) access: u32,
+    /// Who opened it.
+    pub(super) mode: Mode,
+    /// One request at a time, and the system keeps the position.
+    pub(super) synchronous: bool,
+    /// A synchronous request is under way.
+    pub(super) busy: Cell<bool>,
+    pub(super) queue: WaitQueue,
+    pub(super) handle_open: Cell<bool>,
+    /// `IRP_MJ_CLOSE` was sent.
+    pub(super) closed: Cell<bool>,
     /// IRPs that have been sent for it and have not ended. `IRP_MJ_CLOSE` follows the last of them.
-    outstanding: Cell<u32>,
+    pub(super) outstanding: Cell<u32>,
 }
 
 /// All file objects.
@@ -58,6 +68,18 @@ impl File {
     #[must_use]
     pub fn object(&self) -> Va {
         self.object
+    }
+
+    /// The device that was opened: the one that has the name, which others may be attached to.
+    #[must_use]
+    pub fn device(&self) -> Va {
+        self.device
+    }
+
+    /// What was left of the name for the device: empty, or from a `\` on.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether the handle was opened for all of `access`.
@@ -72,9 +94,18 @@ impl File {
         self.handle_open.get()
     }
 
+    /// Whether it was opened for synchronous I/O.
+    #[must_use]
+    pub fn is_synchronous(&self) -> bool {
+        self.synchronous
+    }
+
     /// The device that its IRPs go to.
     pub(crate) fn related_device(&self, k: &Kernel) -> Outcome<Va> {
-        device::top_of_stack(k, self.pdo)
+        match self.hint {
+            Some(device) => Ok(device),
+            None => device::top_of_stack(k, self.device),
+        }
     }
 
     /// Counts an IRP that is about to be sent.
@@ -82,122 +113,120 @@ impl File {
         self.outstanding.set(self.outstanding.get() + 1);
     }
 
-    /// An IRP has ended. Where that was the last one of a closed handle, the file object goes.
+    /// An IRP has ended. Where that was the last one of a file that nobody has or refers to, the file object goes.
     pub(crate) fn end_request(self: &Rc<Self>, k: &Kernel) {
         let left = self.outstanding.get() - 1;
         self.outstanding.set(left);
-        if left == 0 && !self.is_open() {
+        if self.is_unused(k) {
             // Completion may be at DISPATCH_LEVEL; IRP_MJ_CLOSE is sent at PASSIVE_LEVEL.
-            let file = self.clone();
-            k.spawn(ThreadSpec::system("deferred close"), |k| async move {
-                send_close(&k, &file).await
-            });
+            self.close_later(k);
         }
     }
+
+    /// Waits until no other synchronous request is under way, and begins one.
+    pub(crate) async fn lock(&self, k: &Kernel) -> Outcome<()> {
+        while self.busy.replace(true) {
+            self.queue
+                .wait(k, "the end of another request of a synchronous file")
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Ends what [`lock`](Self::lock) began.
+    pub(crate) fn unlock(&self, k: &Kernel) {
+        self.busy.set(false);
+        self.queue.wake_one(k);
+    }
+
+    fn is_unused(&self, k: &Kernel) -> bool {
+        self.outstanding.get() == 0 && !self.is_open() && ob::reference::count(k, self.object) == 0
+    }
+
+    fn close_later(self: &Rc<Self>, k: &Kernel) {
+        let file = self.clone();
+        k.spawn(ThreadSpec::system("deferred close"), |k| async move {
+            send_close(&k, &file).await
+        });
+    }
+
+    fn add_flags(&self, k: &Kernel, flags: u32) -> Outcome<()> {
+        let before: u32 = k.read(self.object + layout::FLAGS)?;
+        k.write(self.object + layout::FLAGS, before | flags)
+    }
 }
 
-/// Opens the device that the symbolic link `link` names; the status with which the system or the driver refuses.
-///
-/// # Errors
-/// When the driver breaks a rule.
-pub async fn open(k: &Kernel, link: &str, access: u32) -> Outcome<Result<Rc<File>, NtStatus>> {
-    let pdo = match pnp::open_target(k, link) {
-        Ok(pdo) => pdo,
-        Err(status) => return Ok(Err(status)),
-    };
-    let top = device::top_of_stack(k, pdo)?;
-    let flags: u32 = k.read(top + device_object::FLAGS)?;
-    if flags & device::DO_DEVICE_INITIALIZING != 0 {
-        return Ok(Err(NtStatus::NO_SUCH_DEVICE));
-    }
-    device::reference(k, pdo)?;
-    let file = Rc::new(make(k, pdo, access)?);
-    let io_status = send_create(k, top, &file).await?;
-    if !io_status.status.is_success() {
-        k.free_system(file.object)?;
-        release_device(k, pdo)?;
-        return Ok(Err(io_status.status));
-    }
-    k.write(file.object + layout::FLAGS, FO_HANDLE_CREATED)?;
+/// A handle of the file has been made.
+pub(crate) fn handle_created(k: &Kernel, file: &File) -> Outcome<()> {
     file.handle_open.set(true);
-    k.io().borrow_mut().files.insert(file.object, file.clone());
-    k.trace(Event::Note(format!("{link} opened")));
-    Ok(Ok(file))
+    file.add_flags(k, FO_HANDLE_CREATED)
 }
 
-fn make(k: &Kernel, pdo: Va, access: u32) -> Outcome<File> {
-    let object = k.allocate_system(layout::SIZE, "FILE_OBJECT")?;
-    k.write(object + layout::TYPE, IO_TYPE_FILE)?;
-    k.write(object + layout::SIZE_FIELD, u16::try_from(layout::SIZE).expect("216"))?;
-    k.write(object + layout::DEVICE_OBJECT, pdo)?;
-    k.write(object + layout::READ_ACCESS, u8::from(access & FILE_READ_DATA != 0))?;
-    k.write(object + layout::WRITE_ACCESS, u8::from(access & FILE_WRITE_DATA != 0))?;
-    k.write(object + layout::IRP_LIST, object + layout::IRP_LIST)?;
-    k.write(object + layout::IRP_LIST + 8_u64, object + layout::IRP_LIST)?;
-    Ok(File {
-        object,
-        pdo,
-        access,
-        handle_open: Cell::new(false),
-        outstanding: Cell::new(0),
-    })
+/// The last handle was closed: `IRP_MJ_CLEANUP` now. `IRP_MJ_CLOSE` follows when no IRP of it is under way and nobody refers to it.
+pub(crate) async fn last_handle_closed(k: &Kernel, file: &Rc<File>) -> Outcome<()> {
+    if file.handle_open.replace(false) {
+        clean_up(k, file).await?;
+    }
+    Ok(())
 }
 
-async fn send_create(k: &Kernel, top: Va, file: &File) -> Outcome<IoStatus> {
-    let security = k.allocate_system(SECURITY_CONTEXT_SIZE, "IO_SECURITY_CONTEXT")?;
-    k.write(security + SECURITY_CONTEXT_DESIRED_ACCESS, file.access)?;
-    let record = request(k, top, file, Major::CREATE)?;
-    let location = irp::next_location(k, record.irp())?;
-    k.write(location + stack::CREATE_SECURITY_CONTEXT, security)?;
-    k.write(location + stack::CREATE_OPTIONS, OPTIONS_FILE_OPEN)?;
-    let io_status = send_and_wait(k, top, &record).await?;
-    k.free_system(security)?;
-    Ok(io_status)
-}
-
-/// Closes the handle: `IRP_MJ_CLEANUP` now, `IRP_MJ_CLOSE` when no IRP of it is under way any more.
-///
-/// # Errors
-/// When the driver breaks a rule.
-///
-/// # Panics
-/// When it was closed before.
-pub async fn close(k: &Kernel, file: &Rc<File>) -> Outcome<()> {
-    assert!(file.handle_open.replace(false), "a handle is closed once");
+/// Sends `IRP_MJ_CLEANUP`.
+pub(super) async fn clean_up(k: &Kernel, file: &Rc<File>) -> Outcome<()> {
     // While it is under way, cleanup itself keeps the file object.
     file.begin_request();
     let top = file.related_device(k)?;
     let record = request(k, top, file, Major::CLEANUP)?;
     send_and_wait(k, top, &record).await?;
-    k.write(file.object + layout::FLAGS, FO_HANDLE_CREATED | FO_CLEANUP_COMPLETE)?;
+    file.add_flags(k, FO_CLEANUP_COMPLETE)?;
     k.trace(Event::Note("handle closed".to_owned()));
     file.outstanding.set(file.outstanding.get() - 1);
-    if file.outstanding.get() == 0 {
-        send_close(k, file).await?;
-    }
     Ok(())
 }
 
+/// Closes the file if nobody has it or refers to it any more.
+pub(crate) async fn close_unused(k: &Kernel, file: &Rc<File>) -> Outcome<()> {
+    if !file.is_unused(k) || file.closed.get() {
+        return Ok(());
+    }
+    if k.irql() > Irql::PASSIVE {
+        file.close_later(k);
+        return Ok(());
+    }
+    send_close(k, file).await
+}
+
 async fn send_close(k: &Kernel, file: &File) -> Outcome<()> {
+    if file.closed.replace(true) {
+        return Ok(());
+    }
     let top = file.related_device(k)?;
     let record = request(k, top, file, Major::CLOSE)?;
     send_and_wait(k, top, &record).await?;
     k.io().borrow_mut().files.remove(&file.object);
-    k.free_system(file.object)?;
+    free(k, file)?;
     // Programs close what they have open when they end at the latest, and then no page of theirs may be locked.
     if k.io().borrow().files.is_empty() {
         mdl::check_process_end(k)?;
     }
-    release_device(k, file.pdo)
-}
-
-fn release_device(k: &Kernel, pdo: Va) -> Outcome<()> {
-    device::dereference(k, pdo)?;
-    pnp::file_closed(k, pdo);
     Ok(())
 }
 
-fn request(k: &Kernel, top: Va, file: &File, major: Major) -> Outcome<Rc<Record>> {
+/// Frees a file object, and lets its device go.
+pub(super) fn free(k: &Kernel, file: &File) -> Outcome<()> {
+    let name: Va = k.read(file.object + layout::FILE_NAME + unicode_string::BUFFER)?;
+    if !name.is_null() {
+        k.free_system(name)?;
+    }
+    k.free_system(file.object)?;
+    device::dereference(k, file.device)?;
+    if let Some(pdo) = file.pdo {
+        pnp::file_closed(k, pdo);
+    }
+    Ok(())
+}
+
+/// An IRP of a file's.
+pub(super) fn request(k: &Kernel, top: Va, file: &File, major: Major) -> Outcome<Rc<Record>> {
     irp::allocate(
         k,
         irp::Spec {
@@ -206,7 +235,7 @@ fn request(k: &Kernel, top: Va, file: &File, major: Major) -> Outcome<Rc<Record>
             stack_size: k.read(top + device_object::STACK_SIZE)?,
             file: Some(file.object),
             status: None,
-            mode: Mode::User,
+            mode: if major == Major::CREATE { file.mode } else { Mode::User },
             finish: None,
         },
     )

@@ -18,6 +18,7 @@ pub mod file;
 mod interrupt;
 pub mod irp;
 mod mdl;
+pub(crate) mod open;
 pub mod pnp;
 mod remove_lock;
 pub(crate) mod request;
@@ -35,7 +36,9 @@ pub(crate) use call::call_driver;
 pub(crate) use device::{DO_POWER_INRUSH, DO_POWER_PAGABLE, bottom_of_stack, top_of_stack};
 pub use violation::IoRule;
 
-use crate::{bugcheck::Outcome, ddi::Registry, kernel::Kernel, leftovers::Leftover, mm::Va};
+use crate::{
+    bugcheck::Outcome, ddi::Registry, kernel::Kernel, leftovers::Leftover, mm::Va, ob::object::Type,
+};
 
 /// What the I/O manager keeps beside guest memory.
 #[derive(Debug, Default)]
@@ -74,18 +77,43 @@ pub fn register(ddi: &mut Registry) {
     work_item::register(ddi);
 }
 
-/// Whether an object of the I/O manager's lies at `object`: one that drivers may refer to.
-pub(crate) fn is_object(k: &Kernel, object: Va) -> bool {
+/// What type of object of the I/O manager's lies at `object`, if one does.
+pub(crate) fn type_of(k: &Kernel, object: Va) -> Option<Type> {
     let io = k.io().borrow();
-    io.devices.exists(object) || io.files.contains_key(&object) || io.drivers.name(object).is_some()
+    if io.devices.exists(object) {
+        Some(Type::Device)
+    } else if io.files.contains_key(&object) {
+        Some(Type::File)
+    } else {
+        io.drivers.name(object).map(|_| Type::Driver)
+    }
+}
+
+/// The device that a file is open on, and what is left of the name for the device.
+pub(crate) fn file_name(k: &Kernel, file: Va) -> Option<(Va, String)> {
+    let file = k.io().borrow().files.get(&file).cloned()?;
+    Some((file.device(), file.name().to_owned()))
+}
+
+/// A handle of a file was closed; `left` are still open.
+pub(crate) async fn handle_closed(k: &Kernel, file: Va, left: usize) -> Outcome<()> {
+    let found = k.io().borrow().files.get(&file).cloned();
+    match found {
+        Some(file) if left == 0 => file::last_handle_closed(k, &file).await,
+        _ => Ok(()),
+    }
 }
 
 /// Drivers no longer refer to `object`.
-pub(crate) fn unreferenced(k: &Kernel, object: Va) -> Outcome<()> {
+pub(crate) async fn unreferenced(k: &Kernel, object: Va) -> Outcome<()> {
     if k.io().borrow().devices.exists(object) {
-        device::free_unreferenced(k, object)?;
+        return device::free_unreferenced(k, object);
     }
-    Ok(())
+    let file = k.io().borrow().files.get(&object).cloned();
+    match file {
+        Some(file) => file::close_unused(k, &file).await,
+        None => Ok(()),
+    }
 }
 
 /// Memory is being freed: nothing of the I/O manager's that is in use may lie in it.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use ntlayout::{device_object, io_stack_location as stack};
+use ntlayout::{device_object, file_object, io_stack_location as stack};
 
 use super::{
     buffers::{Passing, Transfer},
@@ -21,6 +21,9 @@ use crate::{
 /// `FILE_WRITE_TO_END_OF_FILE` as a byte offset: the one that may be negative.
 const WRITE_TO_END_OF_FILE: i64 = -1;
 
+/// `FILE_USE_FILE_POINTER_POSITION` as a byte offset.
+const USE_FILE_POINTER_POSITION: i64 = -2;
+
 /// Where a read or write is to take place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
@@ -30,11 +33,29 @@ pub struct Position {
     pub key: u32,
 }
 
+impl Position {
+    /// Where the system has the position of a file that was opened for synchronous I/O: what a call without a byte offset means.
+    pub const CURRENT: Self = Self {
+        offset: USE_FILE_POINTER_POSITION,
+        key: 0,
+    };
+
+    /// The position in the file, which only a synchronous file has one of its own of.
+    pub(crate) fn resolve(self, k: &Kernel, file: &File) -> Outcome<Self> {
+        if self.offset != USE_FILE_POINTER_POSITION || !file.is_synchronous() {
+            return Ok(self);
+        }
+        let offset = k.read(file.object() + file_object::CURRENT_BYTE_OFFSET)?;
+        Ok(Self { offset, ..self })
+    }
+}
+
 /// Sends a read request: overlapped, so it may still be under way when this returns.
 ///
 /// # Errors
 /// When the driver breaks a rule.
 pub(crate) async fn read_file(k: &Kernel, file: &Rc<File>, buffer: UserRange, at: Position) -> Outcome<Request> {
+    let at = at.resolve(k, file)?;
     let refused = refusal(file, file.allows(FILE_READ_DATA), at.offset >= 0);
     if let Some(status) = refused {
         return Ok(Request::refused(file, status));
@@ -48,6 +69,7 @@ pub(crate) async fn read_file(k: &Kernel, file: &Rc<File>, buffer: UserRange, at
 /// # Errors
 /// When the driver breaks a rule.
 pub(crate) async fn write_file(k: &Kernel, file: &Rc<File>, buffer: UserRange, at: Position) -> Outcome<Request> {
+    let at = at.resolve(k, file)?;
     let allowed = file.allows(FILE_WRITE_DATA) || file.allows(FILE_APPEND_DATA);
     let refused = refusal(file, allowed, at.offset >= 0 || at.offset == WRITE_TO_END_OF_FILE);
     if let Some(status) = refused {

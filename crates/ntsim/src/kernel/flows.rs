@@ -97,6 +97,7 @@ impl Kernel {
         self.trace(Event::ThreadCreated {
             name: spec.name.clone(),
         });
+        let mode = spec.mode;
         let mut scheduler = self.0.scheduler.borrow_mut();
         let thread = ThreadId(scheduler.threads.len());
         let activity = Activity::new(ActivityKind::Thread(thread), "thread", flow, stack);
@@ -112,6 +113,7 @@ impl Kernel {
         });
         scheduler.ready.push(thread);
         drop(scheduler);
+        crate::ps::process::thread_created(self, thread, mode);
         self.sync_release(SyncObject::Thread(thread.0 as u64));
         thread
     }

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use super::object;
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
     ddi::{Contract, Registry},
-    io,
     ke::Irql,
     kernel::Kernel,
     mm::Va,
@@ -22,7 +22,9 @@ struct References {
 pub(super) fn register(ddi: &mut Registry) {
     let contract = Contract::at_most(Irql::DISPATCH);
     ddi.function("ObfReferenceObject", 1, contract, |k, a| reference(k, a.va(0)));
-    ddi.function("ObfDereferenceObject", 1, contract, |k, a| dereference(k, a.va(0)));
+    ddi.flow("ObfDereferenceObject", 1, contract, |k, a| async move {
+        dereference(&k, a.va(0)).await
+    });
 }
 
 /// How many references drivers have on `object`.
@@ -37,7 +39,7 @@ pub(crate) fn count(k: &Kernel, object: Va) -> u64 {
 /// # Errors
 /// When `object` is none that the system knows.
 pub(crate) fn reference(k: &Kernel, object: Va) -> Outcome<u64> {
-    if !io::is_object(k, object) {
+    if object::type_of(k, object).is_none() {
         let message = format!("{object} is referenced, but is no object, or one that is gone");
         return Err(bad_reference(k, object, message));
     }
@@ -49,7 +51,7 @@ pub(crate) fn reference(k: &Kernel, object: Va) -> Outcome<u64> {
 }
 
 /// Gives a driver's reference back; how many are left. With the last one an object may go that was kept for it.
-fn dereference(k: &Kernel, object: Va) -> Outcome<u64> {
+pub(crate) async fn dereference(k: &Kernel, object: Va) -> Outcome<u64> {
     let left = {
         let references = k.state::<References>();
         let mut references = references.borrow_mut();
@@ -70,7 +72,7 @@ fn dereference(k: &Kernel, object: Va) -> Outcome<u64> {
         return Err(bad_reference(k, object, message));
     };
     if left == 0 {
-        io::unreferenced(k, object)?;
+        object::released(k, object).await?;
     }
     Ok(left)
 }

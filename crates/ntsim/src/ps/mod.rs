@@ -1,6 +1,9 @@
-//! Processes and threads, as drivers create and ask about them.
+//! Processes and threads: the System process, which system threads belong to, and one for each simulated program.
 
+pub mod process;
 pub mod thread;
+
+pub use process::{ProcessId, current, of_thread};
 
 use crate::ddi::Registry;
 

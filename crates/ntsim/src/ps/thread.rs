@@ -112,8 +112,8 @@ fn create_system_thread(k: &Kernel, creation: Creation) -> Outcome<NtStatus> {
         access => access,
     };
     // A kernel handle, whatever the attributes say, as Windows Vista and later give.
-    let name = k.thread_name(thread);
-    let opened = handle::open(k, name, access, attributes | handle::OBJ_KERNEL_HANDLE);
+    let object = k.thread_object(thread);
+    let opened = handle::open_object(k, object, access, attributes | handle::OBJ_KERNEL_HANDLE);
     k.write(creation.handle, opened)?;
     if !creation.client_id.is_null() {
         k.write(creation.client_id, SYSTEM_PROCESS_ID)?;

@@ -1,21 +1,25 @@
-//! What programs do: find a device by its interface, open it, send it requests, cancel them, close it.
+//! What programs do: find a device by its interface, open it by that or by name, send it requests, cancel them, close it.
 //!
 //! Programs are flows of threads in user mode; every call here is made from one, and goes through the I/O manager as the
 //! system call of the same name does.
 
 mod buffer;
+mod name;
 mod request;
 
 use std::rc::Rc;
 
 pub use buffer::Buffer;
+pub use name::nt_path;
 pub use request::{Completion, Request};
 
 use crate::{
     bugcheck::Outcome,
-    io::{control, file, request as io_request, transfer},
+    io::{control, file, open, request as io_request, transfer},
     kernel::Kernel,
     mm::Va,
+    ob,
+    sched::Mode,
     status::NtStatus,
 };
 pub use crate::{
@@ -48,17 +52,61 @@ pub fn interfaces_of_device(k: &Kernel, class: Guid, pdo: Va) -> Vec<String> {
         .collect()
 }
 
-/// An open device: a handle opened with `FILE_FLAG_OVERLAPPED`.
+/// How a device is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The access rights asked for: `FILE_xxx` or `GENERIC_xxx`.
+    pub rights: u32,
+    /// Without `FILE_FLAG_OVERLAPPED`: each request is waited for.
+    pub synchronous: bool,
+}
+
+/// An open device.
 #[derive(Clone, Debug)]
-pub struct Handle(Rc<file::File>);
+pub struct Handle {
+    file: Rc<file::File>,
+    number: ob::handle::Handle,
+}
 
 impl Handle {
-    /// `CreateFile` of a device interface's link with the access rights `access`; the status of a refused open.
+    /// `CreateFile` with `FILE_FLAG_OVERLAPPED` and the access rights `access`; the status of a refused open. For names, see [`nt_path`].
     ///
     /// # Errors
     /// When the driver breaks a rule.
-    pub async fn open(k: &Kernel, link: &str, access: u32) -> Outcome<Result<Self, NtStatus>> {
-        Ok(file::open(k, link, access).await?.map(Self))
+    pub async fn open(k: &Kernel, name: &str, access: u32) -> Outcome<Result<Self, NtStatus>> {
+        let access = Access {
+            rights: access,
+            synchronous: false,
+        };
+        Self::open_with(k, name, access).await
+    }
+
+    /// `CreateFile`; the status of a refused open. For names, see [`nt_path`].
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn open_with(k: &Kernel, name: &str, access: Access) -> Outcome<Result<Self, NtStatus>> {
+        let Some(path) = nt_path(name) else {
+            return Ok(Err(NtStatus::OBJECT_NAME_INVALID));
+        };
+        let mut spec = open::Spec::existing(&path, access.rights, Mode::User);
+        if access.synchronous {
+            spec.options |= open::FILE_SYNCHRONOUS_IO_NONALERT;
+            spec.access |= open::SYNCHRONIZE;
+        }
+        let file = match open::open(k, &spec).await? {
+            Ok((file, _)) => file,
+            Err(status) => return Ok(Err(status)),
+        };
+        file::handle_created(k, &file)?;
+        let number = ob::handle::open_for_program(k, file.object(), access.rights);
+        Ok(Ok(Self { file, number }))
+    }
+
+    /// The handle's value, as the program gives it to a driver.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.number.0
     }
 
     /// `DeviceIoControl` with buffers made for it: sends a request, which may still be under way when this returns.
@@ -75,7 +123,9 @@ impl Handle {
         let input = (!input.is_empty()).then(|| Buffer::holding(k, input));
         let output = (output_length != 0).then(|| Buffer::new(k, output_length));
         let [from, to] = [&input, &output].map(|buffer| range_of(buffer.as_ref()));
-        let inner = control::device_io_control(k, &self.0, code, from, to).await?;
+        let inner = self
+            .send(k, control::device_io_control(k, &self.file, code, from, to))
+            .await?;
         Ok(Request {
             inner,
             input,
@@ -95,7 +145,9 @@ impl Handle {
         input: UserRange,
         output: UserRange,
     ) -> Outcome<Request> {
-        let inner = control::device_io_control(k, &self.0, code, input, output).await?;
+        let inner = self
+            .send(k, control::device_io_control(k, &self.file, code, input, output))
+            .await?;
         Ok(Request::bare(inner))
     }
 
@@ -105,7 +157,9 @@ impl Handle {
     /// When the driver breaks a rule.
     pub async fn read_file(&self, k: &Kernel, length: usize, at: Position) -> Outcome<Request> {
         let buffer = (length != 0).then(|| Buffer::new(k, length));
-        let inner = transfer::read_file(k, &self.0, range_of(buffer.as_ref()), at).await?;
+        let inner = self
+            .send(k, transfer::read_file(k, &self.file, range_of(buffer.as_ref()), at))
+            .await?;
         Ok(Request {
             inner,
             input: None,
@@ -119,7 +173,8 @@ impl Handle {
     /// # Errors
     /// When the driver breaks a rule.
     pub async fn read_file_into(&self, k: &Kernel, buffer: UserRange, at: Position) -> Outcome<Request> {
-        Ok(Request::bare(transfer::read_file(k, &self.0, buffer, at).await?))
+        let sent = self.send(k, transfer::read_file(k, &self.file, buffer, at)).await?;
+        Ok(Request::bare(sent))
     }
 
     /// `WriteFile` of a buffer made for it: sends a request, which may still be under way when this returns.
@@ -128,7 +183,9 @@ impl Handle {
     /// When the driver breaks a rule.
     pub async fn write_file(&self, k: &Kernel, data: &[u8], at: Position) -> Outcome<Request> {
         let buffer = (!data.is_empty()).then(|| Buffer::holding(k, data));
-        let inner = transfer::write_file(k, &self.0, range_of(buffer.as_ref()), at).await?;
+        let inner = self
+            .send(k, transfer::write_file(k, &self.file, range_of(buffer.as_ref()), at))
+            .await?;
         Ok(Request {
             inner,
             input: None,
@@ -142,7 +199,24 @@ impl Handle {
     /// # Errors
     /// When the driver breaks a rule.
     pub async fn write_file_from(&self, k: &Kernel, buffer: UserRange, at: Position) -> Outcome<Request> {
-        Ok(Request::bare(transfer::write_file(k, &self.0, buffer, at).await?))
+        let sent = self.send(k, transfer::write_file(k, &self.file, buffer, at)).await?;
+        Ok(Request::bare(sent))
+    }
+
+    /// Sends a request; a synchronous handle's one after the other, each waited for.
+    async fn send(
+        &self,
+        k: &Kernel,
+        request: impl Future<Output = Outcome<io_request::Request>>,
+    ) -> Outcome<io_request::Request> {
+        if !self.file.is_synchronous() {
+            return request.await;
+        }
+        self.file.lock(k).await?;
+        let sent = request.await?;
+        sent.wait(k).await?;
+        self.file.unlock(k);
+        Ok(sent)
     }
 
     /// `CancelIoEx`: cancels `request`, or everything that was sent by this handle. `STATUS_NOT_FOUND` when nothing is under
@@ -152,7 +226,7 @@ impl Handle {
     /// When the driver breaks a rule.
     pub async fn cancel_io(&self, k: &Kernel, request: Option<&Request>) -> Outcome<NtStatus> {
         let request = request.map(|request| &request.inner);
-        io_request::cancel_io(k, &self.0, request).await
+        io_request::cancel_io(k, &self.file, request).await
     }
 
     /// `CloseHandle`.
@@ -160,7 +234,7 @@ impl Handle {
     /// # Errors
     /// When the driver breaks a rule.
     pub async fn close(self, k: &Kernel) -> Outcome<()> {
-        file::close(k, &self.0).await
+        ob::handle::close_for_program(k, self.number).await.map(|_| ())
     }
 }
 

@@ -137,22 +137,32 @@ pub(crate) fn instance_path(k: &Kernel, pdo: Va) -> Option<String> {
         .map(|node| node.instance_path.clone())
 }
 
-/// What an open of the symbolic link `link` leads to, and counts it; the status of a link that leads nowhere.
+/// The device of the enabled interface with the symbolic link `link`; the status of a link that leads nowhere.
 ///
 /// An interface that its driver enabled while the device was not started is enabled by the system when it is.
-pub(crate) fn open_target(k: &Kernel, link: &str) -> Result<Va, NtStatus> {
-    let mut io = k.io().borrow_mut();
+pub(crate) fn interface_target(k: &Kernel, link: &str) -> Result<Va, NtStatus> {
+    let io = k.io().borrow();
     let interface = io.interfaces.find(link).filter(|interface| interface.enabled);
     let pdo = interface
         .map(|interface| interface.pdo)
         .ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
-    let node = io.pnp.nodes.get_mut(&pdo).ok_or(NtStatus::OBJECT_NAME_NOT_FOUND)?;
+    match io.pnp.nodes.get(&pdo).map(|node| node.state) {
+        None | Some(DeviceState::Enumerated | DeviceState::Added) => Err(NtStatus::OBJECT_NAME_NOT_FOUND),
+        Some(_) => Ok(pdo),
+    }
+}
+
+/// Counts a file object on the device whose physical device object is `pdo`; the status when none can be opened on it.
+pub(crate) fn count_open(k: &Kernel, pdo: Va) -> Result<(), NtStatus> {
+    let mut io = k.io().borrow_mut();
+    let node = io.pnp.nodes.get_mut(&pdo).ok_or(NtStatus::NO_SUCH_DEVICE)?;
     match node.state {
-        DeviceState::Enumerated | DeviceState::Added => Err(NtStatus::OBJECT_NAME_NOT_FOUND),
-        DeviceState::SurpriseRemoved | DeviceState::Removed => Err(NtStatus::NO_SUCH_DEVICE),
+        DeviceState::Enumerated | DeviceState::Added | DeviceState::SurpriseRemoved | DeviceState::Removed => {
+            Err(NtStatus::NO_SUCH_DEVICE)
+        }
         DeviceState::Started | DeviceState::StopPending | DeviceState::Stopped | DeviceState::RemovePending => {
             node.open += 1;
-            Ok(pdo)
+            Ok(())
         }
     }
 }

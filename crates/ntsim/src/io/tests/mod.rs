@@ -6,6 +6,7 @@ mod devices;
 mod direct;
 mod driver_irps;
 mod interrupt;
+mod named;
 mod plug_and_play;
 mod power;
 mod remove_lock;

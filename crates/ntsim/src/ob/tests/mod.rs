@@ -1,0 +1,3 @@
+//! The object manager as drivers use it, through its exports.
+
+mod namespace;
