@@ -3,7 +3,7 @@
 use crate::{bugcheck::Outcome, ke::Irql, kernel::Kernel, mm::Va, status::NtStatus};
 
 /// The most arguments a modelled routine takes.
-pub const MAX_ARGUMENTS: usize = 14;
+pub const MAX_ARGUMENTS: usize = 15;
 
 /// How many arguments are passed in registers: rcx, rdx, r8, r9.
 const IN_REGISTERS: usize = 4;

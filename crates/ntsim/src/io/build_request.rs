@@ -38,21 +38,21 @@ pub(super) fn register(ddi: &mut Registry) {
 
 /// A buffer of the driver's.
 #[derive(Clone, Copy, Debug)]
-struct Range {
-    address: Va,
-    length: u32,
+pub(super) struct Range {
+    pub address: Va,
+    pub length: u32,
 }
 
 /// How the buffers reach the lower driver, and what is to be undone at the end.
-#[derive(Debug, Default)]
-struct Passed {
-    flags: u32,
-    system_buffer: Va,
-    list: Va,
-    user_buffer: Va,
-    type3_input_buffer: Va,
+#[derive(Clone, Debug, Default)]
+pub(super) struct Passed {
+    pub flags: u32,
+    pub system_buffer: Va,
+    pub list: Va,
+    pub user_buffer: Va,
+    pub type3_input_buffer: Va,
     /// Where output is copied to from the system buffer.
-    copied_out: Option<(Va, u32)>,
+    pub copied_out: Option<(Va, u32)>,
 }
 
 /// A system buffer of `length` bytes, with `input` at its start. One that the driver has to free comes from its own pool.
@@ -79,7 +79,7 @@ fn system_buffer(k: &Kernel, input: Range, length: u32, ended_by_driver: bool) -
 }
 
 /// The buffers of a device-control request, by its method.
-fn pass_control(k: &Kernel, code: u32, input: Range, output: Range) -> Outcome<Result<Passed, NtStatus>> {
+pub(super) fn pass_control(k: &Kernel, code: u32, input: Range, output: Range) -> Outcome<Result<Passed, NtStatus>> {
     let mut passed = Passed {
         user_buffer: output.address,
         ..Passed::default()
@@ -113,7 +113,7 @@ fn pass_control(k: &Kernel, code: u32, input: Range, output: Range) -> Outcome<R
 }
 
 /// The buffer of a read or write request, as the lower device wants it passed.
-fn pass_transfer(
+pub(super) fn pass_transfer(
     k: &Kernel,
     device: Va,
     major: Major,
@@ -244,7 +244,7 @@ fn describe_transfer(k: &Kernel, irp: Va, major: Major, a: &Args) -> Outcome<()>
     k.write(location + stack::READ_WRITE_BYTE_OFFSET, offset)
 }
 
-fn describe_buffers(k: &Kernel, irp: Va, passed: &Passed) -> Outcome<()> {
+pub(super) fn describe_buffers(k: &Kernel, irp: Va, passed: &Passed) -> Outcome<()> {
     k.write(irp + layout::FLAGS, passed.flags)?;
     k.write(irp + layout::SYSTEM_BUFFER, passed.system_buffer)?;
     k.write(irp + layout::MDL_ADDRESS, passed.list)?;
@@ -253,22 +253,16 @@ fn describe_buffers(k: &Kernel, irp: Va, passed: &Passed) -> Outcome<()> {
 
 /// Where the driver learns how its request has ended.
 #[derive(Clone, Copy, Debug)]
-struct Report {
-    event: Va,
-    io_status_block: Va,
+pub(super) struct Report {
+    pub event: Va,
+    pub io_status_block: Va,
 }
 
 /// An IRP of the current thread's, to be ended by the I/O manager.
 fn for_thread(k: &Kernel, device: Va, major: Major, report: Report, passed: &Passed) -> Outcome<Va> {
-    let (buffer, copied_out) = (passed.system_buffer, passed.copied_out);
+    let kept = passed.clone();
     let finish = move |k: &Kernel, irp: Va, io_status: IoStatus| {
-        if let Some((to, room)) = copied_out {
-            copy_out(k, irp, io_status, buffer, to, room)?;
-        }
-        if !buffer.is_null() {
-            k.free_system(buffer)?;
-        }
-        tell(k, irp, io_status, report)?;
+        self::finish(k, irp, io_status, &kept, report)?;
         Ok(io_status)
     };
     let record = irp::allocate(
@@ -289,6 +283,33 @@ fn for_thread(k: &Kernel, device: Va, major: Major, report: Report, passed: &Pas
     k.write(irp + layout::USER_IOSB, report.io_status_block)?;
     describe_buffers(k, irp, passed)?;
     Ok(irp)
+}
+
+/// A buffer that reaches the driver as a system buffer whatever the device's flags say: output comes back to it, or it goes down as input.
+pub(super) fn buffered(k: &Kernel, buffer: Va, length: u32, output: bool) -> Outcome<Passed> {
+    let whole = Range {
+        address: buffer,
+        length,
+    };
+    let input = if output { Range { length: 0, ..whole } } else { whole };
+    Ok(Passed {
+        flags: IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER | if output { IRP_INPUT_OPERATION } else { 0 },
+        system_buffer: system_buffer(k, input, length, false)?,
+        user_buffer: buffer,
+        copied_out: output.then_some((buffer, length)),
+        ..Passed::default()
+    })
+}
+
+/// A thread's request has ended: copies the output, frees the system buffer, and tells the driver.
+pub(super) fn finish(k: &Kernel, irp: Va, io_status: IoStatus, passed: &Passed, report: Report) -> Outcome<()> {
+    if let Some((to, room)) = passed.copied_out {
+        copy_out(k, irp, io_status, passed.system_buffer, to, room)?;
+    }
+    if !passed.system_buffer.is_null() {
+        k.free_system(passed.system_buffer)?;
+    }
+    tell(k, irp, io_status, report)
 }
 
 /// The output of a buffered request, which an error does not have.

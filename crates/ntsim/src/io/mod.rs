@@ -12,6 +12,7 @@ pub(crate) mod control;
 mod csq;
 mod device;
 pub mod device_interface;
+mod device_pointer;
 pub mod driver;
 mod driver_irp;
 pub mod file;
@@ -29,6 +30,7 @@ mod tests;
 pub mod transfer;
 pub(crate) mod violation;
 mod work_item;
+mod zw;
 
 use std::collections::BTreeMap;
 
@@ -36,9 +38,7 @@ pub(crate) use call::call_driver;
 pub(crate) use device::{DO_POWER_INRUSH, DO_POWER_PAGABLE, bottom_of_stack, top_of_stack};
 pub use violation::IoRule;
 
-use crate::{
-    bugcheck::Outcome, ddi::Registry, kernel::Kernel, leftovers::Leftover, mm::Va, ob::object::Type,
-};
+use crate::{bugcheck::Outcome, ddi::Registry, kernel::Kernel, leftovers::Leftover, mm::Va, ob::object::Type};
 
 /// What the I/O manager keeps beside guest memory.
 #[derive(Debug, Default)]
@@ -68,6 +68,7 @@ pub fn register(ddi: &mut Registry) {
     csq::register(ddi);
     device::register(ddi);
     device_interface::register(ddi);
+    device_pointer::register(ddi);
     driver_irp::register(ddi);
     interrupt::register(ddi);
     mdl::register(ddi);
@@ -75,6 +76,7 @@ pub fn register(ddi: &mut Registry) {
     remove_lock::register(ddi);
     start_io::register(ddi);
     work_item::register(ddi);
+    zw::register(ddi);
 }
 
 /// What type of object of the I/O manager's lies at `object`, if one does.
@@ -93,6 +95,12 @@ pub(crate) fn type_of(k: &Kernel, object: Va) -> Option<Type> {
 pub(crate) fn file_name(k: &Kernel, file: Va) -> Option<(Va, String)> {
     let file = k.io().borrow().files.get(&file).cloned()?;
     Some((file.device(), file.name().to_owned()))
+}
+
+/// A handle of a file has been made.
+pub(crate) fn handle_created(k: &Kernel, file: Va) -> Outcome<()> {
+    let file = k.io().borrow().files.get(&file).cloned();
+    file.map_or(Ok(()), |file| file::handle_created(k, &file))
 }
 
 /// A handle of a file was closed; `left` are still open.

@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::object::{self, Type};
+use super::object::{self, Body, Type};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
     ddi::{Contract, Registry},
@@ -258,6 +258,43 @@ pub(crate) fn with<T>(k: &Kernel, handle: Handle, work: impl FnOnce(&mut Object)
     handles.open.get_mut(&handle).map(work)
 }
 
+/// Whether a handle is a kernel handle.
+pub(crate) fn is_kernel(k: &Kernel, handle: Handle) -> bool {
+    let handles = k.state::<Handles>();
+    let handles = handles.borrow();
+    handles.open.get(&handle).is_some_and(Object::is_kernel)
+}
+
+/// What an open handle stands for in a process.
+pub(crate) fn in_process(k: &Kernel, handle: Handle, process: ProcessId) -> Option<Object> {
+    let found = k.state::<Handles>().borrow().open.get(&handle).cloned()?;
+    let here = match found.scope {
+        Scope::Kernel => process == ProcessId::SYSTEM,
+        Scope::Process(owner) => owner == process,
+    };
+    here.then_some(found)
+}
+
+/// Opens a handle like another one, in a process or for the kernel.
+pub(crate) fn add_to(k: &Kernel, mut copy: Object, process: ProcessId, kernel: bool) -> Handle {
+    copy.scope = if kernel { Scope::Kernel } else { Scope::Process(process) };
+    // What is in a program's table is closed by the program, or when it ends.
+    copy.by_program = !kernel && process != ProcessId::SYSTEM;
+    let handle = k.state::<Handles>().borrow_mut().add(copy);
+    k.note_made(Va(handle.0));
+    handle
+}
+
+/// The object that an open handle stands for. A registry key gets a body when a driver first asks for one.
+pub(crate) fn object_behind(k: &Kernel, handle: Handle, found: &Object) -> Outcome<Va> {
+    if let Some(object) = found.object {
+        return Ok(object);
+    }
+    let object = object::create_opaque(k, found.kind, Body::Key(found.name.clone()), false)?;
+    with(k, handle, |found| found.object = Some(object));
+    Ok(object)
+}
+
 /// `ZwClose`, called by a driver.
 pub(crate) async fn close(k: &Kernel, handle: Handle) -> Outcome<NtStatus> {
     let Some(found) = find(k, handle)? else {
@@ -300,7 +337,8 @@ pub(crate) async fn close_for_program(k: &Kernel, handle: Handle) -> Outcome<NtS
     }
 }
 
-async fn drop_handle(k: &Kernel, handle: Handle, found: Object) -> Outcome<()> {
+/// Takes an open handle away.
+pub(crate) async fn drop_handle(k: &Kernel, handle: Handle, found: Object) -> Outcome<()> {
     k.state::<Handles>().borrow_mut().open.remove(&handle);
     let Some(object) = found.object else {
         return Ok(());

@@ -1,7 +1,10 @@
 //! The object manager: the namespace, handles and references.
 
 pub(crate) mod attributes;
+pub(crate) mod by_handle;
+mod callbacks;
 mod directory;
+mod duplicate;
 pub mod handle;
 pub(crate) mod name;
 pub(crate) mod namespace;
@@ -13,17 +16,22 @@ mod symbolic_link;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub(crate) mod types;
 
 use crate::{ddi::Registry, kernel::Kernel, leftovers::Leftover, mm::Va};
 
 /// Adds this component's exports.
 pub fn register(ddi: &mut Registry) {
+    by_handle::register(ddi);
+    callbacks::register(ddi);
     directory::register(ddi);
+    duplicate::register(ddi);
     handle::register(ddi);
     name::register(ddi);
     permanence::register(ddi);
     reference::register(ddi);
     symbolic_link::register(ddi);
+    types::register(ddi);
 }
 
 /// The handles, references and symbolic links that drivers have left. Empty when they have given back what they took.
@@ -44,5 +52,5 @@ pub fn leftovers(k: &Kernel) -> Vec<Leftover> {
         let what = format!("the symbolic link {name}, created at {by}, was never deleted");
         Leftover::new(link, what)
     });
-    open.chain(held).chain(links).collect()
+    open.chain(held).chain(links).chain(callbacks::left(k)).collect()
 }

@@ -26,7 +26,7 @@ pub(crate) fn of(k: &Kernel, object: Va) -> Option<String> {
         let (device, rest) = io::file_name(k, object)?;
         return Some(format!("{}{rest}", namespace::name_of(k, device).unwrap_or_default()));
     }
-    namespace::name_of(k, object)
+    namespace::name_of(k, object).or_else(|| namespace::key_path(k, object))
 }
 
 /// `ObQueryNameString(Object, ObjectNameInfo, Length, ReturnLength)`: an `OBJECT_NAME_INFORMATION`, which is a `UNICODE_STRING` with its

@@ -195,6 +195,7 @@ pub(crate) fn find_from(k: &Kernel, start: Start, path: &str, keep_link: bool) -
                     rest: left.to_owned(),
                 }));
             }
+            Body::Key(path) => return Ok(Ok(Found::Key(path))),
             Body::Other if left.is_empty() => return Ok(Ok(Found::Object(object))),
             Body::Other => return Ok(Err(NtStatus::OBJECT_TYPE_MISMATCH)),
         }
@@ -308,6 +309,14 @@ pub(crate) fn name_of(k: &Kernel, object: Va) -> Option<String> {
 pub(crate) fn entries(k: &Kernel, directory: Va) -> Option<Vec<(String, Va)>> {
     match body(k, directory) {
         Body::Directory(names) => Some(names.into_values().map(|entry| (entry.name, entry.object)).collect()),
+        _ => None,
+    }
+}
+
+/// The path of a registry key that has a body.
+pub(crate) fn key_path(k: &Kernel, object: Va) -> Option<String> {
+    match body(k, object) {
+        Body::Key(path) => Some(path),
         _ => None,
     }
 }

@@ -107,6 +107,8 @@ pub(crate) enum Body {
     Directory(BTreeMap<String, Entry>),
     /// A symbolic link: the path that it stands for.
     SymbolicLink(String),
+    /// A registry key: its path.
+    Key(String),
     /// Everything else: the state lies in guest memory, or in another component.
     Other,
 }
@@ -174,7 +176,14 @@ fn adopt(k: &Kernel, object: Va, kind: Type, body: Body, permanent: bool) {
         owned: true,
     };
     k.state::<Objects>().borrow_mut().by_address.insert(object, record);
-    k.note_made(object);
+}
+
+/// Opens the books on an object whose memory is another component's.
+pub(crate) fn adopt_foreign(k: &Kernel, object: Va, kind: Type) {
+    adopt(k, object, kind, Body::Other, true);
+    if let Some(record) = k.state::<Objects>().borrow_mut().by_address.get_mut(&object) {
+        record.owned = false;
+    }
 }
 
 /// What type of object lies at `object`; none when there is no object.

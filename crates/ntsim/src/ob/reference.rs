@@ -11,6 +11,7 @@ use crate::{
     ke::Irql,
     kernel::Kernel,
     mm::Va,
+    sched::ThreadSpec,
 };
 
 /// How often drivers have referenced each object.
@@ -22,9 +23,30 @@ struct References {
 pub(super) fn register(ddi: &mut Registry) {
     let contract = Contract::at_most(Irql::DISPATCH);
     ddi.function("ObfReferenceObject", 1, contract, |k, a| reference(k, a.va(0)));
-    ddi.flow("ObfDereferenceObject", 1, contract, |k, a| async move {
-        dereference(&k, a.va(0)).await
-    });
+    ddi.function("ObfReferenceObjectWithTag", 2, contract, |k, a| reference(k, a.va(0)));
+    for (name, arity) in [("ObfDereferenceObject", 1), ("ObfDereferenceObjectWithTag", 2)] {
+        ddi.flow(
+            name,
+            arity,
+            contract,
+            |k, a| async move { dereference(&k, a.va(0)).await },
+        );
+    }
+    // The object goes in a system thread, not in the caller's.
+    for (name, arity) in [
+        ("ObDereferenceObjectDeferDelete", 1),
+        ("ObDereferenceObjectDeferDeleteWithTag", 2),
+    ] {
+        ddi.function(name, arity, contract, |k, a| {
+            let object = a.va(0);
+            if give_back(k, object)? == 0 {
+                k.spawn(ThreadSpec::system("deferred deletion"), move |k| async move {
+                    object::released(&k, object).await
+                });
+            }
+            Ok(())
+        });
+    }
 }
 
 /// How many references drivers have on `object`.
@@ -52,6 +74,15 @@ pub(crate) fn reference(k: &Kernel, object: Va) -> Outcome<u64> {
 
 /// Gives a driver's reference back; how many are left. With the last one an object may go that was kept for it.
 pub(crate) async fn dereference(k: &Kernel, object: Va) -> Outcome<u64> {
+    let left = give_back(k, object)?;
+    if left == 0 {
+        object::released(k, object).await?;
+    }
+    Ok(left)
+}
+
+/// Counts a reference that a driver gives back; how many are left.
+fn give_back(k: &Kernel, object: Va) -> Outcome<u64> {
     let left = {
         let references = k.state::<References>();
         let mut references = references.borrow_mut();
@@ -67,17 +98,13 @@ pub(crate) async fn dereference(k: &Kernel, object: Va) -> Outcome<u64> {
         }
         left
     };
-    let Some(left) = left else {
+    left.ok_or_else(|| {
         let message = format!("{object} is dereferenced, but no driver has a reference to it");
-        return Err(bad_reference(k, object, message));
-    };
-    if left == 0 {
-        object::released(k, object).await?;
-    }
-    Ok(left)
+        bad_reference(k, object, message)
+    })
 }
 
-fn bad_reference(k: &Kernel, object: Va, message: String) -> crate::bugcheck::Halted {
+pub(super) fn bad_reference(k: &Kernel, object: Va, message: String) -> crate::bugcheck::Halted {
     k.bugcheck(BugCheck::new(
         Code::REFERENCE_BY_POINTER,
         [0, object.get(), 0, 0],

@@ -3,7 +3,8 @@
 pub mod process;
 pub mod thread;
 
-pub use process::{ProcessId, current, of_thread};
+pub use process::{ProcessId, current, number, object, of_thread};
+pub(crate) use process::{by_object, current_thread_object};
 
 use crate::ddi::Registry;
 

@@ -5,9 +5,16 @@
 
 use std::collections::BTreeMap;
 
+use ntlayout::dispatcher_header as header;
+
 use crate::{
+    bugcheck::Outcome,
+    ke,
     kernel::Kernel,
-    sched::{Mode, ThreadId},
+    mm::Va,
+    ob::{self, object::Type},
+    sched::{Mode, ThreadId, VirtualTime},
+    status::NtStatus,
 };
 
 /// Which process.
@@ -19,37 +26,103 @@ impl ProcessId {
     pub const SYSTEM: Self = Self(0);
 }
 
-/// Which process each program's thread belongs to.
+/// What is known of a process.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    /// Its name: that of its first thread.
+    pub name: String,
+    /// Its EPROCESS, once somebody has asked for it.
+    pub object: Va,
+    /// Its threads that have not ended.
+    pub threads: Vec<ThreadId>,
+    /// The process that created it.
+    pub parent: ProcessId,
+    /// When it was created, in virtual time.
+    pub created: VirtualTime,
+    /// When it ended, and with what status.
+    pub exited: Option<(VirtualTime, NtStatus)>,
+}
+
+/// All processes.
 #[derive(Debug, Default)]
-struct Members {
-    processes: BTreeMap<ThreadId, ProcessId>,
+pub(crate) struct Processes {
+    of_thread: BTreeMap<ThreadId, ProcessId>,
+    pub all: BTreeMap<ProcessId, Process>,
     count: usize,
 }
 
+/// Bytes set aside for an EPROCESS. Apart from its dispatcher header, its contents are the system's own business.
+const EPROCESS_SIZE: usize = 0xB80;
+/// `ProcessObject` of `KOBJECTS`.
+const PROCESS_OBJECT: u8 = 3;
+/// The number of the System process; others follow in steps of four.
+const SYSTEM_NUMBER: u64 = 4;
+/// The number of the first program's process. Threads have numbers of their own, from below.
+const FIRST_NUMBER: u64 = 0x8_0000;
+
 /// A thread has been created by the current thread, if there is one.
 pub(crate) fn thread_created(k: &Kernel, thread: ThreadId, mode: Mode) {
-    if mode == Mode::Kernel {
-        return;
-    }
-    let creator = k.current_thread().map(|creator| of_thread(k, creator));
-    let members = k.state::<Members>();
-    let mut members = members.borrow_mut();
-    let process = match creator {
-        Some(process) if process != ProcessId::SYSTEM => process,
-        _ => {
-            members.count += 1;
-            ProcessId(members.count)
+    let creator = k
+        .current_thread()
+        .map_or(ProcessId::SYSTEM, |creator| of_thread(k, creator));
+    let name = k.thread_name(thread);
+    let now = k.now();
+    let processes = k.state::<Processes>();
+    let mut processes = processes.borrow_mut();
+    let process = match (mode, creator) {
+        (Mode::Kernel, _) => ProcessId::SYSTEM,
+        (Mode::User, ProcessId::SYSTEM) => {
+            processes.count += 1;
+            ProcessId(processes.count)
         }
+        (Mode::User, process) => process,
     };
-    members.processes.insert(thread, process);
+    processes.of_thread.insert(thread, process);
+    let found = processes.all.entry(process).or_insert_with(|| Process {
+        name: if process == ProcessId::SYSTEM {
+            "System".to_owned()
+        } else {
+            name
+        },
+        object: Va::NULL,
+        threads: Vec::new(),
+        parent: creator,
+        created: now,
+        exited: None,
+    });
+    found.threads.push(thread);
+}
+
+/// A thread has ended, and its process with its last thread.
+pub(crate) fn thread_ended(k: &Kernel, thread: ThreadId) -> Outcome<()> {
+    let process = of_thread(k, thread);
+    let now = k.now();
+    let ended = {
+        let processes = k.state::<Processes>();
+        let mut processes = processes.borrow_mut();
+        let Some(found) = processes.all.get_mut(&process) else {
+            return Ok(());
+        };
+        found.threads.retain(|&other| other != thread);
+        let ended = found.threads.is_empty() && process != ProcessId::SYSTEM && found.exited.is_none();
+        if ended {
+            found.exited = Some((now, NtStatus::SUCCESS));
+        }
+        ended.then_some(found.object)
+    };
+    // Waits for the process are satisfied.
+    match ended.filter(|object| !object.is_null()) {
+        Some(object) => ke::event::set(k, object).map(|_| ()),
+        None => Ok(()),
+    }
 }
 
 /// The process that a thread belongs to.
 #[must_use]
 pub fn of_thread(k: &Kernel, thread: ThreadId) -> ProcessId {
-    let members = k.state::<Members>();
-    let members = members.borrow();
-    members.processes.get(&thread).copied().unwrap_or(ProcessId::SYSTEM)
+    let processes = k.state::<Processes>();
+    let processes = processes.borrow();
+    processes.of_thread.get(&thread).copied().unwrap_or(ProcessId::SYSTEM)
 }
 
 /// The process of the current thread; the System process where there is none.
@@ -57,4 +130,75 @@ pub fn of_thread(k: &Kernel, thread: ThreadId) -> ProcessId {
 pub fn current(k: &Kernel) -> ProcessId {
     k.current_thread()
         .map_or(ProcessId::SYSTEM, |thread| of_thread(k, thread))
+}
+
+/// The KTHREAD of the current thread.
+pub(crate) fn current_thread_object(k: &Kernel) -> Va {
+    k.current_thread().map_or(Va::NULL, |thread| k.thread_object(thread))
+}
+
+/// The EPROCESS of a process.
+///
+/// # Errors
+/// When the machine has stopped.
+pub fn object(k: &Kernel, process: ProcessId) -> Outcome<Va> {
+    let known = find(k, process).map_or(Va::NULL, |found| found.object);
+    if !known.is_null() {
+        return Ok(known);
+    }
+    let object = k.allocate_system(EPROCESS_SIZE, "EPROCESS")?;
+    k.write(object + header::TYPE, PROCESS_OBJECT)?;
+    let list = object + header::WAIT_LIST_HEAD;
+    k.write(list, list)?;
+    k.write(list + 8_u64, list)?;
+    let processes = k.state::<Processes>();
+    let mut processes = processes.borrow_mut();
+    let now = k.now();
+    let found = processes.all.entry(process).or_insert_with(|| Process {
+        name: "System".to_owned(),
+        object: Va::NULL,
+        threads: Vec::new(),
+        parent: ProcessId::SYSTEM,
+        created: now,
+        exited: None,
+    });
+    found.object = object;
+    let exited = found.exited.is_some();
+    drop(processes);
+    k.write(object + header::SIGNAL_STATE, i32::from(exited))?;
+    ob::object::adopt_foreign(k, object, Type::Process);
+    Ok(object)
+}
+
+/// What is known of a process.
+pub(crate) fn find(k: &Kernel, process: ProcessId) -> Option<Process> {
+    k.state::<Processes>().borrow().all.get(&process).cloned()
+}
+
+/// The process whose EPROCESS lies at `object`.
+pub(crate) fn by_object(k: &Kernel, object: Va) -> Option<ProcessId> {
+    let processes = k.state::<Processes>();
+    let processes = processes.borrow();
+    let mut all = processes.all.iter();
+    all.find_map(|(&process, found)| (found.object == object && !object.is_null()).then_some(process))
+}
+
+/// The number that a process is known by: `PsGetProcessId`.
+#[must_use]
+pub const fn number(process: ProcessId) -> u64 {
+    if process.0 == 0 {
+        SYSTEM_NUMBER
+    } else {
+        FIRST_NUMBER + (process.0 as u64 - 1) * 4
+    }
+}
+
+/// The process with a number.
+pub(crate) fn by_number(k: &Kernel, asked: u64) -> Option<ProcessId> {
+    let processes = k.state::<Processes>();
+    let processes = processes.borrow();
+    if asked == SYSTEM_NUMBER {
+        return Some(ProcessId::SYSTEM);
+    }
+    processes.all.keys().copied().find(|&process| number(process) == asked)
 }

@@ -19,6 +19,7 @@ use crate::{
     ke::{self, Irql},
     kernel::Kernel,
     mm::{Va, fault},
+    ps,
     status::NtStatus,
     trace::{Counter, Event},
     verifier::SyncObject,
@@ -103,7 +104,8 @@ fn end_thread(k: &Kernel, processor: usize, thread: ThreadId) -> Outcome<()> {
     for joiner in joiners {
         k.wake(joiner);
     }
-    ke::thread::ended(k, thread)
+    ke::thread::ended(k, thread)?;
+    ps::process::thread_ended(k, thread)
 }
 
 fn serve(k: &Kernel, processor: usize, request: Request) -> Outcome<()> {
