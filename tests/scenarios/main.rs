@@ -5,6 +5,7 @@ mod broken_drivers;
 mod cancel;
 mod determinism;
 mod doorbell;
+mod failing_calls;
 mod first_light;
 mod hardware;
 mod interleavings;

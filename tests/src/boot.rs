@@ -79,6 +79,18 @@ pub struct Pc {
 }
 
 impl Pc {
+    /// The device `system` in `slot`.
+    #[must_use]
+    pub fn new(k: &Kernel, slot: Slot, system: system::System, neighbour: Option<Slot>) -> Self {
+        Self {
+            k: k.clone(),
+            slot,
+            pdo: system.pdo,
+            driver: system.driver,
+            neighbour,
+        }
+    }
+
     /// The links of the enabled interfaces of the device.
     #[must_use]
     pub fn interfaces(&self) -> Vec<String> {
@@ -142,6 +154,38 @@ impl Pc {
     }
 }
 
+/// A machine with `count` devices as `setup` says and the image in memory; where the devices are, and where the neighbour is.
+fn assemble(image: &Rc<DriverImage>, setup: Setup, count: usize) -> (Machine, Vec<Slot>, Option<Slot>) {
+    let Setup {
+        config,
+        profile,
+        interrupts,
+        neighbour,
+        share_line,
+    } = setup;
+    let mut machine = Machine::new(config).expect("the machine can be built");
+    let mut slots: Vec<Slot> = Vec::new();
+    for _ in 0..count {
+        let placement = Placement {
+            interrupts,
+            shares_line_of: slots.first().copied().filter(|_| share_line),
+        };
+        let slot = machine.plug_with(Box::new(Edu::new(profile.clone())), placement);
+        slots.push(slot.expect("there is room on the bus"));
+    }
+    let neighbour = neighbour.then(|| {
+        let placement = Placement {
+            shares_line_of: slots.first().copied(),
+            ..Placement::default()
+        };
+        machine
+            .plug_with(Box::new(Noise::default()), placement)
+            .expect("it has no registers")
+    });
+    machine.load(image).unwrap_or_else(|error| panic!("{error}"));
+    (machine, slots, neighbour)
+}
+
 /// A run that is over.
 pub struct Run {
     machine: Machine,
@@ -175,34 +219,8 @@ impl Run {
     where
         F: Future<Output = Outcome<()>> + 'static,
     {
-        let Setup {
-            config,
-            profile,
-            interrupts,
-            neighbour,
-            share_line,
-        } = setup;
-        let seed = config.seed;
-        let mut machine = Machine::new(config).expect("the machine can be built");
-        let mut slots: Vec<Slot> = Vec::new();
-        for _ in 0..count {
-            let placement = Placement {
-                interrupts,
-                shares_line_of: slots.first().copied().filter(|_| share_line),
-            };
-            let slot = machine.plug_with(Box::new(Edu::new(profile.clone())), placement);
-            slots.push(slot.expect("there is room on the bus"));
-        }
-        let neighbour = neighbour.then(|| {
-            let placement = Placement {
-                shares_line_of: slots.first().copied(),
-                ..Placement::default()
-            };
-            machine
-                .plug_with(Box::new(Noise::default()), placement)
-                .expect("it has no registers")
-        });
-        machine.load(image).unwrap_or_else(|error| panic!("{error}"));
+        let seed = setup.config.seed;
+        let (machine, slots, neighbour) = assemble(image, setup, count);
         let name = image.image().name().trim_end_matches(".sys").to_owned();
         machine.spawn(ThreadSpec::system("scenario"), move |k| async move {
             let loaded = system::load(&k, &name).await?;
@@ -212,14 +230,9 @@ impl Run {
                 let added = system::add_device(&k, driver, *slot).await?;
                 systems.push(added.unwrap_or_else(|failure| panic!("the device cannot be added: {failure:?}")));
             }
-            let pc = |(&slot, system): (&Slot, &system::System)| Pc {
-                k: k.clone(),
-                slot,
-                pdo: system.pdo,
-                driver,
-                neighbour,
-            };
-            script(slots.iter().zip(&systems).map(pc).collect()).await?;
+            let pcs = slots.iter().zip(&systems);
+            let pcs = pcs.map(|(&slot, &system)| Pc::new(&k, slot, system, neighbour));
+            script(pcs.collect()).await?;
             let last = systems.pop().expect("there is a device");
             for system in systems {
                 system.remove(&k).await?;
@@ -230,7 +243,23 @@ impl Run {
         Self { machine, end, seed }
     }
 
-    /// The same, with a device that has been started.
+    /// Runs `script` on a machine with the image in memory and the device plugged in. It loads the driver, adds the device and takes both down
+    /// itself.
+    ///
+    /// # Panics
+    /// When the machine cannot be built.
+    pub fn bare<F>(image: &Rc<DriverImage>, setup: Setup, script: impl FnOnce(Kernel, Slot) -> F + 'static) -> Self
+    where
+        F: Future<Output = Outcome<()>> + 'static,
+    {
+        let seed = setup.config.seed;
+        let (machine, slots, _) = assemble(image, setup, 1);
+        machine.spawn(ThreadSpec::system("scenario"), move |k| script(k, slots[0]));
+        let end = machine.run();
+        Self { machine, end, seed }
+    }
+
+    /// As [`of`](Self::of), with a device of the shipped driver that has been started.
     ///
     /// # Panics
     /// As [`of`](Self::of).

@@ -44,6 +44,8 @@ pub struct Config {
     pub dma: DmaSupport,
     /// How often `MmMapLockedPagesSpecifyCache` fails, as it may for lack of system resources, in percent.
     pub failing_mappings: u8,
+    /// Which call of those that can fail for lack of resources does so, counted from 0 in the order in which the driver makes them.
+    pub failing_call: Option<u64>,
     /// What memory holds that nobody has written to since it was somebody else's: pool that was not asked for zeroed, system buffers
     /// beyond the input, kernel stacks. Two runs that differ in this alone must not differ in what programs see.
     pub stale_byte: u8,
@@ -59,6 +61,7 @@ impl Default for Config {
             step_limit: 20_000_000,
             dma: DmaSupport::default(),
             failing_mappings: 0,
+            failing_call: None,
             stale_byte: 0xA5,
             verifier: Settings::STANDARD,
         }

@@ -1,6 +1,6 @@
 //! A device with its driver, from power-on to unload: what the PnP manager does around a scenario.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, fmt, rc::Rc};
 
 use crate::{
     bugcheck::Outcome,
@@ -37,6 +37,16 @@ pub enum StartFailure {
     AddDevice(NtStatus),
     /// `IRP_MN_START_DEVICE`.
     StartDevice(NtStatus),
+}
+
+impl fmt::Display for StartFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DriverEntry(status) => write!(f, "the driver cannot be loaded: its DriverEntry returned {status}"),
+            Self::AddDevice(status) => write!(f, "the device cannot be added: the driver's AddDevice returned {status}"),
+            Self::StartDevice(status) => write!(f, "the device does not start: IRP_MN_START_DEVICE ended with {status}"),
+        }
+    }
 }
 
 /// Loads the driver whose image is called `name`, or the only one: its driver object.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, future::Future, pin::Pin};
 
-use super::{Args, Contract, ReturnValue};
+use super::{Args, Contract, Failure, ReturnValue, failure};
 use crate::{bugcheck::Outcome, kernel::Kernel, mm::Va};
 
 /// A host flow: kernel code of the model that may call the guest, wait and spin.
@@ -35,8 +35,21 @@ pub struct Ddi {
     pub arity: usize,
     /// Its IRQL contract.
     pub contract: Contract,
+    /// How it fails for lack of resources, if it can.
+    pub failure: Option<Failure>,
     /// What it does.
     pub handler: Handler,
+}
+
+impl Ddi {
+    /// Its IRQL contract in words.
+    #[must_use]
+    pub fn contract_text(&self) -> String {
+        match self.handler {
+            Handler::Data { .. } => "a variable".to_owned(),
+            Handler::Function(_) | Handler::Flow(_) => self.contract.to_string(),
+        }
+    }
 }
 
 impl fmt::Debug for Ddi {
@@ -68,6 +81,7 @@ impl Registry {
             name,
             arity,
             contract,
+            failure: failure::of(name),
             handler: Handler::Function(Box::new(move |k, args| body(k, args).map(ReturnValue::into_rax))),
         });
     }
@@ -87,6 +101,7 @@ impl Registry {
             name,
             arity,
             contract,
+            failure: failure::of(name),
             handler: Handler::Flow(Box::new(move |k, args| {
                 let flow = body(k, args);
                 Box::pin(async move { flow.await.map(ReturnValue::into_rax) })
@@ -100,6 +115,7 @@ impl Registry {
             name,
             arity: 0,
             contract: Contract::ANY,
+            failure: None,
             handler: Handler::Data {
                 size,
                 initialise: Box::new(initialise),

@@ -4,7 +4,7 @@ use super::{Frame, GuestFrame, HostFrame, flow::CallRequest};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
     cpu::{Access, Gpr},
-    ddi::{Args, Handler, Registry},
+    ddi::{Args, Handler, Registry, failure},
     ke::region,
     kernel::Kernel,
     machine::imports,
@@ -51,6 +51,9 @@ pub(super) fn export_reached(k: &Kernel, address: Va) -> Outcome<()> {
     });
     if !ddi.contract.allows(irql) {
         k.verify(ddi.contract.violation(ddi.name, irql))?;
+    }
+    if let Some(failure) = failure::strike(k, ddi.name, ddi.failure, &args) {
+        return return_to_guest(k, failure.into_rax());
     }
     match &ddi.handler {
         Handler::Function(function) => {

@@ -43,6 +43,7 @@ counters! {
     DmaReads "DMA reads";
     DmaWrites "DMA writes";
     PoolAllocations "pool allocations";
+    FallibleCalls "calls that can fail";
     Instructions "instructions";
     Steps "scheduler steps";
 }

@@ -41,6 +41,13 @@ pub fn device_interfaces(k: &Kernel, class: Guid) -> Vec<String> {
         .collect()
 }
 
+/// The links of all enabled device interfaces, in the order in which they were registered.
+#[must_use]
+pub fn enabled_interfaces(k: &Kernel) -> Vec<String> {
+    let io = k.io().borrow();
+    io.interfaces.all_enabled().map(|interface| interface.link.clone()).collect()
+}
+
 /// The links of the enabled interfaces of a class that one device has, which is named by its physical device object.
 #[must_use]
 pub fn interfaces_of_device(k: &Kernel, class: Guid, pdo: Va) -> Vec<String> {

@@ -84,6 +84,25 @@ impl Hardware {
         }
     }
 
+    /// Finishes what is in flight and holds the rest, unless the device is out of D0 already.
+    fn leave_d0<T: DeviceExtension>(
+        &mut self,
+        to: DevicePowerState,
+        header: &Header,
+        device: &T,
+        irql: &mut Irql<Passive>,
+    ) {
+        if !self.acquired || is_gone(header) {
+            return;
+        }
+        if self.power == DevicePowerState::D0 {
+            self.hold(Hold::LowPower, device, irql);
+            device.power_down(to, irql);
+            put_memory_to_sleep(self, header, irql);
+        }
+        self.power = to;
+    }
+
     /// The end of what `start` has begun, whatever became of it.
     fn give_back<T: DeviceExtension>(
         &mut self,
@@ -187,15 +206,16 @@ pub(crate) fn power_down<T: DeviceExtension>(
     irql: &mut Irql<Passive>,
 ) {
     header.lifecycle.0.with(irql, |irql, hardware| {
-        if hardware.acquired && !is_gone(header) {
-            if hardware.power == DevicePowerState::D0 {
-                hardware.hold(Hold::LowPower, device, irql);
-                device.power_down(to, irql);
-                put_memory_to_sleep(hardware, header, irql);
-            }
-            hardware.power = to;
-        }
+        hardware.leave_d0(to, header, device, irql);
         report(header.device(), to, irql);
+    });
+}
+
+/// The system goes to sleep, and the device's state could not be set: it stays in D0, and may lose its power there. It is treated as one in D3
+/// until [`power_up`], which restores what it has lost.
+pub(crate) fn await_power_loss<T: DeviceExtension>(header: &Header, device: &T, irql: &mut Irql<Passive>) {
+    header.lifecycle.0.with(irql, |irql, hardware| {
+        hardware.leave_d0(DevicePowerState::D3, header, device, irql)
     });
 }
 

@@ -12,6 +12,7 @@ use core::ptr::NonNull;
 
 use wdk_sys::{
     _POWER_STATE_TYPE::SystemPowerState,
+    _SYSTEM_POWER_STATE::PowerSystemWorking,
     DEVICE_OBJECT, IO_STACK_LOCATION, IO_STATUS_BLOCK, IRP, IRP_MN_QUERY_POWER, IRP_MN_SET_POWER, NTSTATUS,
     PDEVICE_OBJECT, POWER_STATE, STATUS_MORE_PROCESSING_REQUIRED, STATUS_SUCCESS, UCHAR,
     ntddk::{IofCompleteRequest, PoRequestPowerIrp},
@@ -49,7 +50,7 @@ pub(crate) unsafe extern "C" fn power<T: DeviceExtension>(device: PDEVICE_OBJECT
     let ours = is_working(header.state());
     match request {
         // SAFETY: the IRP is owned, and has the remove lock.
-        Request::System if ours => unsafe { system(header, irp) },
+        Request::System(_) if ours => unsafe { system::<T>(header, irp) },
         // SAFETY: as above.
         Request::SetDevice(to) if ours => unsafe { set_device::<T>(header, irp, to, &mut irql) },
         _ => {
@@ -62,10 +63,21 @@ pub(crate) unsafe extern "C" fn power<T: DeviceExtension>(device: PDEVICE_OBJECT
     }
 }
 
+/// What the power manager wants of a state of the system.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SystemRequest {
+    /// `IRP_MN_QUERY_POWER`: a driver may refuse.
+    Query,
+    /// `IRP_MN_SET_POWER` for a sleeping state: no driver can fail it.
+    Sleep,
+    /// `IRP_MN_SET_POWER` for S0: no driver can fail it.
+    Wake,
+}
+
 /// What a power request is about.
 enum Request {
     /// To set, or to ask for, a state of the system.
-    System,
+    System(SystemRequest),
     /// To set a state of the device.
     SetDevice(DevicePowerState),
     /// Something that the driver has no part in. It could always honour a query for a state of the device, and needs not be asked.
@@ -85,7 +97,13 @@ impl Request {
         // SAFETY: the minor function says which member of the union is in use.
         let power = unsafe { stack.Parameters.Power };
         if power.Type == SystemPowerState {
-            return Self::System;
+            // SAFETY: the type says which member of the union is in use.
+            let working = unsafe { power.State.SystemState } == PowerSystemWorking;
+            return Self::System(match (minor == IRP_MN_SET_POWER, working) {
+                (false, _) => SystemRequest::Query,
+                (true, false) => SystemRequest::Sleep,
+                (true, true) => SystemRequest::Wake,
+            });
         }
         // SAFETY: the type says which member of the union is in use.
         let to = DevicePowerState::from_raw(unsafe { power.State.DeviceState });
@@ -107,21 +125,26 @@ const fn is_working(state: PnpState) -> bool {
 /// Sends a request about the system down, to be gone on with by [`system_completed`].
 ///
 /// # Safety
-/// The IRP must be owned, with the remove lock of `header` acquired for it; the caller gives it up.
-unsafe fn system(header: &Header, irp: NonNull<IRP>) -> NTSTATUS {
+/// The IRP must be owned, with the remove lock of `header` acquired for it; the caller gives it up. The header must be that of an
+/// `Extension<T>`.
+unsafe fn system<T: DeviceExtension>(header: &Header, irp: NonNull<IRP>) -> NTSTATUS {
     // SAFETY: the IRP is owned.
     unsafe { mark_pending(irp) };
     let context = core::ptr::from_ref(header).cast_mut().cast();
     // SAFETY: as above; the remove lock keeps the header, and the lower device in our stack.
-    let _ = unsafe { pass_down_with_routine(irp, header.lower(), Some(system_completed), context) };
+    let _ = unsafe { pass_down_with_routine(irp, header.lower(), Some(system_completed::<T>), context) };
     Status::PENDING.as_raw()
 }
 
 /// The lower drivers agree to a state of the system: now for the state of the device that goes with it.
 ///
 /// # Safety
-/// To be called by the I/O manager only, with a header as context.
-unsafe extern "C" fn system_completed(_device: *mut DEVICE_OBJECT, irp: *mut IRP, context: *mut c_void) -> NTSTATUS {
+/// To be called by the I/O manager only, with the header of an `Extension<T>` as context.
+unsafe extern "C" fn system_completed<T: DeviceExtension>(
+    _device: *mut DEVICE_OBJECT,
+    irp: *mut IRP,
+    context: *mut c_void,
+) -> NTSTATUS {
     let (Some(irp), Some(header)) = (NonNull::new(irp), NonNull::new(context.cast::<Header>())) else {
         return STATUS_SUCCESS;
     };
@@ -137,6 +160,15 @@ unsafe extern "C" fn system_completed(_device: *mut DEVICE_OBJECT, irp: *mut IRP
             return STATUS_MORE_PROCESSING_REQUIRED;
         }
         // SAFETY: nobody else got the IRP.
+        if !matches!(unsafe { Request::of(irp) }, Request::System(SystemRequest::Query)) {
+            // A system set-power request cannot be failed. The device is cared for by the work item, without a request for its state.
+            // SAFETY: the I/O manager calls completion routines at DISPATCH_LEVEL or below.
+            let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
+            // SAFETY: the IRP is at this driver again, and pending.
+            unsafe { leave_to_work::<T>(header, irp, &mut irql) };
+            return STATUS_MORE_PROCESSING_REQUIRED;
+        }
+        // SAFETY: as above. A query may be refused.
         unsafe { set_status(irp, outcome, 0) };
     }
     // SAFETY: acquired for the IRP, whose address serves as a tag only. Nothing of the device is used below.
@@ -174,13 +206,14 @@ unsafe fn request_device_state(header: &Header, irp: NonNull<IRP>) -> Status {
     Status::from_raw(status)
 }
 
-/// All drivers are done with the request for the state of the device: its outcome is that of the request about the system.
+/// All drivers are done with the request for the state of the device. A query about the system has its outcome; a system set-power request
+/// succeeds, since no driver can fail it.
 ///
 /// # Safety
 /// To be called by the power manager only, with a request about the system as context that this driver owns.
 unsafe extern "C" fn device_state_set(
     _device: *mut DEVICE_OBJECT,
-    _minor: UCHAR,
+    minor: UCHAR,
     _state: POWER_STATE,
     context: *mut c_void,
     outcome: *mut IO_STATUS_BLOCK,
@@ -191,7 +224,10 @@ unsafe extern "C" fn device_state_set(
     // SAFETY: the power manager passes the status of the request that it has completed.
     let outcome = unsafe { (*outcome).__bindgen_anon_1 };
     // SAFETY: every bit pattern is a status, and a completed request has this member of the union in use.
-    let outcome = Status::from_raw(unsafe { outcome.Status });
+    let mut outcome = Status::from_raw(unsafe { outcome.Status });
+    if u32::from(minor) == IRP_MN_SET_POWER {
+        outcome = Status::SUCCESS;
+    }
     // SAFETY: the IRP is at this driver, in the stack location of its device object.
     let device = unsafe { current_stack_location(irp) }.DeviceObject;
     // SAFETY: the remove lock, acquired for the IRP, keeps the device object, which is one of this driver.
@@ -247,8 +283,8 @@ unsafe extern "C" fn power_given<T: DeviceExtension>(
 }
 
 /// # Safety
-/// The IRP must be a request for a state of the device, owned, pending, with the remove lock acquired for it; the caller gives it up. The header
-/// must be that of an `Extension<T>`.
+/// The IRP must be a set-power request, owned, pending, with the remove lock acquired for it; the caller gives it up. The header must be that of
+/// an `Extension<T>`.
 unsafe fn leave_to_work<T: DeviceExtension>(header: &Header, irp: NonNull<IRP>, irql: &mut Irql<UpToDispatch>) {
     let context = core::ptr::from_ref(header).cast_mut().cast();
     // SAFETY: promised by the caller; the remove lock keeps the header.
@@ -282,11 +318,11 @@ unsafe extern "C" fn work<T: DeviceExtension>(_device: PDEVICE_OBJECT, context: 
     }
 }
 
-/// Does what a request for a state of the device asks for, and passes it on: down, or up.
+/// Does what a set-power request asks for, and passes it on: down, or up.
 ///
 /// # Safety
-/// The IRP must be a request for a state of the device, owned and pending, with the remove lock of `header` acquired for it, which stays so; the
-/// caller gives the IRP up.
+/// The IRP must be a set-power request, owned and pending, with the remove lock of `header` acquired for it, which stays so; the caller gives the
+/// IRP up.
 unsafe fn handle<T: DeviceExtension>(header: &Header, device: &T, irp: NonNull<IRP>, irql: &mut Irql<Passive>) {
     // SAFETY: promised by the caller.
     let request = unsafe { Request::of(irp) };
@@ -295,6 +331,18 @@ unsafe fn handle<T: DeviceExtension>(header: &Header, device: &T, irp: NonNull<I
             lifecycle::power_down(header, device, to, irql);
             // SAFETY: the IRP is owned, and the remove lock keeps the lower device in our stack.
             let _ = unsafe { pass_down(irp, header.lower()) };
+        }
+        Request::System(about) => {
+            // No request for a state of the device could be sent.
+            if about == SystemRequest::Sleep {
+                // The system may cut the power of a device in D0: what is in flight is finished first, and the rest waits.
+                lifecycle::await_power_loss(header, device, irql);
+            } else {
+                // Without D0 the device stays out of use. Restarting it, as after a failure, is the way back.
+                failure::report(header, irql);
+            }
+            // SAFETY: the IRP is owned and given up; it goes on with the lower drivers' success.
+            unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
         }
         _ => {
             // SAFETY: the IRP is owned.
