@@ -43,8 +43,13 @@ impl fmt::Display for StartFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DriverEntry(status) => write!(f, "the driver cannot be loaded: its DriverEntry returned {status}"),
-            Self::AddDevice(status) => write!(f, "the device cannot be added: the driver's AddDevice returned {status}"),
-            Self::StartDevice(status) => write!(f, "the device does not start: IRP_MN_START_DEVICE ended with {status}"),
+            Self::AddDevice(status) => write!(
+                f,
+                "the device cannot be added: the driver's AddDevice returned {status}"
+            ),
+            Self::StartDevice(status) => {
+                write!(f, "the device does not start: IRP_MN_START_DEVICE ended with {status}")
+            }
         }
     }
 }

@@ -4,7 +4,11 @@
 //! of Driver Verifier's "Low Resources Simulation": every failure path of a driver runs once.
 
 use super::{Args, ReturnValue as _};
-use crate::{kernel::Kernel, status::NtStatus, trace::{Counter, Event}};
+use crate::{
+    kernel::Kernel,
+    status::NtStatus,
+    trace::{Counter, Event},
+};
 
 /// How a routine reports that it has no resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +131,9 @@ pub(crate) fn strike(k: &Kernel, name: &'static str, failure: Option<Failure>, a
     if k.config().failing_call != Some(earlier) {
         return None;
     }
-    k.trace(Event::Note(format!("{name} fails, as this run was told: fallible call {earlier}")));
+    k.trace(Event::Note(format!(
+        "{name} fails, as this run was told: fallible call {earlier}"
+    )));
     Some(failure)
 }
 
@@ -150,17 +156,15 @@ mod tests {
     fn three_allocations(failing: Option<u64>) -> (Vec<bool>, u64) {
         const NON_PAGED: u64 = 0x40;
         let slot = |index: u64| Program::data() + index * 8;
-        let program = Program::default()
-            .import(&["ExAllocatePool2"])
-            .function(move |f| {
-                use iced_x86::code_asm::{qword_ptr, rax, rcx};
-                for index in 0..3 {
-                    f.arguments(&[NON_PAGED, 16, 0x7473_6554]);
-                    f.call("ExAllocatePool2");
-                    f.load(rcx, slot(index).get());
-                    f.asm.mov(qword_ptr(rcx), rax).unwrap();
-                }
-            });
+        let program = Program::default().import(&["ExAllocatePool2"]).function(move |f| {
+            use iced_x86::code_asm::{qword_ptr, rax, rcx};
+            for index in 0..3 {
+                f.arguments(&[NON_PAGED, 16, 0x7473_6554]);
+                f.call("ExAllocatePool2");
+                f.load(rcx, slot(index).get());
+                f.asm.mov(qword_ptr(rcx), rax).unwrap();
+            }
+        });
         let machine = program.machine_of(Config {
             failing_call: failing,
             ..Config::default()

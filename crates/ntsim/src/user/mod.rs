@@ -45,7 +45,10 @@ pub fn device_interfaces(k: &Kernel, class: Guid) -> Vec<String> {
 #[must_use]
 pub fn enabled_interfaces(k: &Kernel) -> Vec<String> {
     let io = k.io().borrow();
-    io.interfaces.all_enabled().map(|interface| interface.link.clone()).collect()
+    io.interfaces
+        .all_enabled()
+        .map(|interface| interface.link.clone())
+        .collect()
 }
 
 /// The links of the enabled interfaces of a class that one device has, which is named by its physical device object.

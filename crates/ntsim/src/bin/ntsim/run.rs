@@ -1,32 +1,42 @@
-//! `ntsim run`: one driver, one device, one eductl command.
+//! `ntsim run`: one driver, one device, and what is done to them.
 
 use std::{
+    cell::{Cell, RefCell},
+    ffi::OsString,
     io::{self, Write},
     process::ExitCode,
+    rc::Rc,
 };
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Parser as _;
 use ntsim::{
-    Config,
-    bus::Placement,
+    Config, Kernel, Outcome,
+    bus::{Placement, Slot},
     devices::{Edu, EduProfile},
+    io::pnp,
     machine::{DriverImage, Machine},
-    sched::RunEnd,
+    mm::Va,
+    sched::{RunEnd, ThreadSpec},
     story::Story,
+    system::{self, StartFailure, System},
     trace::Counter,
     transport::SimulatedDevice,
 };
 
-use crate::arguments::Options;
+use crate::{
+    action::Action,
+    arguments::{Hardware, RunOptions},
+    perform::Performer,
+    teller::Teller,
+};
 
+/// The exit code of a run in which an action failed.
+const ACTION_FAILED: u8 = 1;
 /// The exit code for a run that could not take place: wrong usage, no image, a device that does not start.
 pub(crate) const CANNOT_RUN: u8 = 2;
 /// The exit code for a driver that broke a rule.
 const RULE_BROKEN: u8 = 3;
-
-/// What is run when no command is given.
-const DEFAULT_COMMAND: [&str; 4] = ["factorial", "5", "10", "20"];
 
 /// The counters that everybody wants to see.
 const SHOWN: [Counter; 10] = [
@@ -42,65 +52,72 @@ const SHOWN: [Counter; 10] = [
     Counter::Instructions,
 ];
 
+/// Events between two looks at the story of a run.
+const CHAPTER: usize = 1000;
+
 /// Carries out the command.
-pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let cli = eductl_command(options)?;
-    let image = DriverImage::open(&options.image)?;
-    let name = options
-        .image
-        .file_stem()
-        .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
+    let cli = match eductl_command(&options.eductl) {
+        Ok(cli) => cli,
+        Err(asked) => {
+            asked.print()?;
+            return Ok(ExitCode::from(u8::from(asked.use_stderr()) * CANNOT_RUN));
+        }
+    };
+    let image = DriverImage::open(options.image())?;
+    let file = options.image().file_stem();
+    let name = file.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let config = Config {
         seed: options.seed,
         processors: options.cpus,
+        failing_call: options.fail_call,
         ..Config::default()
     };
     let mut machine = Machine::new(config)?;
-    let placement = Placement {
-        interrupts: options.interrupts.into(),
-        ..Placement::default()
+    let slot = match options.hardware() {
+        Hardware::None => None,
+        Hardware::Edu => {
+            let placement = Placement {
+                interrupts: options.interrupts.into(),
+                ..Placement::default()
+            };
+            Some(machine.plug_with(Box::new(Edu::new(EduProfile::default())), placement)?)
+        }
     };
-    let slot = machine.plug_with(Box::new(Edu::new(EduProfile::default())), placement)?;
     machine.load(&image)?;
-    let mut teller = Teller {
-        story: Story::new(image.symbols(), options.trace),
-        told: 0,
+    let mut teller = Teller::new(Story::new(image.symbols(), options.trace));
+    let code = match (cli, slot) {
+        (Some(cli), Some(slot)) => run_eductl(&machine, &name, slot, &cli, &mut teller)?,
+        (Some(_), None) => return Err(anyhow!("eductl needs an edu device, which --device none leaves out")),
+        (None, slot) => run_actions(&machine, &name, slot, options, &mut teller)?,
     };
-
-    let code = act(&machine, &name, slot, &cli, &mut teller)?;
+    teller.catch_up(&machine)?;
     if let Some(report) = machine.crash_report(Some(options.replay())) {
-        teller.catch_up(&machine)?;
         writeln!(io::stdout(), "\n{report}")?;
         return Ok(ExitCode::from(RULE_BROKEN));
     }
-    teller.catch_up(&machine)?;
-    counters(&machine, &mut io::stdout().lock())?;
+    if code != CANNOT_RUN {
+        counters(&machine, &mut io::stdout().lock())?;
+    }
     Ok(ExitCode::from(code))
 }
 
-fn eductl_command(options: &Options) -> Result<eductl::cli::Cli> {
-    let words: Vec<std::ffi::OsString> = if options.eductl.is_empty() {
-        DEFAULT_COMMAND.map(Into::into).to_vec()
-    } else {
-        options.eductl.clone()
-    };
+/// The command that eductl is given, if any; what clap has to say if it is none.
+fn eductl_command(words: &[OsString]) -> Result<Option<eductl::cli::Cli>, clap::Error> {
+    if words.is_empty() {
+        return Ok(None);
+    }
     let program = std::iter::once("eductl".into());
-    eductl::cli::Cli::try_parse_from(program.chain(words)).map_err(Into::into)
+    eductl::cli::Cli::try_parse_from(program.chain(words.iter().cloned())).map(Some)
 }
 
-/// Starts the device, runs the command, shuts down. The command's exit code; 0 when a rule was broken before it ran.
-fn act(
-    machine: &Machine,
-    name: &str,
-    slot: ntsim::bus::Slot,
-    cli: &eductl::cli::Cli,
-    teller: &mut Teller,
-) -> Result<u8> {
+/// Starts the device, runs the command of eductl's, shuts down. The command's exit code; 0 when a rule was broken before it ran.
+fn run_eductl(machine: &Machine, name: &str, slot: Slot, cli: &eductl::cli::Cli, teller: &mut Teller) -> Result<u8> {
     let Some(started) = machine.start(name, slot) else {
         return Ok(0);
     };
     teller.catch_up(machine)?;
-    let system = started.map_err(|failure| anyhow!("the device does not start: {failure:?}"))?;
+    let system = started.map_err(|failure| anyhow!("{failure}"))?;
 
     let opened = SimulatedDevice::open(machine, cli.device.unwrap_or(0));
     let mut output = Vec::new();
@@ -130,19 +147,96 @@ fn act(
     Ok(code)
 }
 
-struct Teller {
-    story: Story,
-    told: usize,
+/// The whole life of a driver, with the actions that were asked for in the middle. The exit code.
+fn run_actions(
+    machine: &Machine,
+    name: &str,
+    slot: Option<Slot>,
+    options: &RunOptions,
+    teller: &mut Teller,
+) -> Result<u8> {
+    let failed = Rc::new(Cell::new(false));
+    let failure: Rc<RefCell<Option<StartFailure>>> = Rc::default();
+    let life = Life {
+        name: name.to_owned(),
+        slot,
+        actions: options.actions.0.clone(),
+        patience: options.patience,
+        failed: failed.clone(),
+        failure: failure.clone(),
+    };
+    machine.spawn(ThreadSpec::system("PnP manager"), move |k| life.live(k));
+    loop {
+        let told = machine.kernel().recorded().records().len();
+        let end = machine.run_until(|k| k.recorded().records().len() >= told + CHAPTER);
+        teller.catch_up(machine)?;
+        if end != RunEnd::Reached {
+            break;
+        }
+    }
+    let failure = failure.borrow_mut().take();
+    if let Some(failure) = failure.filter(|_| machine.kernel().running().is_ok()) {
+        let hint = match (failure, slot) {
+            (StartFailure::StartDevice(_), None) => "; --device edu gives it QEMU's edu device",
+            _ => "",
+        };
+        return Err(anyhow!("{failure}{hint}"));
+    }
+    Ok(if failed.get() { ACTION_FAILED } else { 0 })
 }
 
-impl Teller {
-    /// Prints what has happened since the last time.
-    fn catch_up(&mut self, machine: &Machine) -> Result<()> {
-        let trace = machine.kernel().recorded();
-        let records = trace.records();
-        let text = self.story.tell(machine.kernel(), &records[self.told..]);
-        self.told = records.len();
-        io::stdout().write_all(text.as_bytes())?;
+/// A driver from its load to its unload.
+struct Life {
+    name: String,
+    slot: Option<Slot>,
+    actions: Vec<Action>,
+    patience: u64,
+    failed: Rc<Cell<bool>>,
+    failure: Rc<RefCell<Option<StartFailure>>>,
+}
+
+impl Life {
+    async fn live(self, k: Kernel) -> Outcome<()> {
+        let driver = match system::load(&k, &self.name).await? {
+            Ok(driver) => driver,
+            Err(failure) => return self.fails(failure),
+        };
+        let Some(slot) = self.slot else {
+            self.act(&k, None).await?;
+            let legacy = System { driver, pdo: Va::NULL };
+            return legacy.unload(&k, &self.name).await;
+        };
+        let system = match system::add_device(&k, driver, slot).await? {
+            Ok(system) => system,
+            Err(failure) => return self.fails(failure),
+        };
+        let started = pnp::start_device(&k, system.pdo).await?;
+        if !started.is_success() {
+            system.shut_down(&k, &self.name).await?;
+            return self.fails(StartFailure::StartDevice(started));
+        }
+        self.act(&k, Some(system.pdo)).await?;
+        system.shut_down(&k, &self.name).await
+    }
+
+    /// Has a program carry out the actions.
+    async fn act(&self, k: &Kernel, pdo: Option<Va>) -> Outcome<()> {
+        let (patience, failed) = (self.patience, self.failed.clone());
+        let actions = self.actions.clone();
+        let program = k.spawn(ThreadSpec::user("program"), move |k| async move {
+            let performer = Performer {
+                k,
+                pdo,
+                patience,
+                failed,
+            };
+            performer.perform(actions).await
+        });
+        k.join(program).await
+    }
+
+    fn fails(&self, failure: StartFailure) -> Outcome<()> {
+        *self.failure.borrow_mut() = Some(failure);
         Ok(())
     }
 }
