@@ -1,13 +1,13 @@
 //! Every call of the driver's that can fail for lack of resources fails once, each in a run of its own: Driver Verifier's Low Resources
 //! Simulation, without the dice. The driver goes on, or fails what it was asked for, and leaves nothing behind.
 
+use edu::ioctl::IOCTL_EDU_DMA_ECHO;
 use ntsim::{
     Kernel, NtStatus, Outcome,
     bus::{DevicePower, Slot},
     io::pnp::{self, DeviceState},
-    mm::Va,
     po::{self, SystemState},
-    system::{self, System},
+    system,
     trace::Counter,
     user::Request,
 };
@@ -26,8 +26,7 @@ async fn life(k: Kernel, slot: Slot) -> Outcome<()> {
         return Ok(());
     };
     let Ok(system) = system::add_device(&k, driver, slot).await? else {
-        let system = System { driver, pdo: Va::NULL };
-        return system.unload(&k, NAME).await;
+        return system::unload(&k, driver, NAME).await;
     };
     if pnp::start_device(&k, system.pdo).await?.is_success() {
         used(&Pc::new(&k, slot, system, None)).await?;
@@ -62,11 +61,7 @@ async fn used(pc: &Pc) -> Outcome<()> {
 /// One request of each queue, and of those that are answered at once.
 async fn requests(program: &Program) -> Outcome<Vec<Request>> {
     let mut sent = vec![program.factorial(5).await?.request, program.raise(0x2).await?];
-    sent.push(
-        program
-            .send(edu::ioctl::IOCTL_EDU_DMA_ECHO.raw(), &[7; 100], 100)
-            .await?,
-    );
+    sent.push(program.send(IOCTL_EDU_DMA_ECHO.raw(), &[7; 100], 100).await?);
     Ok(sent)
 }
 

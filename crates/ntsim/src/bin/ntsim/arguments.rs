@@ -6,7 +6,10 @@ use clap::{
     Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand, ValueEnum,
     builder::ValueParser, value_parser,
 };
-use ntsim::bus::InterruptMode;
+use ntsim::{
+    bus::InterruptMode,
+    verifier::{AllowError, Level, Settings},
+};
 
 use crate::{
     action::{Action, PATIENCE_MS},
@@ -62,6 +65,14 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub(crate) interrupts: Interrupts,
 
+    /// What is checked: what `verifier /standard` switches on, everything, or what Windows stops for by itself
+    #[arg(long, value_name = "LEVEL", default_value_t)]
+    pub(crate) verifier: Level,
+
+    /// Let violations of this rule pass; can be given several times
+    #[arg(long, value_name = "RULE")]
+    pub(crate) allow: Vec<String>,
+
     /// Have this call fail of those that can fail for lack of resources, counted from 0
     #[arg(long, value_name = "N")]
     pub(crate) fail_call: Option<u64>,
@@ -101,6 +112,12 @@ impl RunOptions {
             Hardware::Edu
         };
         self.device.unwrap_or(usual)
+    }
+
+    /// Which rules are on.
+    pub(crate) fn verifier(&self) -> Result<Settings, AllowError> {
+        let level = Settings::of(self.verifier);
+        self.allow.iter().try_fold(level, |settings, rule| settings.allow(rule))
     }
 
     /// The command that repeats this run.

@@ -6,11 +6,11 @@ use std::{
 };
 
 use anyhow::Result;
-use ntsim::{ddi::documentation, machine};
+use ntsim::ddi::{Registry, documentation};
 
 /// Prints each modelled routine on a line: its name, its IRQL contract, its documentation.
 pub(crate) fn ddis() -> Result<ExitCode> {
-    let registry = machine::exports();
+    let registry = Registry::modelled();
     let mut out = io::stdout().lock();
     for ddi in registry
         .names()

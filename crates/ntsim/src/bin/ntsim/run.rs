@@ -19,7 +19,7 @@ use ntsim::{
     mm::Va,
     sched::{RunEnd, ThreadSpec},
     story::Story,
-    system::{self, StartFailure, System},
+    system::{self, StartFailure},
     trace::Counter,
     transport::SimulatedDevice,
 };
@@ -65,12 +65,23 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
         }
     };
     let image = DriverImage::open(options.image())?;
+    if let Some(framework) = image.framework() {
+        eprintln!(
+            "ntsim: {} is {}; ntsim models the kernel alone",
+            image.image().name(),
+            framework.what
+        );
+    }
+    if let Err(error) = image.open_symbols() {
+        eprintln!("ntsim: {error}");
+    }
     let file = options.image().file_stem();
     let name = file.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let config = Config {
         seed: options.seed,
         processors: options.cpus,
         failing_call: options.fail_call,
+        verifier: options.verifier()?,
         ..Config::default()
     };
     let mut machine = Machine::new(config)?;
@@ -203,8 +214,7 @@ impl Life {
         };
         let Some(slot) = self.slot else {
             self.act(&k, None).await?;
-            let legacy = System { driver, pdo: Va::NULL };
-            return legacy.unload(&k, &self.name).await;
+            return system::unload(&k, driver, &self.name).await;
         };
         let system = match system::add_device(&k, driver, slot).await? {
             Ok(system) => system,
