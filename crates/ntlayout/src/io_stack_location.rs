@@ -24,6 +24,20 @@ pub const DEVICE_RELATIONS_TYPE: usize = 8;
 pub const CAPABILITIES: usize = 8;
 /// `Parameters.QueryInterface.InterfaceType`.
 pub const INTERFACE_TYPE: usize = 8;
+/// `Parameters.QueryInterface.Size`.
+pub const INTERFACE_SIZE: usize = 16;
+/// `Parameters.QueryInterface.Version`.
+pub const INTERFACE_VERSION: usize = 18;
+/// `Parameters.QueryInterface.Interface`.
+pub const INTERFACE: usize = 24;
+/// `Parameters.ReadWriteConfig.WhichSpace`.
+pub const CONFIG_WHICH_SPACE: usize = 8;
+/// `Parameters.ReadWriteConfig.Buffer`.
+pub const CONFIG_BUFFER: usize = 16;
+/// `Parameters.ReadWriteConfig.Offset`.
+pub const CONFIG_OFFSET: usize = 24;
+/// `Parameters.ReadWriteConfig.Length`.
+pub const CONFIG_LENGTH: usize = 32;
 /// `Parameters.QueryId.IdType`.
 pub const QUERY_ID_TYPE: usize = 8;
 /// `Parameters.Power.SystemContext`.

@@ -6,6 +6,7 @@
 
 #![no_std]
 
+pub mod bus_interface_standard;
 pub mod cm_full_resource_descriptor;
 pub mod cm_partial_resource_descriptor;
 pub mod cm_partial_resource_list;
@@ -57,6 +58,7 @@ pub mod rtl_osversioninfoexw;
 pub mod rtl_query_registry_table;
 pub mod scatter_gather_element;
 pub mod scatter_gather_list;
+pub mod share_access;
 pub mod slist_header;
 pub mod time_fields;
 pub mod unicode_string;

@@ -214,6 +214,7 @@ verifier_rules! {
     COMMON_BUFFER_MISMATCH = 0x4E54_0030 "ntsim: common buffer freed unlike it was allocated";
     PHYSICAL_MEMORY = 0x4E54_0040 "ntsim: physical memory freed unlike it was allocated";
     PHYSICAL_MEMORY_LEFT = 0x4E54_0041 "ntsim: physical memory left allocated at unload";
+    BUS_INTERFACE = 0x4E54_0042 "ntsim: bus interface not referenced";
     DRIVER_IRP = 0x4E54_0022 "ntsim: driver's own IRP misused";
     NO_THREAD = 0x4E54_0050 "ntsim: no thread object";
     OBJECT_IN_USE = 0x4E54_0004 "ntsim: freed memory in use";

@@ -1,5 +1,7 @@
 //! A device's place on the PCI bus: its configuration space, its assigned resources, and whether it is there at all.
 
+mod access;
+
 use super::Slot;
 use super::device::{BusContext, BusMaster, Device, DeviceFault, PciIdentity, Width};
 use super::power::DevicePower;
@@ -46,6 +48,13 @@ impl ConfigSpace {
         config
     }
 
+    /// That of `device`, when it was assigned `resources`.
+    fn of(device: &dyn Device, resources: &Resources) -> Self {
+        let mut config = Self::new(device.identity(), resources).with_messages(device.message_capability());
+        config.assign_messages(resources);
+        config
+    }
+
     /// Writes what the device was assigned where it looks for it.
     fn assign(&mut self, resources: &Resources) {
         for (bar, range) in resources.memory.iter().enumerate() {
@@ -56,6 +65,7 @@ impl ConfigSpace {
             let line = u8::try_from(line).expect("a controller input");
             self.put(offset::INTERRUPT_LINE, &[line]);
         }
+        self.assign_messages(resources);
     }
 
     /// Its bytes.
@@ -95,7 +105,7 @@ impl PciFunction {
     pub(super) fn new(mut device: Box<dyn Device>, slot: Slot, resources: Resources) -> Self {
         device.set_message_signalled(matches!(resources.interrupt, Some(Interrupt::Messages { .. })));
         Self {
-            config: ConfigSpace::new(device.identity(), &resources),
+            config: ConfigSpace::of(&*device, &resources),
             device,
             slot,
             resources,
@@ -224,6 +234,11 @@ impl PciFunction {
         self.power
     }
 
+    /// Whether it has the power to do anything.
+    fn power_is_on(&self) -> bool {
+        self.power == DevicePower::D0
+    }
+
     /// Whether it is there and has the power to do anything.
     fn works(&self) -> bool {
         self.present && self.power == DevicePower::D0
@@ -238,7 +253,7 @@ impl PciFunction {
         self.post();
         self.device.reset();
         if self.power == DevicePower::D0 {
-            self.config = ConfigSpace::new(self.device.identity(), &Resources::default());
+            self.config = ConfigSpace::of(&*self.device, &Resources::default());
         }
         self.power = power;
     }
@@ -263,7 +278,7 @@ impl PciFunction {
 
     /// Whether a processor reaches its registers.
     fn decodes(&self) -> bool {
-        self.works() && self.config.command() & COMMAND_MEMORY_SPACE != 0
+        self.works() && self.config.command() & COMMAND_MEMORY_SPACE != 0 && self.lies_where_assigned()
     }
 
     /// Reads a register.
@@ -344,7 +359,7 @@ impl PciFunction {
     /// Whether it asserts its interrupt line.
     #[must_use]
     pub fn line_asserted(&self) -> bool {
-        self.works() && self.device.line_asserted()
+        self.works() && self.pin_enabled() && self.device.line_asserted()
     }
 }
 

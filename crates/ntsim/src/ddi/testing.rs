@@ -4,6 +4,8 @@ use std::future::Future;
 
 use crate::{
     bugcheck::{BugCheckCode, Outcome},
+    bus::Slot,
+    devices::{Edu, EduProfile},
     ke::Irql,
     kernel::{Config, Kernel},
     machine::Machine,
@@ -20,6 +22,20 @@ where
 {
     let machine = Machine::new(Config::default()).unwrap();
     machine.spawn(ThreadSpec::system("test"), script);
+    // What it ended with is for the caller to look at.
+    let _ = machine.run();
+    machine
+}
+
+/// The same, with an edu on the bus, which is started.
+pub(crate) fn run_with_edu<F>(script: impl FnOnce(Kernel, Slot) -> F + 'static) -> Machine
+where
+    F: Future<Output = Outcome<()>> + 'static,
+{
+    let mut machine = Machine::new(Config::default()).unwrap();
+    let slot = machine.plug(Box::new(Edu::new(EduProfile::default()))).unwrap();
+    machine.kernel().bus().borrow_mut().function_mut(slot).set_enabled(true);
+    machine.spawn(ThreadSpec::system("test"), move |k| script(k, slot));
     // What it ended with is for the caller to look at.
     let _ = machine.run();
     machine

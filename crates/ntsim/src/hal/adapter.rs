@@ -128,7 +128,7 @@ pub(super) fn find<T>(k: &Kernel, adapter: Va, work: impl FnOnce(&mut Adapter) -
 }
 
 /// `IoGetDmaAdapter`: null when the model has none for such a device.
-fn get(k: &Kernel, pdo: Va, description: Va, map_registers: Va) -> Outcome<Va> {
+pub(crate) fn get(k: &Kernel, pdo: Va, description: Va, map_registers: Va) -> Outcome<Va> {
     let Some(slot) = pnp::slot(k, pdo) else {
         return Err(pnp::not_a_pdo(k, "IoGetDmaAdapter", pdo));
     };

@@ -4,10 +4,13 @@
 //! - `operations`: the table of routines that an adapter comes with.
 //! - `common_buffer`: memory that processor and device share.
 //! - `channel`, `transfer`, `scatter_gather`: the transfer of a `buffer` that is there already, through `map_registers`.
+//! - `bus_data`, `bus_address`: the old routines that reach a bus by its number.
 //! - [`fault`], `DeviceMemory`: what devices do by themselves, and what they must not.
 
 mod adapter;
 mod buffer;
+pub(crate) mod bus_address;
+pub(crate) mod bus_data;
 mod channel;
 mod common_buffer;
 mod description;
@@ -23,7 +26,7 @@ mod violation;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use adapter::check_put;
+pub(crate) use adapter::{check_put, get as get_adapter};
 pub(crate) use memory::DeviceMemory;
 pub use violation::DmaRule;
 
@@ -61,6 +64,8 @@ pub struct HalState {
 /// Adds this component's exports.
 pub fn register(ddi: &mut Registry) {
     adapter::register(ddi);
+    bus_address::register(ddi);
+    bus_data::register(ddi);
     channel::register(ddi);
     common_buffer::register(ddi);
     scatter_gather::register(ddi);

@@ -18,6 +18,7 @@ use crate::{
     sched::{RunEnd, ThreadSpec},
 };
 
+mod bus_data;
 mod bus_master;
 mod common_buffer;
 mod packet;

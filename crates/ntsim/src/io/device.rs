@@ -29,7 +29,7 @@ pub(crate) const DO_DIRECT_IO: u32 = 0x0000_0010;
 /// `DO_EXCLUSIVE`.
 pub(crate) const DO_EXCLUSIVE: u32 = 0x0000_0008;
 /// `DO_DEVICE_HAS_NAME`.
-const DO_DEVICE_HAS_NAME: u32 = 0x0000_0040;
+pub(crate) const DO_DEVICE_HAS_NAME: u32 = 0x0000_0040;
 /// `DO_DEVICE_INITIALIZING`.
 pub(crate) const DO_DEVICE_INITIALIZING: u32 = 0x0000_0080;
 /// `DO_POWER_PAGABLE`.

@@ -43,6 +43,20 @@ impl Guid {
         bytes[8..].copy_from_slice(&data4);
         Self(bytes)
     }
+
+    /// The GUID that is written so, in braces.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: String = text.strip_prefix('{')?.strip_suffix('}')?.split('-').collect();
+        let number = u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32)?;
+        let bytes = number.to_be_bytes();
+        let data1 = u32::from_be_bytes(bytes[..4].try_into().ok()?);
+        let (data2, data3) = (
+            u16::from_be_bytes([bytes[4], bytes[5]]),
+            u16::from_be_bytes([bytes[6], bytes[7]]),
+        );
+        Some(Self::from_fields(data1, data2, data3, bytes[8..].try_into().ok()?))
+    }
 }
 
 impl fmt::Display for Guid {
@@ -77,6 +91,11 @@ impl DeviceInterfaces {
     /// The enabled instances of a class, in the order of their registration.
     pub(crate) fn enabled(&self, class: Guid) -> impl Iterator<Item = &DeviceInterface> {
         self.0.iter().filter(move |found| found.enabled && found.class == class)
+    }
+
+    /// All instances of a class, in the order of their registration.
+    pub(crate) fn of_class(&self, class: Guid) -> impl Iterator<Item = &DeviceInterface> {
+        self.0.iter().filter(move |found| found.class == class)
     }
 
     /// The interface that a link names. Names of objects know no case.
@@ -130,7 +149,7 @@ pub(super) fn register_interface(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
 }
 
 /// Gives the driver a string that it has to free with `RtlFreeUnicodeString`.
-fn hand_out(k: &Kernel, string: Va, text: &str) -> Outcome<()> {
+pub(super) fn hand_out(k: &Kernel, string: Va, text: &str) -> Outcome<()> {
     let bytes = rtl::unicode_string::encode(text);
     let length = u16::try_from(bytes.len()).expect("link names are short");
     let size = u64::from(length) + 2;
@@ -182,5 +201,7 @@ mod tests {
             [0xB3, 8, 0x58, 0xE1, 0x86, 0x3B, 0x19, 0xE1],
         );
         assert_eq!(guid.to_string(), "{d20d5fbe-f51d-4ca4-b308-58e1863b19e1}");
+        assert_eq!(Guid::parse("{D20D5FBE-f51d-4ca4-b308-58e1863b19e1}"), Some(guid));
+        assert_eq!(Guid::parse("d20d5fbe-f51d-4ca4-b308-58e1863b19e1"), None);
     }
 }

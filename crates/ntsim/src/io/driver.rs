@@ -206,6 +206,7 @@ pub(crate) fn gone(k: &Kernel, driver: Va, name: &str, when: &str) -> Outcome<()
 
 fn delete(k: &Kernel, driver: Va) -> Outcome<()> {
     ob::namespace::remove(k, driver);
+    super::query::driver_gone(k, driver)?;
     let books = k.io().borrow_mut().drivers.by_address.remove(&driver);
     if let Some(Driver { extension, .. }) = books {
         free_buffer(k, extension + driver_extension::SERVICE_KEY_NAME)?;

@@ -21,6 +21,8 @@ pub mod irp;
 mod mdl;
 pub(crate) mod open;
 pub mod pnp;
+mod property;
+mod query;
 mod remove_lock;
 pub(crate) mod request;
 mod scratch;
@@ -73,6 +75,8 @@ pub fn register(ddi: &mut Registry) {
     interrupt::register(ddi);
     mdl::register(ddi);
     pnp::register(ddi);
+    property::register(ddi);
+    query::register(ddi);
     remove_lock::register(ddi);
     start_io::register(ddi);
     work_item::register(ddi);
@@ -185,6 +189,7 @@ pub fn leftovers(k: &Kernel) -> Vec<Leftover> {
             Err(_) => left,
         });
     }
+    found.extend(pnp::bus_interface::leftovers(k));
     found.extend(crate::mm::mdl::leftovers(k));
     for (lock, count) in remove_lock::held(k) {
         found.push(Leftover::new(

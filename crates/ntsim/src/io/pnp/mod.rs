@@ -1,18 +1,21 @@
 //! The PnP manager: device nodes, their states, and the IRPs that take them from one to the next.
 
 pub(crate) mod bus_driver;
+pub(in crate::io) mod bus_interface;
 mod bus_power;
 mod capabilities;
+mod config_request;
 mod device_state;
 pub(crate) mod manager;
 mod minor;
-mod registry_key;
+pub(in crate::io) mod registry_key;
 mod removal;
 mod send;
 mod start;
 
 use std::collections::BTreeMap;
 
+pub(in crate::io) use bus_driver::GUID_BUS_TYPE_PCI;
 pub use manager::{add_device, enumerate};
 pub use minor::Minor;
 pub(crate) use registry_key::hardware_key;
@@ -35,6 +38,7 @@ use crate::{
 
 pub(super) fn register(ddi: &mut Registry) {
     bus_driver::register(ddi);
+    bus_interface::register(ddi);
     device_state::register(ddi);
     registry_key::register(ddi);
 }
@@ -135,6 +139,11 @@ pub(crate) fn instance_path(k: &Kernel, pdo: Va) -> Option<String> {
         .nodes
         .get(&pdo)
         .map(|node| node.instance_path.clone())
+}
+
+/// The name of a device's physical device object; none when it has none.
+pub(in crate::io) fn object_name(k: &Kernel, pdo: Va) -> Option<String> {
+    crate::ob::namespace::name_of(k, pdo)
 }
 
 /// The device of the enabled interface with the symbolic link `link`; the status of a link that leads nowhere.

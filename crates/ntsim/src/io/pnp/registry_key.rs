@@ -21,9 +21,10 @@ const DRIVER_REGKEY_PARAMETERS: u32 = 0;
 
 /// Where devices are configured.
 const ENUM: &str = "\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Enum\\";
-/// Where installations of drivers are configured, for the class of system devices.
-const CLASS: &str =
-    "\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Control\\Class\\{4d36e97d-e325-11ce-bfc1-08002be10318}\\";
+/// The class of system devices.
+pub(in crate::io) const CLASS_GUID: &str = "{4d36e97d-e325-11ce-bfc1-08002be10318}";
+/// Where installations of drivers are configured.
+const CLASSES: &str = "\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Control\\Class\\";
 
 pub(super) fn register(ddi: &mut Registry) {
     let contract = Contract::exactly(Irql::PASSIVE);
@@ -39,8 +40,19 @@ pub(crate) fn hardware_key(k: &Kernel, pdo: Va) -> Option<String> {
 
 /// The path of the device's software key, as [`hardware_key`].
 fn software_key(k: &Kernel, pdo: Va) -> Option<String> {
+    driver_key_name(k, pdo).map(|name| format!("{CLASSES}{name}"))
+}
+
+/// The name of the software key below the keys of all classes: `DevicePropertyDriverKeyName`.
+pub(in crate::io) fn driver_key_name(k: &Kernel, pdo: Va) -> Option<String> {
     let slot = super::slot(k, pdo)?;
-    Some(format!("{CLASS}{:04}", slot.0))
+    Some(format!("{CLASS_GUID}\\{:04}", slot.0))
+}
+
+/// The path of the key that the device was enumerated into, where setup keeps most of its properties.
+pub(in crate::io) fn device_key(k: &Kernel, pdo: Va) -> Option<String> {
+    let instance = super::instance_path(k, pdo)?;
+    Some(format!("{ENUM}{instance}"))
 }
 
 /// Makes a device's keys, as its installation does.

@@ -1,5 +1,6 @@
 //! The I/O manager's rules, on drivers of a few instructions.
 
+mod bus_interface;
 mod cancel;
 mod completion;
 mod devices;

@@ -133,7 +133,7 @@ pub(in crate::mm) fn check_leaks(k: &Kernel, image: LoadedImage, name: &str) -> 
     let Some(&(va, length, routine)) = left.first() else {
         return Ok(());
     };
-    Err(k.bugcheck(BugCheck::new(
+    k.verify(BugCheck::new(
         Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
         [VerifierRule::PHYSICAL_MEMORY_LEFT.subcode, va.get(), length, left.len() as u64],
         "physical-memory-leak",
@@ -142,5 +142,5 @@ pub(in crate::mm) fn check_leaks(k: &Kernel, image: LoadedImage, name: &str) -> 
              {routine}",
             left.len()
         ),
-    )))
+    ))
 }

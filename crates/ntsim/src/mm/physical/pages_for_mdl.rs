@@ -48,12 +48,12 @@ fn check_irql(k: &Kernel, routine: &str) -> Outcome<()> {
     if irql <= Irql::DISPATCH {
         return Ok(());
     }
-    Err(k.bugcheck(BugCheck::new(
+    k.verify(BugCheck::new(
         Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
         [TOO_HIGH, irql.0.into(), Irql::DISPATCH.0.into(), 0],
         "irql-contract",
         format!("{routine} was called at {irql}, but may be called at DISPATCH_LEVEL or below"),
-    )))
+    ))
 }
 
 /// `(LowAddress, HighAddress, SkipBytes, TotalBytes, …)`: an MDL; null when there is no memory.

@@ -43,4 +43,14 @@ super::rules! { Kernel, "debugger/bug-check-code-reference2";
     "wait-at-dispatch" Stops "Wait below DISPATCH_LEVEL only, or with a timeout of zero.", "kernel/waiting-for-kernel-dispatcher-objects";
     "work-item-misused" Stops "Initialize a work item once, queue it when it is not queued, and free it when it has run.", "debugger/bug-check-0xe4--worker-invalid";
     "write-read-only" Stops "Check the pointer: it points to code or constants.", "debugger/bug-check-0xbe--attempted-write-to-readonly-memory";
+    "contiguous-bad-free" Stops "Free contiguous memory once, at the address that MmAllocateContiguousMemory gave.", "debugger/bug-check-0xc2--bad-pool-caller";
+    "mapping-address-bad-free" Stops "Free a reserved range once, at the address that MmAllocateMappingAddress gave.", "debugger/bug-check-0xda--system-pte-misuse";
+    "mapping-address-empty" Stops "Reserve at least one byte.", "debugger/bug-check-0xda--system-pte-misuse";
+    "mapping-address-invalid" Stops "Pass the address that MmAllocateMappingAddress gave.", "debugger/bug-check-0xda--system-pte-misuse";
+    "mapping-address-not-mapped" Stops "Unmap the MDL that is mapped in the reserved range, once.", "debugger/bug-check-0xda--system-pte-misuse";
+    "mapping-address-not-released" Stops "Call MmUnmapReservedMapping for what MmMapLockedPagesWithReservedMapping has mapped, before the pages are unlocked.", "debugger/bug-check-0xda--system-pte-misuse";
+    "mapping-address-still-mapped" Stops "Call MmUnmapReservedMapping before the range is used again, or freed.", "debugger/bug-check-0xda--system-pte-misuse";
+    "mapping-address-wrong-tag" Stops "Pass the tag that the range was reserved with.", "debugger/bug-check-0xda--system-pte-misuse";
+    "no-system-ptes" Stops "Map with MmMapLockedPagesSpecifyCache, which returns null where it fails.", "ddi/wdm/nf-wdm-mmmaplockedpages";
+    "pages-freed-twice" Stops "Call MmFreePagesFromMdl once for each MmAllocatePagesForMdl, with its MDL.", "debugger/bug-check-0x4e--pfn-list-corrupt";
 }

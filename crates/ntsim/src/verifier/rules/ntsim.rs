@@ -16,4 +16,8 @@ super::rules! { Ntsim, "kernel/";
     "object-not-initialized" Stops "Initialize the object before it is first used.", "kernel/introduction-to-kernel-dispatcher-objects";
     "object-in-dead-memory" Stops "Keep an object's memory until its last user is done with it.", "kernel/introduction-to-kernel-dispatcher-objects";
     "object-in-use-initialized" Stops "Initialize an object once, before anybody uses it.", "kernel/introduction-to-kernel-dispatcher-objects";
+    "bus-interface-not-referenced" Stops "Call the routines of BUS_INTERFACE_STANDARD before the last InterfaceDereference only.", "ddi/wdm/ns-wdm-_bus_interface_standard";
+    "contiguous-length" Stops "Free contiguous memory with the length that was allocated.", "ddi/ntddk/nf-ntddk-mmfreecontiguousmemoryspecifycache";
+    "noncached-bad-free" Stops "Free noncached memory once, with the address and the length that it was allocated with.", "ddi/ntddk/nf-ntddk-mmfreenoncachedmemory";
+    "physical-memory-leak" GoesOn "Free physical memory before the driver unloads: MmFreeContiguousMemory, MmFreeNonCachedMemory, or MmFreePagesFromMdl.", "ddi/ntddk/nf-ntddk-mmfreecontiguousmemory";
 }

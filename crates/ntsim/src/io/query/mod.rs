@@ -1,0 +1,24 @@
+//! What drivers ask the I/O manager: the stack that a device is in, the thread, the system; and small state that it keeps for them.
+
+mod device_stack;
+mod driver_extension;
+mod file_access;
+mod system_information;
+#[cfg(test)]
+mod tests;
+mod thread_state;
+mod vpb_lock;
+
+pub(super) use driver_extension::driver_gone;
+
+use crate::ddi::Registry;
+
+/// Adds this component's exports.
+pub(super) fn register(ddi: &mut Registry) {
+    device_stack::register(ddi);
+    driver_extension::register(ddi);
+    file_access::register(ddi);
+    system_information::register(ddi);
+    thread_state::register(ddi);
+    vpb_lock::register(ddi);
+}
