@@ -222,9 +222,11 @@ fn files_are_shared_as_everybody_allows() {
 fn the_lock_of_volume_parameter_blocks_is_a_spin_lock() {
     clean(|k| async move {
         let irql = buffer(&k, 1)?;
-        call(&k, "IoAcquireVpbSpinLock", &[irql.get()]).await?;
+        let acquire = k.call(k.routine_address("IoAcquireVpbSpinLock"), &[irql.get()]);
+        acquire.may_change_irql().await?;
         assert_eq!(k.irql(), Irql::DISPATCH);
-        call(&k, "IoReleaseVpbSpinLock", &[k.read::<u8>(irql)?.into()]).await?;
+        let release = k.call(k.routine_address("IoReleaseVpbSpinLock"), &[k.read::<u8>(irql)?.into()]);
+        release.may_change_irql().await?;
         assert_eq!(k.irql(), Irql::PASSIVE);
         Ok(())
     });
