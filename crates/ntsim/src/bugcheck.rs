@@ -216,6 +216,9 @@ verifier_rules! {
     PHYSICAL_MEMORY_LEFT = 0x4E54_0041 "ntsim: physical memory left allocated at unload";
     BUS_INTERFACE = 0x4E54_0042 "ntsim: bus interface not referenced";
     DRIVER_IRP = 0x4E54_0022 "ntsim: driver's own IRP misused";
+    RUNDOWN = 0x4E54_0051 "ntsim: rundown protection misused";
+    CALLBACK = 0x4E54_0052 "ntsim: callback misused";
+    TIMER_OBJECT = 0x4E54_0053 "ntsim: timer object misused";
     NO_THREAD = 0x4E54_0050 "ntsim: no thread object";
     OBJECT_IN_USE = 0x4E54_0004 "ntsim: freed memory in use";
 }

@@ -1,4 +1,6 @@
-//! Pool as drivers ask for it: `ExAllocatePool2`, `ExAllocatePoolWithTag`, `ExFreePool`, `ExFreePoolWithTag`.
+//! Pool as drivers ask for it: `ExAllocatePool2`, `ExFreePool`, `ExFreePoolWithTag`; older and newer routines are in [`legacy`].
+
+pub(super) mod legacy;
 
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Halted, Outcome},
@@ -31,7 +33,7 @@ fn verifier(k: &Kernel, parameters: [u64; 4], rule: &'static str, message: Strin
     k.bugcheck(violation(parameters, rule, message))
 }
 
-fn allocate(k: &Kernel, kind: PoolKind, size: u64, tag: u32, zeroed: bool) -> Outcome<Va> {
+pub(super) fn allocate(k: &Kernel, kind: PoolKind, size: u64, tag: u32, zeroed: bool) -> Outcome<Va> {
     let irql = k.irql();
     let level = u64::from(irql.0);
     let (subcode, highest) = match kind {
@@ -70,7 +72,11 @@ fn without_tag(k: &Kernel, kind: PoolKind, size: u64) -> Halted {
     ))
 }
 
-fn free(k: &Kernel, start: Va, tag: Option<u32>) -> Outcome<()> {
+/// `ExFreePoolWithTag`, or `ExFreePool` without a tag.
+///
+/// # Errors
+/// When the memory cannot be freed, or something in it is still in use.
+pub(super) fn free(k: &Kernel, start: Va, tag: Option<u32>) -> Outcome<()> {
     let found = k.watch().pool.borrow().find(start).cloned();
     if let Some(block) = found.filter(|block| block.freed_at.is_none()) {
         let irql = k.irql();
@@ -146,6 +152,8 @@ pub fn check_idle(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
             format!("memory at {start} is freed, but a thread waits for the object at {object} in it"),
         ));
     }
+    super::resource::memory_freed(k, start, length)?;
+    super::lookaside::memory_freed(k, start, length)?;
     io::memory_freed(k, start, length)
 }
 
@@ -178,37 +186,11 @@ pub fn bad_free(k: &Kernel, start: Va, error: &FreeError) -> BugCheck {
 pub(super) fn register(ddi: &mut Registry) {
     ddi.function("ExAllocatePool2", 3, Contract::ANY, |k, args| {
         let (flags, size, tag) = (args.u64(0), args.u64(1), args.u32(2));
-        let kind = if flags & (POOL_FLAG_NON_PAGED | POOL_FLAG_NON_PAGED_EXECUTE) != 0 {
-            PoolKind::NonPagedNx
-        } else if flags & POOL_FLAG_PAGED != 0 {
-            PoolKind::Paged
-        } else {
-            return Ok(Va::NULL);
-        };
-        // As documented, a call that names no pool or has a tag of 0 fails; it does not stop the system.
-        if tag == 0 {
-            return Ok(Va::NULL);
-        }
-        if flags & (POOL_FLAG_NON_PAGED_EXECUTE | POOL_FLAG_NON_PAGED) == POOL_FLAG_NON_PAGED_EXECUTE {
-            executable_pool::check_type(k, 0, tag)?;
-        }
-        allocate(k, kind, size, tag, flags & POOL_FLAG_UNINITIALIZED == 0)
-    });
-    ddi.function("ExAllocatePoolWithTag", 3, Contract::ANY, |k, args| {
-        let (pool_type, size, tag) = (args.u32(0), args.u64(1), args.u32(2));
-        let kind = if pool_type & 1 == 1 {
-            PoolKind::Paged
-        } else {
-            PoolKind::NonPagedNx
-        };
-        if tag == 0 {
-            return Err(without_tag(k, kind, size));
-        }
-        executable_pool::check_type(k, pool_type, tag)?;
-        allocate(k, kind, size, tag, false)
+        legacy::allocate_by_flags(k, flags, size, tag)
     });
     ddi.function("ExFreePool", 1, Contract::ANY, |k, args| free(k, args.va(0), None));
     ddi.function("ExFreePoolWithTag", 2, Contract::ANY, |k, args| {
         free(k, args.va(0), Some(args.u32(1)))
     });
+    legacy::register(ddi);
 }

@@ -10,6 +10,7 @@ pub mod interrupt;
 pub mod irql;
 pub mod mutex;
 pub mod processor;
+pub mod queued_spin_lock;
 pub mod region;
 pub mod semaphore;
 pub mod shared_data;
@@ -48,6 +49,7 @@ pub fn register(ddi: &mut Registry) {
     irql::register(ddi);
     mutex::register(ddi);
     processor::register(ddi);
+    queued_spin_lock::register(ddi);
     region::register(ddi);
     semaphore::register(ddi);
     spin_lock::register(ddi);

@@ -5,6 +5,7 @@ use ntlayout::dispatcher_header as header;
 use super::{fast_mutex, mutex, region, wait};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
+    ex,
     kernel::Kernel,
     mm::{Va, layout},
     ps,
@@ -46,6 +47,8 @@ pub fn find(k: &Kernel, object: Va) -> Option<ThreadId> {
 pub(crate) fn ending(k: &Kernel, thread: ThreadId) -> Outcome<()> {
     mutex::thread_ends(k, thread)?;
     fast_mutex::thread_ends(k, thread)?;
+    ex::resource::thread_ends(k, thread)?;
+    ex::push_lock::thread_ends(k, thread)?;
     let regions = region::current(k);
     if regions == ps::thread::initial_regions(k, thread) {
         return Ok(());

@@ -109,6 +109,14 @@ impl Kernel {
         })
     }
 
+    /// Counters that drivers update without a lock, as the headers' own inline routines do: no violation of the sharing rule.
+    pub(crate) fn share_unlocked(&self, start: Va, length: u64) {
+        let translated = self.watch().space.borrow().translate(start, length);
+        if let Some((pa, _)) = translated {
+            self.watch().sharing.borrow_mut().except(pa.0..pa.0 + length);
+        }
+    }
+
     /// Everything done so far on this processor becomes visible to whoever next acquires `object`.
     pub fn sync_release(&self, object: SyncObject) {
         if let Some(processor) = self.0.current.get() {

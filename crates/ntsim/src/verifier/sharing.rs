@@ -80,6 +80,8 @@ pub struct SharingRule {
     processors: Vec<Processor>,
     objects: BTreeMap<SyncObject, VectorClock>,
     memory: Shadow,
+    /// Where updates may get lost: the start and end of each range.
+    excepted: BTreeMap<u64, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -122,6 +124,7 @@ impl SharingRule {
             processors,
             objects: BTreeMap::new(),
             memory: Shadow::default(),
+            excepted: BTreeMap::new(),
         }
     }
 
@@ -151,7 +154,19 @@ impl SharingRule {
 
     /// Forgets who touched `range`: the memory was freed, or is given out anew.
     pub fn free(&mut self, range: Range<u64>) {
+        self.excepted
+            .retain(|&start, end| *end <= range.start || start >= range.end);
         self.memory.clear(range);
+    }
+
+    /// Updates of `range` may get lost without harm.
+    pub fn except(&mut self, range: Range<u64>) {
+        self.excepted.insert(range.start, range.end);
+    }
+
+    fn is_excepted(&self, address: u64) -> bool {
+        let below = self.excepted.range(..=address).next_back();
+        below.is_some_and(|(_, &end)| address < end)
     }
 
     /// The instruction of `site` loads from `bytes` (`write` = false) or stores to them. A read-modify-write in one
@@ -161,6 +176,7 @@ impl SharingRule {
     pub fn access(&mut self, site: AccessSite, bytes: Range<u64>, write: bool) -> Option<Violation> {
         if write {
             self.store(site, &bytes)
+                .filter(|violation| !self.is_excepted(violation.address))
         } else {
             self.load(site, &bytes);
             None

@@ -30,6 +30,7 @@ pub(super) mod automatic {
     //! What Driver Verifier checks whichever settings are on.
     super::super::rules! { Automatic, "devtest/automatic-checks";
         "lookaside-misused" Stops "Initialize a lookaside list once, and delete it before its memory goes.";
+        "quota-in-dpc" GoesOn "Charge pool quota in a thread of the process that is to pay.";
         "region-not-entered" GoesOn "Leave a critical or guarded region once for each time that it was entered.";
         "resource-misused" Stops "Initialize an ERESOURCE once, and delete it before its memory goes.";
         "unsafe-lock-with-apcs" GoesOn "Call KeEnterCriticalRegion before the lock is acquired, or use the routine that does.";
