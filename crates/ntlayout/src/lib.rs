@@ -6,6 +6,9 @@
 
 #![no_std]
 
+pub mod access_state;
+pub mod ace_header;
+pub mod acl;
 pub mod bus_interface_standard;
 pub mod cm_full_resource_descriptor;
 pub mod cm_partial_resource_descriptor;
@@ -41,6 +44,9 @@ pub mod kdevice_queue;
 pub mod kdevice_queue_entry;
 pub mod kdpc;
 pub mod kevent;
+pub mod key_basic_information;
+pub mod key_full_information;
+pub mod key_node_information;
 pub mod key_value_basic_information;
 pub mod key_value_full_information;
 pub mod key_value_partial_information;
@@ -53,12 +59,17 @@ pub mod list_entry;
 pub mod mdl;
 pub mod object_attributes;
 pub mod pnp_bus_information;
+pub mod privilege_set;
 pub mod rtl_bitmap;
 pub mod rtl_osversioninfoexw;
 pub mod rtl_query_registry_table;
 pub mod scatter_gather_element;
 pub mod scatter_gather_list;
+pub mod security_descriptor;
+pub mod security_descriptor_relative;
+pub mod security_subject_context;
 pub mod share_access;
+pub mod sid;
 pub mod slist_header;
 pub mod time_fields;
 pub mod unicode_string;

@@ -198,4 +198,6 @@ const _: () = {
     assert!(size_of::<wdk_sys::KSPIN_LOCK>() == 8);
 };
 
+mod registry;
 mod runtime;
+mod security;

@@ -13,12 +13,6 @@ use crate::{
     status::NtStatus,
 };
 
-/// `KEY_QUERY_VALUE`.
-const KEY_QUERY_VALUE: u32 = 0x0001;
-/// `KEY_SET_VALUE`.
-const KEY_SET_VALUE: u32 = 0x0002;
-/// `KEY_CREATE_SUB_KEY`.
-const KEY_CREATE_SUB_KEY: u32 = 0x0004;
 /// `KEY_READ`.
 const KEY_READ: u32 = 0x0002_0019;
 /// `KEY_WRITE`.
@@ -48,7 +42,7 @@ pub(super) fn register(ddi: &mut Registry) {
     ddi.function("ZwCreateKey", 7, ZW_CONTRACT, create);
     ddi.function("ZwSetValueKey", 6, ZW_CONTRACT, set);
     ddi.function("ZwDeleteValueKey", 2, ZW_CONTRACT, |k, a| {
-        let key = match key_of(k, Handle(a.u64(0)), KEY_SET_VALUE)? {
+        let key = match key_of(k, Handle(a.u64(0)))? {
             Ok(key) => key,
             Err(status) => return Ok(status),
         };
@@ -76,18 +70,17 @@ pub fn open(k: &Kernel, path: &str, access: u32, attributes: u32) -> Option<Hand
     exists(k, &key).then(|| handle::open(k, key, access, attributes))
 }
 
-/// The key that an open handle stands for, when it carries the right that is `needed`.
-fn key_of(k: &Kernel, handle: Handle, needed: u32) -> Outcome<Result<String, NtStatus>> {
-    Ok(match handle::find(k, handle)? {
-        None => Err(NtStatus::INVALID_HANDLE),
-        Some(object) if object.access & needed == 0 => Err(NtStatus::ACCESS_DENIED),
-        Some(object) => Ok(object.name),
-    })
+/// The key that an open handle stands for.
+///
+/// The rights that the handle was opened with do not matter: the Zw routines come from kernel mode, where access is not checked.
+fn key_of(k: &Kernel, handle: Handle) -> Outcome<Result<String, NtStatus>> {
+    let object = handle::find(k, handle)?;
+    Ok(object.map(|object| object.name).ok_or(NtStatus::INVALID_HANDLE))
 }
 
-/// The key that an open handle stands for, when values may be queried by it.
+/// The key that an open handle stands for, to have values queried by it.
 pub(crate) fn key_for_query(k: &Kernel, handle: Handle) -> Outcome<Result<String, NtStatus>> {
-    key_of(k, handle, KEY_QUERY_VALUE)
+    key_of(k, handle)
 }
 
 /// What an `OBJECT_ATTRIBUTES` asks for.
@@ -96,7 +89,7 @@ struct Named {
     attributes: u32,
 }
 
-fn read_attributes(k: &Kernel, at: Va, needed: u32) -> Outcome<Result<Named, NtStatus>> {
+fn read_attributes(k: &Kernel, at: Va) -> Outcome<Result<Named, NtStatus>> {
     let length: u32 = k.read(at + layout::LENGTH)?;
     if usize::try_from(length) != Ok(layout::SIZE) {
         return Ok(Err(NtStatus::INVALID_PARAMETER));
@@ -113,7 +106,7 @@ fn read_attributes(k: &Kernel, at: Va, needed: u32) -> Outcome<Result<Named, NtS
     Ok(match (root, name.starts_with('\\')) {
         (Handle(0), true) => named(name),
         (Handle(0), false) | (_, true) => Err(NtStatus::OBJECT_PATH_SYNTAX_BAD),
-        (root, false) => match key_of(k, root, needed)? {
+        (root, false) => match key_of(k, root)? {
             Ok(key) if name.is_empty() => named(key),
             Ok(key) => named(format!("{key}\\{name}")),
             Err(status) => Err(status),
@@ -123,7 +116,7 @@ fn read_attributes(k: &Kernel, at: Va, needed: u32) -> Outcome<Result<Named, NtS
 
 /// `ZwOpenKey(KeyHandle, DesiredAccess, ObjectAttributes)`.
 fn open_key(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
-    let named = match read_attributes(k, a.va(2), u32::MAX)? {
+    let named = match read_attributes(k, a.va(2))? {
         Ok(named) => named,
         Err(status) => return Ok(status),
     };
@@ -139,7 +132,7 @@ fn open_key(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
 /// `ZwCreateKey(KeyHandle, DesiredAccess, ObjectAttributes, TitleIndex, Class, CreateOptions, Disposition)`: makes the last key of the
 /// path only.
 fn create(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
-    let named = match read_attributes(k, a.va(2), KEY_CREATE_SUB_KEY)? {
+    let named = match read_attributes(k, a.va(2))? {
         Ok(named) => named,
         Err(status) => return Ok(status),
     };
@@ -163,7 +156,7 @@ fn create(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
 
 /// `ZwSetValueKey(KeyHandle, ValueName, TitleIndex, Type, Data, DataSize)`.
 fn set(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
-    let key = match key_of(k, Handle(a.u64(0)), KEY_SET_VALUE)? {
+    let key = match key_of(k, Handle(a.u64(0)))? {
         Ok(key) => key,
         Err(status) => return Ok(status),
     };

@@ -33,9 +33,30 @@ struct Entry {
 type Values = BTreeMap<String, Entry>;
 
 /// All keys, by [canonical path](path::canonical).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hives {
     keys: BTreeMap<String, Values>,
+}
+
+/// The keys that every system has, whatever is installed.
+const SYSTEM_KEYS: [&str; 6] = [
+    "\\registry\\machine\\hardware\\description\\system",
+    "\\registry\\machine\\software\\microsoft\\windows nt\\currentversion",
+    "\\registry\\machine\\system\\controlset001\\control\\class",
+    "\\registry\\machine\\system\\controlset001\\enum",
+    "\\registry\\machine\\system\\controlset001\\services",
+    "\\registry\\user\\.default",
+];
+
+impl Default for Hives {
+    fn default() -> Self {
+        let keys = BTreeMap::new();
+        let mut hives = Self { keys };
+        for path in SYSTEM_KEYS {
+            hives.create(path);
+        }
+        hives
+    }
 }
 
 impl Hives {

@@ -15,7 +15,7 @@ use crate::{
 pub(super) const STRING_TAG: u32 = u32::from_le_bytes(*b"Strg");
 
 /// The contract of the routines that are for `PASSIVE_LEVEL` only.
-pub(super) const PASSIVE: Contract = Contract::exactly(Irql::PASSIVE).by_rule(VerifierRule::IRQL_RTL_PASSIVE);
+pub(crate) const PASSIVE: Contract = Contract::exactly(Irql::PASSIVE).by_rule(VerifierRule::IRQL_RTL_PASSIVE);
 
 /// The contract of the routines whose tables are pageable.
 pub(super) const APC: Contract = Contract::at_most(Irql::APC);

@@ -1,0 +1,41 @@
+//! Structures of the security routines.
+
+use core::mem::{offset_of, size_of};
+
+use ntlayout as nt;
+
+assert_layout!(wdk_sys::ACL {
+    AclRevision => nt::acl::ACL_REVISION;
+    AclSize => nt::acl::ACL_SIZE;
+    AceCount => nt::acl::ACE_COUNT;
+});
+
+assert_layout!(wdk_sys::PRIVILEGE_SET {
+    PrivilegeCount => nt::privilege_set::PRIVILEGE_COUNT;
+    Control => nt::privilege_set::CONTROL;
+    Privilege => nt::privilege_set::PRIVILEGE;
+});
+
+assert_layout!(wdk_sys::SECURITY_SUBJECT_CONTEXT {
+    ClientToken => nt::security_subject_context::CLIENT_TOKEN;
+    ImpersonationLevel => nt::security_subject_context::IMPERSONATION_LEVEL;
+    PrimaryToken => nt::security_subject_context::PRIMARY_TOKEN;
+    ProcessAuditId => nt::security_subject_context::PROCESS_AUDIT_ID;
+});
+
+assert_layout!(wdk_sys::ACCESS_STATE {
+    SecurityEvaluated => nt::access_state::SECURITY_EVALUATED;
+    Flags => nt::access_state::FLAGS;
+    RemainingDesiredAccess => nt::access_state::REMAINING_DESIRED_ACCESS;
+    PreviouslyGrantedAccess => nt::access_state::PREVIOUSLY_GRANTED_ACCESS;
+    OriginalDesiredAccess => nt::access_state::ORIGINAL_DESIRED_ACCESS;
+    SubjectSecurityContext => nt::access_state::SUBJECT_SECURITY_CONTEXT;
+    SecurityDescriptor => nt::access_state::SECURITY_DESCRIPTOR;
+    AuxData => nt::access_state::AUX_DATA;
+});
+
+const _: () = {
+    assert!(size_of::<wdk_sys::ACL>() == nt::acl::SIZE);
+    assert!(size_of::<wdk_sys::SECURITY_SUBJECT_CONTEXT>() == nt::security_subject_context::SIZE);
+    assert!(size_of::<wdk_sys::ACCESS_STATE>() == nt::access_state::SIZE);
+};
