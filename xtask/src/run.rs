@@ -1,8 +1,8 @@
 //! `cargo xtask run`: the driver on ntsim.
 
-use std::{ffi::OsString, process::Command};
+use std::{env, ffi::OsString, process::Command};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{
     build::{self, Profile},
@@ -25,10 +25,13 @@ pub struct Options {
     /// Print every event.
     #[arg(long)]
     trace: bool,
-    /// A command of eductl's, for example `factorial 5 10 20`.
+    /// A command of eductl's; without one, `factorial 5 10 20`.
     #[arg(last = true)]
     eductl: Vec<OsString>,
 }
+
+/// What is run when no command is given.
+const DEFAULT_COMMAND: [&str; 4] = ["factorial", "5", "10", "20"];
 
 /// Builds what is stale and runs the shipped driver.
 ///
@@ -39,9 +42,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let driver = build::shipped_driver(workspace, Profile::Release, Show::All)?;
     let mut ntsim = Command::new("cargo");
     ntsim.current_dir(workspace.root());
-    ntsim
-        .args(["run", "--package", "ntsim", "--", "run", "--image"])
-        .arg(&driver);
+    ntsim.args(["run", "--package", "ntsim", "--", "run"]).arg(&driver);
+    ntsim.arg("--replay").arg(replay()?);
     if let Some(seed) = options.seed {
         ntsim.arg("--seed").arg(seed.to_string());
     }
@@ -54,8 +56,20 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if options.trace {
         ntsim.arg("--trace");
     }
-    if !options.eductl.is_empty() {
-        ntsim.arg("--").args(&options.eductl);
+    ntsim.arg("--");
+    if options.eductl.is_empty() {
+        ntsim.args(DEFAULT_COMMAND);
+    } else {
+        ntsim.args(&options.eductl);
     }
     process::run(&mut ntsim)
+}
+
+/// The command that repeats this run.
+fn replay() -> Result<String> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words = ["cargo", "xtask"]
+        .into_iter()
+        .chain(arguments.iter().map(String::as_str));
+    shlex::try_join(words).context("an argument cannot be quoted")
 }

@@ -140,6 +140,8 @@ pub struct BarRequest {
 }
 
 /// A device model. Everything it does is decided by its calls: it has no clock and no source of chance of its own.
+///
+/// Only a name and an identity are required. Without more, a device has no registers, does nothing by itself and never interrupts.
 pub trait Device: Any + fmt::Debug {
     /// The name that messages and traces call it by.
     fn name(&self) -> &'static str;
@@ -147,19 +149,26 @@ pub trait Device: Any + fmt::Debug {
     /// Who it is.
     fn identity(&self) -> PciIdentity;
 
-    /// The memory ranges it wants, by BAR.
-    fn bars(&self) -> &[BarRequest];
+    /// The ranges it wants, by BAR. None, unless it says so.
+    fn bars(&self) -> &[BarRequest] {
+        &[]
+    }
 
-    /// Whether it has an interrupt pin (INTA).
-    fn has_interrupt_pin(&self) -> bool;
+    /// Whether it has an interrupt pin (INTA). It has none, unless it says so.
+    fn has_interrupt_pin(&self) -> bool {
+        false
+    }
 
-    /// A processor reads a register. Side effects happen now.
+    /// A processor reads a register. Side effects happen now. Unless the device says otherwise it does not decode the address: all ones.
     ///
     /// # Errors
     /// When the device forbids such an access.
-    fn read(&mut self, cx: &mut BusContext<'_>, bar: usize, offset: u64, width: Width) -> Result<u64, DeviceFault>;
+    fn read(&mut self, cx: &mut BusContext<'_>, bar: usize, offset: u64, width: Width) -> Result<u64, DeviceFault> {
+        let _ = (cx, bar, offset);
+        Ok(width.ones())
+    }
 
-    /// A processor writes a register.
+    /// A processor writes a register. Unless the device says otherwise it does not decode the address: the write is lost.
     ///
     /// # Errors
     /// When the device forbids such an access.
@@ -170,31 +179,47 @@ pub trait Device: Any + fmt::Debug {
         offset: u64,
         width: Width,
         value: u64,
-    ) -> Result<(), DeviceFault>;
+    ) -> Result<(), DeviceFault> {
+        let _ = (cx, bar, offset, width, value);
+        Ok(())
+    }
 
-    /// When it will next do something of its own accord, nanoseconds of virtual time.
-    fn next_event(&self) -> Option<u64>;
+    /// When it will next do something of its own accord, nanoseconds of virtual time. Never, unless it says so.
+    fn next_event(&self) -> Option<u64> {
+        None
+    }
 
     /// Does what is due at `cx.now`. This is when a device reaches memory: never amid a processor's access to its registers.
     ///
     /// # Errors
     /// When it finds that it was misused, or may not access the memory that it was told to.
-    fn advance(&mut self, cx: &mut BusContext<'_>, memory: &mut dyn BusMaster) -> Result<(), DeviceFault>;
+    fn advance(&mut self, cx: &mut BusContext<'_>, memory: &mut dyn BusMaster) -> Result<(), DeviceFault> {
+        let _ = (cx, memory);
+        Ok(())
+    }
 
     /// Whether it asserts its interrupt pin.
-    fn line_asserted(&self) -> bool;
+    fn line_asserted(&self) -> bool {
+        false
+    }
 
-    /// How many different interrupt messages it can send: a power of two up to 32, or 0 when it has no MSI capability.
-    fn message_capability(&self) -> u16;
+    /// How many different interrupt messages it can send: a power of two up to 32, or 0 when it has no MSI capability, as is usual here.
+    fn message_capability(&self) -> u16 {
+        0
+    }
 
-    /// Makes it signal interrupts by messages (`true`) or by its pin.
-    fn set_message_signalled(&mut self, enabled: bool);
+    /// Makes it signal interrupts by messages (`true`) or by its pin. A device with an MSI capability has to follow.
+    fn set_message_signalled(&mut self, enabled: bool) {
+        let _ = enabled;
+    }
 
     /// The interrupt messages that it has sent since the last call, by number, in order.
-    fn take_messages(&mut self) -> Vec<u32>;
+    fn take_messages(&mut self) -> Vec<u32> {
+        Vec::new()
+    }
 
     /// Returns its registers to their state after power-on. How it signals interrupts is up to its configuration space, and stays.
-    fn reset(&mut self);
+    fn reset(&mut self) {}
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use crate::{
     bugcheck::Outcome,
-    bus::{self, BarRequest, BusContext, BusMaster, Device, DeviceFault, PciIdentity, Slot, Width},
+    bus::{self, Device, PciIdentity, Slot},
     ddi::{Contract, Registry},
     ke::{
         Irql,
@@ -51,42 +51,12 @@ impl Device for Noise {
         }
     }
 
-    fn bars(&self) -> &[BarRequest] {
-        &[]
-    }
-
     fn has_interrupt_pin(&self) -> bool {
         true
     }
 
-    fn read(&mut self, _: &mut BusContext<'_>, _: usize, _: u64, width: Width) -> Result<u64, DeviceFault> {
-        Ok(width.ones())
-    }
-
-    fn write(&mut self, _: &mut BusContext<'_>, _: usize, _: u64, _: Width, _: u64) -> Result<(), DeviceFault> {
-        Ok(())
-    }
-
-    fn next_event(&self) -> Option<u64> {
-        None
-    }
-
-    fn advance(&mut self, _: &mut BusContext<'_>, _: &mut dyn BusMaster) -> Result<(), DeviceFault> {
-        Ok(())
-    }
-
     fn line_asserted(&self) -> bool {
         self.asserted
-    }
-
-    fn message_capability(&self) -> u16 {
-        0
-    }
-
-    fn set_message_signalled(&mut self, _: bool) {}
-
-    fn take_messages(&mut self) -> Vec<u32> {
-        Vec::new()
     }
 
     fn reset(&mut self) {
