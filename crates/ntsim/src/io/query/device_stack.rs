@@ -1,11 +1,11 @@
 //! Up and down a device's stack, and a driver's devices: `IoGetAttachedDevice`, `IoGetLowerDeviceObject`,
-//! `IoGetDeviceAttachmentBaseRef`, `IoGetRelatedDeviceObject`, `IoGetBaseFileSystemDeviceObject`, `IoEnumerateDeviceObjectList`,
+//! `IoGetDeviceAttachmentBaseRef`, `IoEnumerateDeviceObjectList`,
 //! `IoGetDiskDeviceObject`, `IoAttachDeviceToDeviceStackSafe`, `IoAttachDeviceByPointer`, `IoGetDeviceNumaNode`.
 //!
 //! No volume is ever mounted here: no device has a volume parameter block with a file system, as documented for devices that are no
 //! storage.
 
-use ntlayout::{device_object, driver_object, file_object};
+use ntlayout::{device_object, driver_object};
 
 use crate::{
     bugcheck::Outcome,
@@ -38,17 +38,6 @@ pub(super) fn register(ddi: &mut Registry) {
         reference(k, bottom)?;
         Ok(bottom)
     });
-    for name in ["IoGetRelatedDeviceObject", "IoGetBaseFileSystemDeviceObject"] {
-        let to_the_top = name == "IoGetRelatedDeviceObject";
-        ddi.function(name, 1, contract, move |k, a| {
-            let opened: Va = k.read(a.va(0) + file_object::DEVICE_OBJECT)?;
-            if to_the_top {
-                device::top_of_stack(k, opened)
-            } else {
-                Ok(opened)
-            }
-        });
-    }
     ddi.function("IoEnumerateDeviceObjectList", 4, contract, enumerate);
     ddi.function("IoGetDiskDeviceObject", 2, contract, |_, _| {
         Ok(NtStatus::INVALID_PARAMETER)

@@ -65,10 +65,6 @@ fn a_stack_is_walked_up_and_down() {
         assert_eq!(ask("IoGetLowerDeviceObject", bottom).await?, Va::NULL);
         assert_eq!((reference::count(&k, middle), reference::count(&k, bottom)), (1, 1));
 
-        let file = buffer(&k, file_object::SIZE)?;
-        k.write(file + file_object::DEVICE_OBJECT, bottom)?;
-        assert_eq!(ask("IoGetRelatedDeviceObject", file).await?, top);
-        assert_eq!(ask("IoGetBaseFileSystemDeviceObject", file).await?, bottom);
         let disk = status(&k, "IoGetDiskDeviceObject", &[bottom.get(), attached_to.get()]).await?;
         assert_eq!(disk, NtStatus::INVALID_PARAMETER, "no volume is mounted");
         let node = status(&k, "IoGetDeviceNumaNode", &[top.get(), attached_to.get()]).await?;
