@@ -77,6 +77,10 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "N")]
     pub(crate) fail_call: Option<u64>,
 
+    /// Have each of these calls fail in turn, every one in a run of its own
+    #[arg(long, conflicts_with = "fail_call")]
+    pub(crate) fail_each: bool,
+
     /// Print every event, not the story only
     #[arg(long)]
     pub(crate) trace: bool,
@@ -120,13 +124,23 @@ impl RunOptions {
         self.allow.iter().try_fold(level, |settings, rule| settings.allow(rule))
     }
 
-    /// The command that repeats this run.
-    pub(crate) fn replay(&self) -> String {
+    /// The command that repeats a run in which `failing_call` failed.
+    pub(crate) fn replay(&self, failing_call: Option<u64>) -> String {
         self.replay.clone().unwrap_or_else(|| {
-            let words: Vec<String> = std::env::args().collect();
+            let words: Vec<String> = std::env::args()
+                .filter_map(|word| one_call(word, failing_call))
+                .collect();
             shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
         })
     }
+}
+
+/// A word of the command line, with the one call that failed instead of all that can.
+fn one_call(word: String, failing_call: Option<u64>) -> Option<String> {
+    if word == "--fail-each" {
+        return failing_call.map(|call| format!("--fail-call={call}"));
+    }
+    Some(word)
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod action;
 mod arguments;
 mod ddis;
+mod fail_each;
 mod imports;
 mod perform;
 mod run;

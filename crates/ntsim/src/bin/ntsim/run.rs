@@ -27,6 +27,7 @@ use ntsim::{
 use crate::{
     action::Action,
     arguments::{Hardware, RunOptions},
+    fail_each,
     perform::Performer,
     teller::Teller,
 };
@@ -36,7 +37,7 @@ const ACTION_FAILED: u8 = 1;
 /// The exit code for a run that could not take place: wrong usage, no image, a device that does not start.
 pub(crate) const CANNOT_RUN: u8 = 2;
 /// The exit code for a driver that broke a rule.
-const RULE_BROKEN: u8 = 3;
+pub(crate) const RULE_BROKEN: u8 = 3;
 
 /// The counters that everybody wants to see.
 const SHOWN: [Counter; 10] = [
@@ -75,42 +76,67 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
     if let Err(error) = image.open_symbols() {
         eprintln!("ntsim: {error}");
     }
-    let file = options.image().file_stem();
-    let name = file.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let config = Config {
-        seed: options.seed,
-        processors: options.cpus,
-        failing_call: options.fail_call,
-        verifier: options.verifier()?,
-        ..Config::default()
-    };
-    let mut machine = Machine::new(config)?;
-    let slot = match options.hardware() {
-        Hardware::None => None,
-        Hardware::Edu => {
-            let placement = Placement {
-                interrupts: options.interrupts.into(),
-                ..Placement::default()
-            };
-            Some(machine.plug_with(Box::new(Edu::new(EduProfile::default())), placement)?)
-        }
-    };
-    machine.load(&image)?;
-    let mut teller = Teller::new(Story::new(image.symbols(), options.trace));
-    let code = match (cli, slot) {
-        (Some(cli), Some(slot)) => run_eductl(&machine, &name, slot, &cli, &mut teller)?,
-        (Some(_), None) => return Err(anyhow!("eductl needs an edu device, which --device none leaves out")),
-        (None, slot) => run_actions(&machine, &name, slot, options, &mut teller)?,
-    };
-    teller.catch_up(&machine)?;
-    if let Some(report) = machine.crash_report(Some(options.replay())) {
+    let plan = Plan { options, cli, image };
+    if options.fail_each {
+        return fail_each::run(&plan);
+    }
+    let teller = Teller::new(Story::new(plan.image.symbols(), options.trace), io::stdout());
+    let done = plan.carry_out(options.fail_call, teller)?;
+    if let Some(report) = done.machine.crash_report(Some(options.replay(options.fail_call))) {
         writeln!(io::stdout(), "\n{report}")?;
         return Ok(ExitCode::from(RULE_BROKEN));
     }
-    if code != CANNOT_RUN {
-        counters(&machine, &mut io::stdout().lock())?;
+    counters(&done.machine, &mut io::stdout().lock())?;
+    Ok(ExitCode::from(done.code))
+}
+
+/// What is to be run.
+pub(crate) struct Plan<'o> {
+    pub(crate) options: &'o RunOptions,
+    cli: Option<eductl::cli::Cli>,
+    image: Rc<DriverImage>,
+}
+
+/// A run that is over.
+pub(crate) struct Done {
+    pub(crate) machine: Machine,
+    /// The exit code, unless a rule was broken.
+    pub(crate) code: u8,
+}
+
+impl Plan<'_> {
+    /// Runs it once on a machine of its own, in which the call `failing_call` fails, and tells what happens.
+    pub(crate) fn carry_out(&self, failing_call: Option<u64>, mut teller: Teller) -> Result<Done> {
+        let options = self.options;
+        let file = options.image().file_stem();
+        let name = file.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let config = Config {
+            seed: options.seed,
+            processors: options.cpus,
+            failing_call,
+            verifier: options.verifier()?,
+            ..Config::default()
+        };
+        let mut machine = Machine::new(config)?;
+        let slot = match options.hardware() {
+            Hardware::None => None,
+            Hardware::Edu => {
+                let placement = Placement {
+                    interrupts: options.interrupts.into(),
+                    ..Placement::default()
+                };
+                Some(machine.plug_with(Box::new(Edu::new(EduProfile::default())), placement)?)
+            }
+        };
+        machine.load(&self.image)?;
+        let code = match (&self.cli, slot) {
+            (Some(cli), Some(slot)) => run_eductl(&machine, &name, slot, cli, &mut teller)?,
+            (Some(_), None) => return Err(anyhow!("eductl needs an edu device, which --device none leaves out")),
+            (None, slot) => run_actions(&machine, &name, slot, options, &mut teller)?,
+        };
+        teller.catch_up(&machine)?;
+        Ok(Done { machine, code })
     }
-    Ok(ExitCode::from(code))
 }
 
 /// The command that eductl is given, if any; what clap has to say if it is none.
@@ -147,11 +173,7 @@ fn run_eductl(machine: &Machine, name: &str, slot: Slot, cli: &eductl::cli::Cli,
     }
     teller.catch_up(machine)?;
     if machine.kernel().running().is_ok() {
-        let mut out = io::stdout().lock();
-        writeln!(out)?;
-        out.write_all(&output)?;
-        writeln!(out)?;
-        drop(out);
+        teller.quote(&output)?;
         let end = machine.shut_down(name, system);
         debug_assert!(end != RunEnd::Reached, "a shutdown runs to the end");
     }
