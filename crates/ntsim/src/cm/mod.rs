@@ -2,91 +2,51 @@
 //!
 //! Scenarios set values before drivers look: [`set_device_value`], [`set_driver_value`], [`set_value`].
 
+mod enumerate;
+mod hive;
+mod information;
 mod key;
+mod notify;
 mod path;
 mod query;
 pub mod value;
 
-use std::collections::BTreeMap;
-
-pub(crate) use key::key_for_query;
 pub use key::open;
+pub(crate) use key::{key_for_query, make_last, write_value};
+pub(crate) use notify::handle_closed;
 pub(crate) use path::canonical;
 pub use value::Value;
 
-use crate::{ddi::Registry, io::pnp, kernel::Kernel, mm::Va};
+use hive::Entry;
+
+use crate::{ddi::Registry, io::pnp, ke::time, kernel::Kernel, mm::Va};
 
 /// Adds this component's exports.
 pub fn register(ddi: &mut Registry) {
+    enumerate::register(ddi);
+    information::register(ddi);
     key::register(ddi);
+    notify::register(ddi);
     query::register(ddi);
-}
-
-/// A value with the name that it was given, whose case does not matter.
-#[derive(Clone, Debug)]
-struct Entry {
-    name: String,
-    value: Value,
-}
-
-/// A key's values, by name in lower case.
-type Values = BTreeMap<String, Entry>;
-
-/// All keys, by [canonical path](path::canonical).
-#[derive(Debug)]
-pub(crate) struct Hives {
-    keys: BTreeMap<String, Values>,
-}
-
-/// The keys that every system has, whatever is installed.
-const SYSTEM_KEYS: [&str; 6] = [
-    "\\registry\\machine\\hardware\\description\\system",
-    "\\registry\\machine\\software\\microsoft\\windows nt\\currentversion",
-    "\\registry\\machine\\system\\controlset001\\control\\class",
-    "\\registry\\machine\\system\\controlset001\\enum",
-    "\\registry\\machine\\system\\controlset001\\services",
-    "\\registry\\user\\.default",
-];
-
-impl Default for Hives {
-    fn default() -> Self {
-        let keys = BTreeMap::new();
-        let mut hives = Self { keys };
-        for path in SYSTEM_KEYS {
-            hives.create(path);
-        }
-        hives
-    }
-}
-
-impl Hives {
-    /// Makes a key, and those above it.
-    fn create(&mut self, path: &str) {
-        let ends = path.match_indices('\\').map(|(at, _)| at).skip(1);
-        for end in ends.chain([path.len()]) {
-            self.keys.entry(path[..end].to_owned()).or_default();
-        }
-    }
 }
 
 /// Makes a key, and those above it, as set-up does. `path` is absolute.
 pub fn create_key(k: &Kernel, path: &str) {
-    let path = canonical(path);
-    k.state::<Hives>().borrow_mut().create(&path);
+    let now = time::system_time(k);
+    hive::with(k, |hives| hives.create(path, now));
 }
 
 /// Sets a value of the key at an absolute path, which is made when it does not exist.
 pub fn set_value(k: &Kernel, path: &str, name: &str, value: Value) {
-    let path = canonical(path);
-    let hives = k.state::<Hives>();
-    let mut hives = hives.borrow_mut();
-    hives.create(&path);
-    let entry = Entry {
-        name: name.to_owned(),
-        value,
-    };
-    let values = hives.keys.entry(path).or_default();
-    values.insert(name.to_lowercase(), entry);
+    let now = time::system_time(k);
+    hive::with(k, |hives| {
+        hives.create(path, now);
+        if let Some(key) = hives.keys.get_mut(&canonical(path)) {
+            let name = name.to_owned();
+            key.written = now;
+            key.values.insert(name.to_lowercase(), Entry { name, value });
+        }
+    });
 }
 
 /// A value of the key at an absolute path.
@@ -96,30 +56,41 @@ pub fn value(k: &Kernel, path: &str, name: &str) -> Option<Value> {
 }
 
 fn find(k: &Kernel, canonical: &str, name: &str) -> Option<Entry> {
-    let hives = k.state::<Hives>();
-    let hives = hives.borrow();
-    hives.keys.get(canonical)?.get(&name.to_lowercase()).cloned()
+    hive::with(k, |hives| {
+        hives.keys.get(canonical)?.values.get(&name.to_lowercase()).cloned()
+    })
 }
 
 /// A key's values with their names, in the order of those.
 pub(crate) fn values(k: &Kernel, canonical: &str) -> Vec<(String, Value)> {
-    let hives = k.state::<Hives>();
-    let hives = hives.borrow();
-    let values = hives.keys.get(canonical).into_iter().flat_map(Values::values);
-    values.map(|entry| (entry.name.clone(), entry.value.clone())).collect()
+    hive::with(k, |hives| {
+        let values = hives
+            .keys
+            .get(canonical)
+            .into_iter()
+            .flat_map(|key| key.values.values());
+        values.map(|entry| (entry.name.clone(), entry.value.clone())).collect()
+    })
 }
 
 /// Deletes a value; says whether there was one.
 pub(crate) fn delete(k: &Kernel, canonical: &str, name: &str) -> bool {
-    let hives = k.state::<Hives>();
-    let mut hives = hives.borrow_mut();
-    let values = hives.keys.get_mut(canonical);
-    values.is_some_and(|values| values.remove(&name.to_lowercase()).is_some())
+    let now = time::system_time(k);
+    hive::with(k, |hives| {
+        let key = hives.keys.get_mut(canonical);
+        key.is_some_and(|key| {
+            let deleted = key.values.remove(&name.to_lowercase()).is_some();
+            if deleted {
+                key.written = now;
+            }
+            deleted
+        })
+    })
 }
 
 /// Whether there is such a key.
 pub(crate) fn exists(k: &Kernel, canonical: &str) -> bool {
-    k.state::<Hives>().borrow().keys.contains_key(canonical)
+    hive::with(k, |hives| hives.keys.contains_key(canonical))
 }
 
 /// Sets a value of a device's hardware key (`PLUGPLAY_REGKEY_DEVICE`, an INF's `DDInstall.HW` section).

@@ -1,5 +1,8 @@
 //! The registry as drivers use it, through its exports.
 
+mod changes;
+mod keys;
+
 use std::future::Future;
 
 use iced_x86::code_asm::{dword_ptr, eax, edx, r9d, rax};

@@ -29,6 +29,12 @@ pub fn from_system_time(units: u64) -> VirtualTime {
     units.saturating_sub(BOOT_TIME).saturating_mul(UNIT)
 }
 
+/// System time: units of 100 ns since 1601.
+#[must_use]
+pub fn system_time(k: &Kernel) -> u64 {
+    BOOT_TIME + units(k.now())
+}
+
 /// Virtual time in units of system time, counted from when the machine was switched on: interrupt time.
 pub(super) const fn units(time: VirtualTime) -> u64 {
     time / UNIT
@@ -52,7 +58,7 @@ pub(super) fn register(ddi: &mut Registry) {
         Ok(())
     });
     ddi.function("KeQuerySystemTimePrecise", 1, Contract::ANY, |k, args| {
-        k.write(args.va(0), BOOT_TIME + k.now() / UNIT)
+        k.write(args.va(0), system_time(k))
     });
     ddi.function("KeQueryInterruptTimePrecise", 1, Contract::ANY, |k, args| {
         k.write(args.va(0), performance_counter(k))?;

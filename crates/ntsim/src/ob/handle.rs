@@ -341,7 +341,7 @@ pub(crate) async fn close_for_program(k: &Kernel, handle: Handle) -> Outcome<NtS
 pub(crate) async fn drop_handle(k: &Kernel, handle: Handle, found: Object) -> Outcome<()> {
     k.state::<Handles>().borrow_mut().open.remove(&handle);
     let Some(object) = found.object else {
-        return Ok(());
+        return crate::cm::handle_closed(k, handle);
     };
     if found.kind == Type::File {
         let left = count(k, object);

@@ -25,6 +25,7 @@ pub(crate) use counted::PASSIVE;
 pub mod unicode_string;
 mod utf8;
 mod version;
+mod write_registry;
 
 /// Adds this component's exports.
 pub fn register(ddi: &mut crate::ddi::Registry) {
@@ -47,6 +48,7 @@ pub fn register(ddi: &mut crate::ddi::Registry) {
     time::register(ddi);
     unicode_string::register(ddi);
     version::register(ddi);
+    write_registry::register(ddi);
 }
 
 #[cfg(test)]

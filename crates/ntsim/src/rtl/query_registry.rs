@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// `RTL_REGISTRY_HANDLE` of the first argument.
-const REGISTRY_HANDLE: u32 = 0x4000_0000;
+pub(super) const REGISTRY_HANDLE: u32 = 0x4000_0000;
 /// `RTL_REGISTRY_OPTIONAL`.
 const REGISTRY_OPTIONAL: u32 = 0x8000_0000;
 
@@ -174,6 +174,11 @@ async fn query_values(k: &Kernel, a: &Args) -> Answer {
 
 /// The key that the query starts from, in its canonical form.
 fn top_key(k: &Kernel, relative_to: u32, a: &Args) -> Answer<String> {
+    Ok(top_path(k, relative_to, a)?.map(|path| cm::canonical(&path)))
+}
+
+/// The path of the key that `RelativeTo` and the second argument name.
+pub(super) fn top_path(k: &Kernel, relative_to: u32, a: &Args) -> Answer<String> {
     const CONTROL: &str = "\\Registry\\Machine\\System\\CurrentControlSet\\Control\\";
     const WINDOWS_NT: &str = "\\Registry\\Machine\\Software\\Microsoft\\Windows NT\\CurrentVersion\\";
     const DEVICE_MAP: &str = "\\Registry\\Machine\\Hardware\\DeviceMap\\";
@@ -191,7 +196,7 @@ fn top_key(k: &Kernel, relative_to: u32, a: &Args) -> Answer<String> {
         5 => USER,
         _ => return Ok(Err(NtStatus::INVALID_PARAMETER)),
     };
-    Ok(Ok(cm::canonical(&format!("{base}{path}"))))
+    Ok(Ok(format!("{base}{path}")))
 }
 
 async fn process(k: &Kernel, key: &mut String, entry: &Entry, context: u64) -> Answer {
