@@ -1,5 +1,7 @@
 //! Waiting for changes.
 
+use ntlayout::kevent;
+
 use super::{KEY, KEY_READ, call, close, open_key, run};
 use crate::{
     bugcheck::Outcome,
@@ -7,11 +9,15 @@ use crate::{
     ke::event,
     kernel::Kernel,
     mm::Va,
-    ob::handle::Handle,
+    ob::{
+        handle::{self, Handle, OBJ_KERNEL_HANDLE},
+        object::{self, Type},
+    },
     sched::ThreadSpec,
     status::NtStatus,
 };
 
+const EVENT_ALL_ACCESS: u32 = 0x001F_0003;
 const CHANGE_NAME: u64 = 0x1;
 const CHANGE_LAST_SET: u64 = 0x4;
 
@@ -30,21 +36,10 @@ async fn notify(
 }
 
 /// A notification event: its handle and its object.
-async fn new_event(k: &Kernel) -> Outcome<(Handle, Va)> {
-    let variable = k.allocate_system(8, "handle")?;
-    let all_access = 0x001F_0003;
-    let status = call(k, "ZwCreateEvent", &[variable.get(), all_access, 0, 0, 0]).await?;
-    assert_eq!(status, NtStatus::SUCCESS);
-    let handle: Handle = k.read(variable)?;
-    let object = k.allocate_system(8, "object")?;
-    let arguments = [handle.0, all_access, 0, 0, object.get(), 0];
-    assert_eq!(
-        call(k, "ObReferenceObjectByHandle", &arguments).await?,
-        NtStatus::SUCCESS
-    );
-    let object: Va = k.read(object)?;
-    k.call(k.routine_address("ObfDereferenceObject"), &[object.get()])
-        .await?;
+fn new_event(k: &Kernel) -> Outcome<(Handle, Va)> {
+    let object = object::create(k, Type::Event, kevent::SIZE)?;
+    event::initialize(k, object, event::EventType::Notification, false)?;
+    let handle = handle::open_object(k, object, EVENT_ALL_ACCESS, OBJ_KERNEL_HANDLE);
     Ok((handle, object))
 }
 
@@ -53,7 +48,7 @@ fn an_event_is_set_by_the_change_that_is_waited_for() {
     run(|k| async move {
         create_key(&k, &format!("{KEY}\\below"));
         let key = open_key(&k, Handle(0), KEY, KEY_READ).await?.unwrap();
-        let (event, object) = new_event(&k).await?;
+        let (event, object) = new_event(&k)?;
         let block = k.allocate_system(16, "IO_STATUS_BLOCK")?;
         let status = notify(&k, key, event, block, CHANGE_LAST_SET, 0, 1).await?;
         assert_eq!((status, event::state(&k, object)?), (NtStatus::PENDING, 0));
