@@ -1,11 +1,17 @@
 //! Drivers that are broken on purpose (`tests/drivers`): ntsim stops each with the bug check that Windows would, where its source says
 //! `// BUG:`.
 
+mod objects;
+mod time_limits;
+mod twins;
+
 use edu::ioctl::{Factorial, Request as _};
 use ntsim::{
     Outcome,
     bugcheck::{BugCheck, BugCheckCode, VerifierRule},
     bus::InterruptMode,
+    trace::Counter,
+    verifier::Settings,
 };
 use scenarios::{
     boot::{Pc, Run, Setup},
@@ -14,12 +20,14 @@ use scenarios::{
     program::Program,
 };
 
-/// The lines of the driver's source that are marked as its bug.
+/// The lines of the driver's source that are marked as its bug. A mark that has a line of its own is for the line before it.
 fn marked_lines(driver: &str) -> Vec<u32> {
     let path = repository().join("tests/drivers").join(driver).join("src/lib.rs");
     let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let marked = source.lines().zip(1..).filter(|(line, _)| line.contains("// BUG:"));
-    marked.map(|(_, number)| number).collect()
+    marked
+        .map(|(line, number)| number - u32::from(line.trim_start().starts_with("//")))
+        .collect()
 }
 
 /// Boots the driver, which connects to a line, and has it break its rule; how the run ended. The innermost line of the driver's own on the call stack must be marked.

@@ -13,7 +13,7 @@ use crate::{
     kernel::{Config, Kernel},
     machine::imports,
     mm::Va,
-    sched::{ActivityKind, Frame, GuestFrame, VirtualTime},
+    sched::{Activity, ActivityKind, Frame, GuestFrame, VirtualTime},
     trace::Record,
     verifier::rules,
 };
@@ -204,17 +204,26 @@ impl fmt::Display for ResolvedStack {
 
 /// The call stack of the current activity. `stopped`: the innermost instruction is the one to blame, rather than the next one to run.
 pub(crate) fn call_stack(k: &Kernel, stopped: bool) -> Vec<StackEntry> {
-    let frames = k
-        .with_activity(|activity| {
-            let frames = activity.frames.iter().rev();
-            frames
-                .map(|frame| match frame {
-                    Frame::Guest(guest) => FrameSummary::Guest(start_of_walk(guest)),
-                    Frame::Host(host) => FrameSummary::Host(host.name),
-                })
-                .collect::<Vec<_>>()
+    let frames = k.with_activity(|activity| summaries(activity)).unwrap_or_default();
+    stack_of_frames(k, frames, stopped)
+}
+
+/// The call stack of any activity.
+pub(crate) fn stack_of(k: &Kernel, activity: &Activity, stopped: bool) -> Vec<StackEntry> {
+    stack_of_frames(k, summaries(activity), stopped)
+}
+
+fn summaries(activity: &Activity) -> Vec<FrameSummary> {
+    let frames = activity.frames.iter().rev();
+    frames
+        .map(|frame| match frame {
+            Frame::Guest(guest) => FrameSummary::Guest(start_of_walk(guest)),
+            Frame::Host(host) => FrameSummary::Host(host.name),
         })
-        .unwrap_or_default();
+        .collect()
+}
+
+fn stack_of_frames(k: &Kernel, frames: Vec<FrameSummary>, stopped: bool) -> Vec<StackEntry> {
     let mut stack = Vec::new();
     for (index, frame) in frames.into_iter().enumerate() {
         match frame {

@@ -7,9 +7,10 @@ use crate::{
     ddi::{Contract, Registry},
     ex::executable_pool,
     io,
-    ke::{Irql, device_queue, dpc, timer, wait},
+    ke::{Irql, device_queue, dpc, spin_lock, timer, wait},
     kernel::Kernel,
     mm::{PoolKind, PoolOwner, Va, pool::FreeError},
+    verifier::lock_order,
 };
 
 const POOL_FLAG_UNINITIALIZED: u64 = 0x2;
@@ -119,6 +120,8 @@ pub(super) fn free(k: &Kernel, start: Va, tag: Option<u32>) -> Outcome<()> {
 pub fn check_idle(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
     const DPC_OBJECT: u64 = 1;
     let end = (start + length).get();
+    spin_lock::check_freed(k, start, length)?;
+    lock_order::freed(k, start, length);
     if let Some(dpc) = dpc::queued_within(k, start, length) {
         return Err(k.bugcheck(BugCheck::new(
             Code::TIMER_OR_DPC_INVALID,

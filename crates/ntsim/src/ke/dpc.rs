@@ -7,11 +7,11 @@ use ntlayout::kdpc;
 
 use super::Irql;
 use crate::{
-    bugcheck::{Outcome, VerifierRule},
+    bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
     ddi::{Contract, Registry},
     kernel::Kernel,
     mm::Va,
-    sched::{Activity, ActivityKind, WaitQueue},
+    sched::{Activity, ActivityKind, WaitQueue, watchdog},
     trace::{Counter, Event},
     verifier::SyncObject,
 };
@@ -31,6 +31,26 @@ const MEDIUM_IMPORTANCE: u8 = 1;
 const HIGH_IMPORTANCE: u8 = 2;
 /// `KeSetTargetProcessorDpc` stores the processor's number plus this; less means "where it is queued".
 const TARGETED: u16 = 2048;
+
+/// Parameter 1 of the bug check for a DPC whose processor is not there.
+const WRONG_PROCESSOR: u64 = 3;
+
+/// A DPC must not be queued when it is initialized: the queue would lead through memory that says it is not in it.
+///
+/// # Errors
+/// When it is.
+pub(crate) fn check_initialization(k: &Kernel, dpc: Va) -> Outcome<()> {
+    const DPC_OBJECT: u64 = 1;
+    if queued_within(k, dpc, 1).is_none() {
+        return Ok(());
+    }
+    Err(k.bugcheck(BugCheck::new(
+        Code::TIMER_OR_DPC_INVALID,
+        [DPC_OBJECT, dpc.get(), dpc.get(), (dpc + kdpc::SIZE).get()],
+        "queued-dpc-initialized",
+        format!("the DPC at {dpc} is initialized while it is queued"),
+    )))
+}
 
 /// `KeInitializeDpc`.
 ///
@@ -177,6 +197,7 @@ async fn run(k: &Kernel, dpc: Va) -> Outcome<()> {
     let argument2: u64 = k.read(dpc + kdpc::SYSTEM_ARGUMENT2)?;
     k.write(dpc + kdpc::DPC_DATA, 0_u64)?;
     k.sync_acquire(SyncObject::Dpc(dpc.get()));
+    watchdog::begin_routine(k);
     k.count(Counter::DpcsRun);
     k.trace(Event::DpcStarted { dpc, routine });
     k.call(routine, &[dpc.get(), context, argument1, argument2])
@@ -216,6 +237,17 @@ pub(super) fn register(ddi: &mut Registry) {
         k.write(args.va(0) + kdpc::IMPORTANCE, args.u8(1))
     });
     ddi.function("KeSetTargetProcessorDpc", 2, Contract::ANY, |k, args| {
-        k.write(args.va(0) + kdpc::NUMBER, TARGETED + u16::from(args.u8(1)))
+        let (dpc, number) = (args.va(0), args.u8(1));
+        let processors = k.config().processors;
+        if usize::from(number) < processors {
+            return k.write(dpc + kdpc::NUMBER, TARGETED + u16::from(number));
+        }
+        // As documented, the target does not change then.
+        k.verify(BugCheck::new(
+            Code::TIMER_OR_DPC_INVALID,
+            [WRONG_PROCESSOR, dpc.get(), number.into(), processors as u64],
+            "dpc-processor-absent",
+            format!("KeSetTargetProcessorDpc was called for processor {number}, but there are {processors}"),
+        ))
     });
 }

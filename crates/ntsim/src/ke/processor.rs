@@ -7,7 +7,7 @@ use crate::{
     ddi::{Contract, Registry},
     kernel::Kernel,
     mm::{Protection, Va, layout},
-    sched::Processor,
+    sched::{Processor, watchdog::Raised},
 };
 
 /// Where a KPCR points to itself.
@@ -31,6 +31,7 @@ pub(crate) fn add(k: &Kernel, index: usize) {
         kpcr,
         dpc_stack: k.new_stack(&format!("DPC stack of cpu{index}")),
         interrupt_stack: k.new_stack(&format!("interrupt stack of cpu{index}")),
+        raised: Raised::default(),
     };
     k.scheduler().borrow_mut().processors.push(processor);
 }

@@ -8,7 +8,7 @@ use crate::{
     ddi::{Contract, Registry},
     kernel::Kernel,
     mm::Va,
-    verifier::SyncObject,
+    verifier::{SyncObject, lock_order},
 };
 
 /// Who holds which spin lock.
@@ -29,7 +29,9 @@ const RELEASED_BELOW_DISPATCH: u64 = 0x41;
 const ACQUIRED_ABOVE_DISPATCH: u64 = 0x42;
 const SELF_DEADLOCK: u64 = 0x1000;
 const WRONG_OWNER: u64 = 0x1004;
+const INITIALIZED_AGAIN: u64 = 0x1005;
 const NOT_ACQUIRED: u64 = 0x1007;
+const DELETED_HELD: u64 = 0x100B;
 
 /// What a free kernel stores in a `KSPIN_LOCK` that is held.
 const HELD: u64 = 1;
@@ -40,6 +42,58 @@ const HELD: u64 = 1;
 /// When the lock's memory cannot be written.
 pub fn initialize(k: &Kernel, lock: Va) -> Outcome<()> {
     k.write(lock, 0_u64)
+}
+
+/// Where a lock that is held was acquired.
+pub(crate) fn acquired_at(k: &Kernel, lock: Va) -> Option<Va> {
+    let holder = k.ke().borrow().locks.holders.get(&lock).copied();
+    holder.map(|holder| holder.acquired_at).filter(|site| !site.is_null())
+}
+
+/// A lock must not be held when it is initialized.
+///
+/// # Errors
+/// When it is.
+pub(crate) fn check_initialization(k: &Kernel, lock: Va) -> Outcome<()> {
+    let Some(holder) = k.ke().borrow().locks.holders.get(&lock).copied() else {
+        return Ok(());
+    };
+    Err(violation(
+        k,
+        [INITIALIZED_AGAIN, lock.get(), 0, 0],
+        "spin-lock-initialized-held",
+        format!(
+            "the spin lock at {lock} is initialized, but cpu{} holds it since {}",
+            holder.processor, holder.acquired_at
+        ),
+    ))
+}
+
+/// Memory that is being freed must hold no lock that is held.
+///
+/// # Errors
+/// When it does.
+pub(crate) fn check_freed(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
+    let found = {
+        let ke = k.ke().borrow();
+        let first = ke.locks.holders.range(start..).next();
+        first
+            .filter(|(lock, _)| **lock - start < length)
+            .map(|(&lock, &holder)| (lock, holder))
+    };
+    let Some((lock, holder)) = found else {
+        return Ok(());
+    };
+    let thread = k.current_thread().map_or(Va::NULL, |thread| k.thread_object(thread));
+    Err(violation(
+        k,
+        [DELETED_HELD, lock.get(), thread.get(), 0],
+        "spin-lock-freed-held",
+        format!(
+            "memory at {start} is freed, but cpu{} holds the spin lock at {lock} in it since {}",
+            holder.processor, holder.acquired_at
+        ),
+    ))
 }
 
 /// Raises to `DISPATCH_LEVEL`, acquires, and returns the IRQL before.
@@ -206,11 +260,11 @@ pub(super) fn register(ddi: &mut Registry) {
         Contract::at_least(Irql::DISPATCH).by_rule(VerifierRule::IRQL_DISPATCH),
         |k, args| {
             let lock = args.va(0);
-            if is_held(k, lock) {
-                Ok(false)
-            } else {
-                try_acquire(k, lock)
+            let acquired = !is_held(k, lock) && try_acquire(k, lock)?;
+            if acquired {
+                lock_order::tried(k, lock);
             }
+            Ok(acquired)
         },
     );
     ddi.function("KeTestSpinLock", 1, Contract::ANY, |k, args| {

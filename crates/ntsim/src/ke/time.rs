@@ -18,7 +18,7 @@ const UNIT: u64 = 100;
 pub(super) const MILLISECOND: VirtualTime = 1_000_000;
 
 /// Nanoseconds between two clock interrupts.
-pub(super) const TICK: VirtualTime = MILLISECOND;
+pub(crate) const TICK: VirtualTime = MILLISECOND;
 
 /// The longest stall that is taken as one step, in microseconds: the documentation asks for 50 at most.
 const LONGEST_STALL: u64 = 1_000_000;

@@ -130,6 +130,12 @@ pub fn is_signalled(k: &Kernel, timer: Va) -> Outcome<bool> {
     Ok(state != 0)
 }
 
+/// Whether the timer is set.
+#[must_use]
+pub(crate) fn is_set(k: &Kernel, timer: Va) -> bool {
+    k.ke().borrow().timers.queued.contains_key(&timer)
+}
+
 /// When the next timer expires.
 #[must_use]
 pub(crate) fn next_due(k: &Kernel) -> Option<VirtualTime> {

@@ -4,7 +4,7 @@ use super::Kernel;
 use crate::{
     ke::Irql,
     mm::Va,
-    sched::{Activity, ActivityKind, Mode, ThreadId, thread::ThreadState},
+    sched::{Activity, ActivityKind, Mode, ThreadId, thread::ThreadState, watchdog::Raised},
     verifier::SyncObject,
 };
 
@@ -39,7 +39,11 @@ impl Kernel {
 
     fn set_irql(&self, irql: Irql) {
         if let Some(processor) = self.0.current.get() {
-            self.0.scheduler.borrow_mut().processors[processor].irql = irql;
+            let this = &mut self.0.scheduler.borrow_mut().processors[processor];
+            this.irql = irql;
+            if irql < Irql::DISPATCH {
+                this.raised = Raised::default();
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, fmt, rc::Rc};
 
-use super::ThreadId;
+use super::{ThreadId, VirtualTime};
 use crate::{
     cpu::Registers,
     ddi::Flow,
@@ -138,6 +138,8 @@ pub struct Activity {
     pub spin: Option<Spin>,
     /// The spin locks it holds, in the order acquired.
     pub locks: Vec<Va>,
+    /// What its DPC or service routine has taken so far.
+    pub routine_time: VirtualTime,
 }
 
 impl Activity {
@@ -152,6 +154,7 @@ impl Activity {
             resume_irql: Irql::PASSIVE,
             spin: None,
             locks: Vec::new(),
+            routine_time: 0,
         }
     }
 

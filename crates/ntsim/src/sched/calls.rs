@@ -10,6 +10,7 @@ use crate::{
     machine::imports,
     mm::{Va, layout},
     trace::Event,
+    verifier::{calls, objects},
 };
 
 /// Where a guest routine that the model called returns to.
@@ -52,6 +53,7 @@ pub(super) fn export_reached(k: &Kernel, address: Va) -> Outcome<()> {
     if !ddi.contract.allows(irql) {
         k.verify(ddi.contract.violation(ddi.name, irql))?;
     }
+    calls::check(k, ddi.name, &args)?;
     if let Some(failure) = failure::strike(k, ddi.name, ddi.failure, &args) {
         return return_to_guest(k, failure.into_rax());
     }
@@ -162,6 +164,7 @@ fn leave_guest(k: &Kernel) -> Outcome<()> {
         )
     });
     k.trace(Event::Left { label, value });
+    objects::check_frames(k)?;
     if stack_pointer != expected {
         return Err(k.bugcheck(BugCheck::new(
             Code::KERNEL_SECURITY_CHECK_FAILURE,

@@ -10,6 +10,7 @@ use super::{
     dispatch::switch_out,
     flow::Request,
     thread::{ThreadState, Wait},
+    watchdog,
 };
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
@@ -42,11 +43,13 @@ pub(super) fn advance(k: &Kernel, processor: usize) {
             Frame::Host(host) => Some(host.flow.take().expect("the flow is not being polled")),
         }
     };
+    let begin = k.now();
     // A bug check ends the run whoever notices it.
     let _: Outcome<()> = match flow {
         Some(flow) => poll(k, processor, flow),
         None => run_slice(k, processor),
-    };
+    }
+    .and_then(|()| watchdog::charge(k, processor, k.now() - begin));
 }
 
 fn poll(k: &Kernel, processor: usize, mut flow: Flow) -> Outcome<()> {
@@ -85,6 +88,9 @@ fn finish_flow(k: &Kernel, processor: usize, value: u64) -> Outcome<()> {
             let this = &mut scheduler.processors[processor];
             let ended = this.activities.pop().expect("it ran");
             this.irql = ended.resume_irql;
+            if this.irql < Irql::DISPATCH {
+                this.raised = watchdog::Raised::default();
+            }
         }
     }
     Ok(())
@@ -157,9 +163,10 @@ fn may_block(k: &Kernel, why: &str) -> Outcome<()> {
 }
 
 fn run_slice(k: &Kernel, processor: usize) -> Outcome<()> {
+    let raised = watchdog::raised(k, processor);
     let budget = {
         let mut random = k.random().borrow_mut();
-        random.between(1, k.temperament().longest_slice)
+        raised.slice(random.between(1, k.temperament().longest_slice))
     };
     let (exit, executed) = {
         let mut scheduler = k.scheduler().borrow_mut();
@@ -173,7 +180,13 @@ fn run_slice(k: &Kernel, processor: usize) -> Outcome<()> {
         };
         k.engine().borrow_mut().run(&mut guest.registers, kpcr, budget)
     };
-    k.watch().clock.set(k.now() + executed);
+    watchdog::note_slice(
+        k,
+        processor,
+        executed,
+        !matches!(exit, Exit::Budget) || executed < budget,
+    );
+    k.watch().clock.set(k.now() + raised.cost(executed));
     k.count_many(Counter::Instructions, executed);
     note_device_accesses(k);
     handle(k, exit)

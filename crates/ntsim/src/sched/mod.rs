@@ -2,6 +2,7 @@
 
 pub mod activity;
 mod calls;
+mod deadlock;
 mod dispatch;
 mod execute;
 pub mod flow;
@@ -10,6 +11,7 @@ pub mod random;
 mod run;
 pub mod thread;
 mod wait_queue;
+pub mod watchdog;
 
 pub use activity::{Activity, ActivityKind, Frame, GuestFrame, HostFrame, Stack};
 pub use flow::{GuestCall, Woken};

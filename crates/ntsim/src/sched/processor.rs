@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Activity, ActivityKind, Stack, ThreadId};
+use super::{Activity, ActivityKind, Stack, ThreadId, watchdog::Raised};
 use crate::{ke::Irql, mm::Va};
 
 /// A processor: its IRQL, what runs on it, and its DPC queue.
@@ -26,6 +26,8 @@ pub struct Processor {
     pub dpc_stack: Stack,
     /// The stack interrupts run on.
     pub interrupt_stack: Stack,
+    /// What it has done at `DISPATCH_LEVEL` or above.
+    pub raised: Raised,
 }
 
 impl Processor {

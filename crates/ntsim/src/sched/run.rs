@@ -1,10 +1,10 @@
 //! The run loop.
 
-use super::{ActivityKind, Scheduler, ThreadId, VirtualTime, dispatch, thread::ThreadState};
+use super::{Scheduler, ThreadId, VirtualTime, deadlock, dispatch, thread::ThreadState, watchdog};
 use crate::{
-    bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
+    bugcheck::Outcome,
     hal::{self, DeviceMemory},
-    ke::{self, Irql},
+    ke,
     kernel::Kernel,
     ps,
     trace::Counter,
@@ -41,13 +41,16 @@ impl Kernel {
             }
             if dispatch::step(self) {
                 if self.recorded().counters.get(Counter::Steps) > limit {
-                    let _ = self.bugcheck(livelock(self));
+                    let _ = deadlock::livelock(self);
                 }
             } else if !self.pass_time() {
+                if self.running().is_err() {
+                    break;
+                }
                 if self.all_threads_ended() {
                     return RunEnd::Idle;
                 }
-                let _ = self.bugcheck(hang(self));
+                let _ = deadlock::hang(self);
             }
         }
         RunEnd::Crashed
@@ -87,10 +90,16 @@ impl Kernel {
         // A timer that is set when nobody is left does not keep the machine running.
         let timer = ke::timer::next_due(self).filter(|_| !self.all_threads_ended());
         let next = [device, deadline, timer].into_iter().flatten().min();
-        if let Some(next) = next {
-            self.watch().clock.set(next.max(self.now()));
+        let Some(next) = next else {
+            return false;
+        };
+        let before = self.now();
+        self.watch().clock.set(next.max(before));
+        if let Some(processor) = watchdog::spun_too_long(self, self.now() - before) {
+            let _ = deadlock::spun_too_long(self, processor);
+            return false;
         }
-        next.is_some()
+        true
     }
 
     /// When the next wait ends by itself. Drivers' threads alone do not keep the machine running, unless what they wait for is to run
@@ -118,69 +127,4 @@ impl Kernel {
     fn is_in_background(&self, scheduler: &Scheduler, thread: ThreadId) -> bool {
         scheduler.threads[thread.0].of_driver && !ps::thread::is_orphan(self, thread)
     }
-}
-
-fn hang(k: &Kernel) -> BugCheck {
-    let waits = what_waits(k);
-    let spinning = k
-        .scheduler()
-        .borrow()
-        .processors
-        .iter()
-        .any(|this| this.irql >= Irql::DISPATCH && !this.activities.is_empty());
-    let (code, parameters) = if spinning {
-        (Code::DPC_WATCHDOG_VIOLATION, [1, 0, 0, 0])
-    } else {
-        (Code::MANUALLY_INITIATED_CRASH, [0; 4])
-    };
-    BugCheck::new(
-        code,
-        parameters,
-        "hang",
-        format!("nothing can run any more and no device or timer will change that: {waits}"),
-    )
-}
-
-fn livelock(k: &Kernel) -> BugCheck {
-    let (code, parameters) = if k.irql() >= Irql::DISPATCH {
-        (Code::DPC_WATCHDOG_VIOLATION, [1, k.now(), 0, 0])
-    } else {
-        (Code::MANUALLY_INITIATED_CRASH, [0; 4])
-    };
-    BugCheck::new(
-        code,
-        parameters,
-        "step-limit",
-        format!(
-            "the run has not ended after {} steps: {}",
-            k.config().step_limit,
-            what_waits(k)
-        ),
-    )
-}
-
-fn what_waits(k: &Kernel) -> String {
-    let scheduler = k.scheduler().borrow();
-    let mut lines = Vec::new();
-    for (index, processor) in scheduler.processors.iter().enumerate() {
-        if let Some(activity) = processor.current() {
-            let what = match activity.kind {
-                ActivityKind::Thread(thread) => {
-                    format!("thread {}", scheduler.threads[thread.0].name)
-                }
-                other => other.to_string(),
-            };
-            let doing = match &activity.spin {
-                Some(spin) => format!("spins for {}", spin.why),
-                None => "runs".to_owned(),
-            };
-            lines.push(format!("cpu{index} at {}: {what} {doing}", processor.irql));
-        }
-    }
-    for thread in &scheduler.threads {
-        if let ThreadState::Waiting(_, wait) = &thread.state {
-            lines.push(format!("thread {} waits for {}", thread.name, wait.why));
-        }
-    }
-    lines.join("; ")
 }

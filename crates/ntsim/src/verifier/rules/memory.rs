@@ -33,6 +33,7 @@ pub(super) mod code_integrity {
 pub(super) mod automatic {
     //! What Driver Verifier checks whichever settings are on.
     super::super::rules! { Automatic, "devtest/automatic-checks";
+        "dpc-processor-absent" GoesOn "Target a DPC at a processor whose number is below KeQueryActiveProcessorCount.", "debugger/bug-check-0xc7--timer-or-dpc-invalid";
         "invalid-irql" Stops "Raise with KeRaiseIrql only, lower with KeLowerIrql only, to the level that was there before.";
         "mdl-bugcheck-on-failure" GoesOn "Pass FALSE for BugCheckOnFailure, and handle a null result.";
         "mdl-freed-mapped" Stops "Call MmUnmapLockedPages before IoFreeMdl.";
@@ -48,7 +49,7 @@ pub(super) mod automatic {
         "pool-double-free" Stops "Free an allocation once, and clear the pointer.";
         "pool-zero-bytes" GoesOn "Do not ask for zero bytes of pool.";
         "sync-object-pageable" GoesOn "Put events, mutexes, semaphores, timers and spin locks into nonpaged memory.";
-        "work-item-pageable" Stops "Put work items into nonpaged memory.";
+        "work-item-pageable" GoesOn "Put work items into nonpaged memory.";
         "queued-entry-freed" Stops "Remove an entry from its queue before its memory goes.";
         "waited-object-freed" Stops "Free an object when no thread waits for it any more.";
         "overlapping-copy" GoesOn "Use RtlMoveMemory or memmove where source and destination can overlap.";
