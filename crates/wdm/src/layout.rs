@@ -171,12 +171,6 @@ assert_layout!(wdk_sys::KLOCK_QUEUE_HANDLE {
     OldIrql => nt::klock_queue_handle::OLD_IRQL;
 });
 
-assert_layout!(wdk_sys::KWAIT_BLOCK {
-    WaitType => nt::kwait_block::WAIT_TYPE;
-    WaitKey => nt::kwait_block::WAIT_KEY;
-    Object => nt::kwait_block::OBJECT;
-});
-
 // Structures that the driver provides the memory for and the system uses: they must be as large as the kernel's.
 const _: () = {
     assert!(size_of::<wdk_sys::IO_STACK_LOCATION>() == nt::io_stack_location::SIZE);
