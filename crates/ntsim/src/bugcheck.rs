@@ -220,6 +220,8 @@ verifier_rules! {
     CALLBACK = 0x4E54_0052 "ntsim: callback misused";
     TIMER_OBJECT = 0x4E54_0053 "ntsim: timer object misused";
     NO_THREAD = 0x4E54_0050 "ntsim: no thread object";
+    STATUS_NOT_SET = 0x4E54_0060 "ntsim: IRP completed without a status";
+    USER_MEMORY_NOT_PROBED = 0x4E54_0061 "ntsim: user memory accessed without a probe";
     OBJECT_IN_USE = 0x4E54_0004 "ntsim: freed memory in use";
 }
 

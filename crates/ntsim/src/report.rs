@@ -238,6 +238,13 @@ fn stack_of_frames(k: &Kernel, frames: Vec<FrameSummary>, stopped: bool) -> Vec<
     stack
 }
 
+/// The call stack of the current activity, below an instruction of the driver's that is to blame and has run before.
+pub(crate) fn stack_from(k: &Kernel, address: Va) -> Vec<StackEntry> {
+    let mut stack = vec![guest_entry(k, address, true)];
+    stack.extend(call_stack(k, false));
+    stack
+}
+
 enum FrameSummary {
     Guest(GeneralRegisters),
     Host(&'static str),

@@ -410,3 +410,27 @@ fn an_entry_without_routine_and_without_direct_is_invalid() {
         Ok(())
     });
 }
+
+#[test]
+fn every_system_has_the_keys_of_classes_and_services() {
+    run(|k| async move {
+        for name in ["Control\\Class", "Services", "Enum"] {
+            let path = format!("\\Registry\\Machine\\System\\CurrentControlSet\\{name}");
+            let opened = open_key(&k, Handle(0), &path, KEY_READ).await?;
+            close(&k, opened.expect("the key exists")).await?;
+        }
+        Ok(())
+    });
+}
+
+/// `IoOpenDeviceRegistryKey` with `STANDARD_RIGHTS_ALL`, as samples have it, and then a query.
+#[test]
+fn access_is_not_checked_in_kernel_mode() {
+    run(|k| async move {
+        set_value(&k, KEY, "Start", Value::Dword(3));
+        let key = open(&k, KEY, 0x001F_0000, ob::handle::OBJ_KERNEL_HANDLE).expect("it exists");
+        let queried = query(&k, key, "Start", 2, 16).await?;
+        assert_eq!(queried.0, NtStatus::SUCCESS);
+        close(&k, key).await
+    });
+}

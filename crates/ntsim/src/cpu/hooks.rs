@@ -360,8 +360,10 @@ impl Watch {
             return None;
         }
         let translation = self.space.borrow().translate(page, 1).filter(|&(pa, _)| {
+            // By the physical address: the pages of an MDL of pool are pool's, wherever they are mapped.
             let (pool, length) = self.pool_window.get();
-            pa - pool >= length || self.pool.borrow().contains(page)
+            let offset = pa - pool;
+            offset >= length || self.pool.borrow().contains(crate::mm::pool::POOL_BASE + offset)
         });
         let allowed = translation.is_some_and(|(_, protection)| match access {
             Access::Read => true,
@@ -377,17 +379,19 @@ impl Watch {
 
     /// As [`on_translate`](Self::on_translate), for a program's memory: whether it is there depends on who asks.
     fn on_translate_user(&self, page: Va, access: Access) -> Option<(Pa, bool, bool)> {
-        let found = self.user.borrow().find_for(page, self.thread.get(), self.irql.get());
-        match found {
-            Ok((pa, protection)) if access != Access::Write || protection.write => {
+        let user = self.user.borrow();
+        let thread = self.thread.get();
+        let found = user.find_for(page, thread, self.irql.get());
+        if let Ok((pa, protection)) = found {
+            let writable = protection.write && user.is_probed(page, thread, true);
+            let readable = user.is_probed(page, thread, false);
+            if (access == Access::Write && writable) || (access == Access::Read && readable) {
                 self.translations_for_slice.set(true);
-                Some((pa, protection.write, false))
-            }
-            _ => {
-                self.stop(Exit::PageFault(PageFault { page, access }));
-                None
+                return Some((pa, writable, false));
             }
         }
+        self.stop(Exit::PageFault(PageFault { page, access }));
+        None
     }
 
     pub(super) fn on_exception(&self, vector: u32) {

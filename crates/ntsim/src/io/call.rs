@@ -7,7 +7,7 @@ use ntlayout::{device_object, driver_object, io_stack_location as stack, irp as 
 use super::{
     device::{DO_POWER_INRUSH, DO_POWER_PAGABLE},
     irp::{self, IoStatus, Major, Passed, Record},
-    pnp::bus_driver,
+    pnp::{self, bus_driver},
     violation::{IoRule, violation},
 };
 use crate::{
@@ -30,7 +30,7 @@ pub(super) fn register(ddi: &mut Registry) {
 }
 
 /// The dispatch routine that Windows gives to the major functions that a driver leaves out.
-pub(super) const INVALID_DEVICE_REQUEST: &str = "IopInvalidDeviceRequest";
+pub(in crate::io) const INVALID_DEVICE_REQUEST: &str = "IopInvalidDeviceRequest";
 
 async fn invalid_device_request(k: &Kernel, irp: Va) -> Outcome<NtStatus> {
     let status = NtStatus::INVALID_DEVICE_REQUEST;
@@ -122,7 +122,40 @@ fn check_forwarding(k: &Kernel, record: &Record, device: Va, location: Va, major
         let message = format!("{} IRP {irp} is passed down at {irql}", major.name());
         return Err(violation(k, IoRule::FORWARDED_AT_WRONG_IRQL, irp, device, message));
     }
+    check_not_understood(k, record, device, location, major)?;
     check_status_passed_down(k, irp, device, major)
+}
+
+/// A driver passes down what it does not know as it came. Minor functions that the system does not have no driver knows; Driver Verifier sends
+/// some of those.
+fn check_not_understood(k: &Kernel, record: &Record, device: Va, location: Va, major: Major) -> Outcome<()> {
+    let Some(initial) = record.initial_status() else {
+        return Ok(());
+    };
+    let minor: u8 = k.read(location + stack::MINOR_FUNCTION)?;
+    let (known, rule) = match major {
+        Major::PNP => (pnp::Minor(minor).exists(), IoRule::PNP_STATUS_CHANGED),
+        Major::POWER => (crate::po::Minor(minor).exists(), IoRule::STATUS_CHANGED),
+        _ => return Ok(()),
+    };
+    let irp = record.irp();
+    let IoStatus { status, information } = irp::read_status(k, irp)?;
+    if known || (status == initial && information == 0) {
+        return Ok(());
+    }
+    let name = major.name();
+    if status == initial {
+        let message = format!(
+            "{name} IRP {irp} has the minor function {minor:#x}, which no driver knows, but is passed down with Information {information:#x}: \
+             leave IoStatus of what the driver does not handle alone"
+        );
+        return Err(violation(k, IoRule::INFORMATION_CHANGED, irp, device, message));
+    }
+    let message = format!(
+        "{name} IRP {irp} has the minor function {minor:#x}, which no driver knows, but is passed down with {status} instead of {initial}: \
+         leave IoStatus of what the driver does not handle alone"
+    );
+    Err(violation(k, rule, irp, device, message))
 }
 
 /// Whether the drivers of a device must be called at `PASSIVE_LEVEL` with power IRPs ("Setting Device Object Flags for Power Management").
@@ -154,11 +187,19 @@ fn check_dispatch(k: &Kernel, record: &Record, location_number: u8, device: Va, 
     let irp = record.irp();
     let what = record.what();
     let fail = |rule, message: String| Err(violation(k, rule, irp, device, message));
+    if returned.0 == u32::MAX {
+        let message = format!("the dispatch routine for {what} returned 0xFFFFFFFF for IRP {irp}, which is no status");
+        return fail(IoRule::ILLEGAL_STATUS, message);
+    }
     match (returned == NtStatus::PENDING, record.passed(location_number)) {
         (true, Some(Passed { pending: true, .. })) | (false, Some(Passed { pending: false, .. })) => {}
         (true, None) => {
             let control: u8 = k.read(irp::location(irp, location_number) + stack::CONTROL)?;
-            if control & irp::SL_PENDING_RETURNED == 0 {
+            let marked = control & irp::SL_PENDING_RETURNED != 0;
+            if !marked && record.passed_on(location_number) {
+                // What it returned is the lower driver's answer, perhaps; its completion routine marks the IRP then, and has yet to run.
+                record.expect_pending(location_number);
+            } else if !marked {
                 return fail(
                     IoRule::RETURNED_PENDING_ONLY,
                     format!(

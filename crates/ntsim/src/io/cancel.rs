@@ -2,7 +2,7 @@
 
 use ntlayout::{io_stack_location as stack, irp as layout};
 
-use super::irp;
+use super::{cancel_watch, irp};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
     ddi::{Contract, Registry},
@@ -66,6 +66,7 @@ pub(crate) async fn cancel(k: &Kernel, irp: Va) -> Outcome<bool> {
         return Ok(false);
     }
     k.write(irp + layout::CANCEL, 1_u8)?;
+    cancel_watch::watch(k, irp);
     let routine = irp::exchange_cancel_routine(k, irp, Va::NULL)?;
     k.trace(Event::IrpCancelRequested {
         irp,

@@ -8,10 +8,10 @@ use ntlayout::{io_stack_location as stack, irp as layout};
 
 use super::{
     irp::{self, Passed, Record},
-    violation::{IoRule, violation},
+    violation::{IoRule, violation, violation_in},
 };
 use crate::{
-    bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
+    bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
     ddi::{Contract, Registry},
     ke::Irql,
     kernel::Kernel,
@@ -22,6 +22,7 @@ use crate::{
 pub(super) fn register(ddi: &mut Registry) {
     let contract = Contract::at_most(Irql::DISPATCH);
     ddi.flow("IofCompleteRequest", 2, contract, |k, a| async move {
+        check_status_set(&k, a.va(0))?;
         complete(&k, a.va(0)).await
     });
 }
@@ -49,6 +50,9 @@ pub(crate) async fn complete(k: &Kernel, irp: Va) -> Outcome<()> {
         let status: NtStatus = k.read(irp + layout::IO_STATUS)?;
         let cancelled: u8 = k.read(irp + layout::CANCEL)?;
 
+        if !pending && record.expects_pending(number) {
+            return never_marked(k, &record, location);
+        }
         record.set_passed(number, Passed { status, pending });
         k.write(irp + layout::PENDING_RETURNED, u8::from(pending))?;
         k.write(irp + layout::CURRENT_LOCATION, number + 1)?;
@@ -72,7 +76,9 @@ pub(crate) async fn complete(k: &Kernel, irp: Va) -> Outcome<()> {
             Va::NULL
         };
         let arguments = [device.get(), irp.get(), context];
-        record.comes_back(number);
+        if record.comes_back(number) {
+            k.io().borrow_mut().irps.cancelled.remove(&irp);
+        }
         record.in_routine.set(true);
         let answer = k.call(routine, &arguments).label("completion routine").await?;
         record.in_routine.set(false);
@@ -83,9 +89,47 @@ pub(crate) async fn complete(k: &Kernel, irp: Va) -> Outcome<()> {
             return Err(completed_twice(k, irp));
         }
         if pending && number < stack_count {
-            check_propagated(k, &record, above, device)?;
+            check_propagated(k, &record, above, device, routine)?;
         }
     }
+}
+
+/// A driver must set `IoStatus` before it completes an IRP. Windows starts with zeros there, which look like success.
+///
+/// Zeros that the driver has stored are told from those by who has stored there last. A driver that has passed the IRP down may leave the
+/// lower driver's status, and one that was given a PnP or power IRP leaves the status that its sender has set.
+fn check_status_set(k: &Kernel, irp: Va) -> Outcome<()> {
+    let Some(record) = k.io().borrow().irps.find(irp) else {
+        return Ok(());
+    };
+    let number: u8 = k.read(irp + layout::CURRENT_LOCATION)?;
+    let below = 1..number.min(record.stack_count() + 1);
+    let others = record.initial_status().is_some() || below.into_iter().any(|number| record.was_used(number));
+    let io_status = irp::read_status(k, irp)?;
+    let zeros = io_status.status == NtStatus::SUCCESS && io_status.information == 0;
+    if others || !zeros || k.last_store(irp + layout::IO_STATUS, 4).is_some() {
+        return Ok(());
+    }
+    Err(k.bugcheck(BugCheck::new(
+        Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
+        [VerifierRule::STATUS_NOT_SET.subcode, irp.get(), 0, 0],
+        "io-status-not-set",
+        format!(
+            "IRP {irp} ({}) was completed without IoStatus having been set: set Status and Information first",
+            record.what()
+        ),
+    )))
+}
+
+/// A driver has returned `STATUS_PENDING` for an IRP that was then completed without having been marked pending by it.
+fn never_marked(k: &Kernel, record: &Record, location: Va) -> Outcome<()> {
+    let (irp, device) = (record.irp(), k.read(location + stack::DEVICE_OBJECT)?);
+    let message = format!(
+        "the dispatch routine of device {device} returned STATUS_PENDING for IRP {irp} ({}), which it has passed down, but IRP and routine \
+         never marked it pending: IoMarkIrpPending comes before IoCallDriver, or the dispatch routine returns what IoCallDriver did",
+        record.what()
+    );
+    Err(violation(k, IoRule::RETURNED_PENDING_ONLY, irp, device, message))
 }
 
 /// The books on an IRP that is about to be completed.
@@ -114,26 +158,13 @@ fn completed_twice(k: &Kernel, irp: Va) -> crate::bugcheck::Halted {
 
 fn check_completion(k: &Kernel, record: &Record) -> Outcome<()> {
     let irp = record.irp();
-    let io_status = irp::read_status(k, irp)?;
-    let unset = io_status.information == irp::UNSET_INFORMATION;
-    if io_status.status == NtStatus::PENDING || io_status.status.0 == u32::MAX || unset {
-        let message = if unset {
-            format!(
-                "IRP {irp} ({}) was completed without IoStatus having been set",
-                record.what()
-            )
-        } else {
-            format!("IRP {irp} ({}) was completed with {}", record.what(), io_status.status)
-        };
+    let status = irp::read_status(k, irp)?.status;
+    if status == NtStatus::PENDING || status.0 == u32::MAX {
         return Err(k.bugcheck(BugCheck::new(
             Code::DRIVER_VERIFIER_IOMANAGER_VIOLATION,
-            [IoRule::COMPLETED_PENDING.code, io_status.status.0.into(), irp.get(), 0],
-            if unset {
-                "io-status-not-set"
-            } else {
-                IoRule::COMPLETED_PENDING.name
-            },
-            message,
+            [IoRule::COMPLETED_PENDING.code, status.0.into(), irp.get(), 0],
+            IoRule::COMPLETED_PENDING.name,
+            format!("IRP {irp} ({}) was completed with {status}", record.what()),
         )));
     }
     let cancel_routine: Va = k.read(irp + layout::CANCEL_ROUTINE)?;
@@ -151,18 +182,23 @@ fn check_completion(k: &Kernel, record: &Record) -> Outcome<()> {
     Ok(())
 }
 
-fn check_propagated(k: &Kernel, record: &Record, above: Va, device: Va) -> Outcome<()> {
+fn check_propagated(k: &Kernel, record: &Record, above: Va, device: Va, routine: Va) -> Outcome<()> {
     let control: u8 = k.read(above + stack::CONTROL)?;
     if control & irp::SL_PENDING_RETURNED != 0 {
         return Ok(());
     }
     let irp = record.irp();
-    Err(violation(
+    Err(violation_in(
         k,
         IoRule::PENDING_NOT_PROPAGATED,
+        routine,
         irp,
         device,
-        format!("the completion routine let IRP {irp} go on with PendingReturned set, but did not mark it pending"),
+        format!(
+            "the completion routine {routine} let IRP {irp} ({}) go on with PendingReturned set, but did not mark it pending: it is to call \
+             IoMarkIrpPending when Irp->PendingReturned is set",
+            record.what()
+        ),
     ))
 }
 

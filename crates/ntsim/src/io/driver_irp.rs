@@ -43,8 +43,7 @@ pub(super) fn allocate(k: &Kernel, stack_size: u8) -> Outcome<Option<Rc<Record>>
     }
     let irp = k.allocate_system(irp::size(stack_size), "IRP")?;
     irp::initialize(k, irp, stack_size)?;
-    irp::write_unset_status(k, irp)?;
-    let record = irp::enter(k, irp, stack_size, Origin::Driver, None, None);
+    let record = irp::enter(k, irp, stack_size, Origin::Driver, None, None, None);
     k.count(Counter::IrpsCreated);
     k.trace(Event::IrpCreated {
         irp,
@@ -69,7 +68,7 @@ fn free(k: &Kernel, irp: Va) -> Outcome<()> {
         );
         return Err(violation(k, IoRule::FREED_THREADS_IRP, irp, Va::NULL, message));
     }
-    check_back(k, &record, "freed")?;
+    check_back(k, &record, IoRule::FREED_IN_USE, "freed")?;
     k.io().borrow_mut().irps.retire(irp, k.caller());
     ex::pool::check_idle(k, irp, irp::size(record.stack_count()) as u64)?;
     k.free_system(irp)
@@ -78,11 +77,11 @@ fn free(k: &Kernel, irp: Va) -> Outcome<()> {
 /// `IoInitializeIrp`, for an IRP in the driver's own memory of `size` bytes.
 fn initialize(k: &Kernel, irp: Va, size: u16, stack_size: u8) -> Outcome<()> {
     if let Some(record) = k.io().borrow().irps.find(irp) {
-        check_back(k, &record, "initialized")?;
+        check_back(k, &record, IoRule::REINITIALIZED_IN_USE, "initialized")?;
         if record.origin() != Origin::DriverMemory {
             let message =
                 format!("IoInitializeIrp was given IRP {irp}, which has been allocated as one: IoReuseIrp is for that");
-            return Err(misused(k, irp, "irp-initialized-twice", message));
+            return Err(violation(k, IoRule::INITIALIZED_ALLOCATED, irp, Va::NULL, message));
         }
     }
     if usize::from(size) < irp::size(stack_size) {
@@ -90,8 +89,7 @@ fn initialize(k: &Kernel, irp: Va, size: u16, stack_size: u8) -> Outcome<()> {
         return Err(misused(k, irp, "irp-too-small", message));
     }
     irp::initialize(k, irp, stack_size)?;
-    irp::write_unset_status(k, irp)?;
-    irp::enter(k, irp, stack_size, Origin::DriverMemory, None, None);
+    irp::enter(k, irp, stack_size, Origin::DriverMemory, None, None, None);
     Ok(())
 }
 
@@ -103,19 +101,19 @@ fn reuse(k: &Kernel, irp: Va, status: NtStatus) -> Outcome<()> {
         let message = format!("IoReuseIrp was given {irp}, which is no IRP that IoAllocateIrp has made");
         return Err(misused(k, irp, "irp-not-reusable", message));
     };
-    check_back(k, &record, "used again")?;
+    check_back(k, &record, IoRule::REINITIALIZED_IN_USE, "used again")?;
     irp::initialize(k, irp, record.stack_count())?;
     k.write(irp + layout::IO_STATUS, status)
 }
 
 /// The driver must have its IRP back before it does anything else with it.
-fn check_back(k: &Kernel, record: &Record, done: &str) -> Outcome<()> {
+fn check_back(k: &Kernel, record: &Record, rule: IoRule, done: &str) -> Outcome<()> {
     if !record.is_under_way() {
         return Ok(());
     }
     let (irp, what) = (record.irp(), record.what());
     let message = format!("IRP {irp} ({what}) is {done} while a lower driver has it");
-    Err(misused(k, irp, "irp-under-way", message))
+    Err(violation(k, rule, irp, Va::NULL, message))
 }
 
 /// A driver's own IRP was completed past the completion routine that should have taken it back.
@@ -139,7 +137,7 @@ pub(super) fn memory_freed(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
             .collect()
     };
     for record in inside {
-        check_back(k, &record, "freed")?;
+        check_back(k, &record, IoRule::FREED_IN_USE, "freed")?;
         k.io().borrow_mut().irps.retire(record.irp(), k.caller());
     }
     Ok(())

@@ -18,7 +18,7 @@ use crate::{
     kernel::Kernel,
     mm::Va,
     named::named_constants,
-    sched::{Mode, WaitQueue},
+    sched::{Mode, VirtualTime, WaitQueue},
     status::NtStatus,
     trace::{Counter, Event},
 };
@@ -34,12 +34,6 @@ pub(crate) const SL_INVOKE_ON_CANCEL: u8 = 0x20;
 pub(crate) const SL_INVOKE_ON_SUCCESS: u8 = 0x40;
 /// `SL_INVOKE_ON_ERROR`.
 pub(crate) const SL_INVOKE_ON_ERROR: u8 = 0x80;
-
-/// What a fresh IRP's `IoStatus` holds, so that a driver that completes it without setting one is found. Windows leaves
-/// zeros, which look like success.
-const UNSET_STATUS: NtStatus = NtStatus(0xFFFF_FFFF);
-/// As [`UNSET_STATUS`], for `IoStatus.Information`.
-pub(crate) const UNSET_INFORMATION: u64 = u64::MAX;
 
 /// `IRP_MJ_xxx`: what an IRP asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +112,10 @@ struct Location {
     calls: u32,
     /// What went past it since the last call.
     passed: Option<Passed>,
+    /// The driver that it belongs to has called a lower driver since the last call.
+    passed_on: bool,
+    /// The driver has returned `STATUS_PENDING`; whether it has marked the IRP pending shows when it is completed.
+    to_be_marked: bool,
 }
 
 /// The I/O manager's books on an IRP. They outlive its memory.
@@ -137,6 +135,8 @@ pub struct Record {
     pub(crate) completions: Cell<u32>,
     /// A completion routine has it.
     pub(crate) in_routine: Cell<bool>,
+    /// What its maker has set `IoStatus.Status` to, where its major function asks for that.
+    initial_status: Option<NtStatus>,
     result: Cell<Option<IoStatus>>,
     waiters: WaitQueue,
     finish: RefCell<Option<Finish>>,
@@ -180,10 +180,42 @@ impl Record {
             self.sent_from.set(Some(location));
             self.what.set(major.name());
         }
-        let at = &mut self.locations.borrow_mut()[usize::from(location)];
-        at.calls += 1;
-        at.passed = None;
-        at.calls
+        let mut locations = self.locations.borrow_mut();
+        let at = &mut locations[usize::from(location)];
+        *at = Location {
+            calls: at.calls + 1,
+            ..Location::default()
+        };
+        let calls = at.calls;
+        if let Some(above) = locations.get_mut(usize::from(location) + 1) {
+            above.passed_on = true;
+        }
+        calls
+    }
+
+    /// Whether a driver was ever called with a stack location.
+    pub(super) fn was_used(&self, location: u8) -> bool {
+        self.locations.borrow()[usize::from(location)].calls != 0
+    }
+
+    /// Whether the driver of a stack location has passed the IRP on with another one.
+    pub(super) fn passed_on(&self, location: u8) -> bool {
+        self.locations.borrow()[usize::from(location)].passed_on
+    }
+
+    /// The driver of a stack location has returned `STATUS_PENDING`, and must have marked the IRP pending by the time it goes past.
+    pub(super) fn expect_pending(&self, location: u8) {
+        self.locations.borrow_mut()[usize::from(location)].to_be_marked = true;
+    }
+
+    /// Whether the driver of a stack location must have marked the IRP pending by now.
+    pub(super) fn expects_pending(&self, location: u8) -> bool {
+        self.locations.borrow()[usize::from(location)].to_be_marked
+    }
+
+    /// What its maker has set the status to, where its major function asks for that.
+    pub(super) fn initial_status(&self) -> Option<NtStatus> {
+        self.initial_status
     }
 
     /// Whether a driver was called with the stack location again after the `calls`th time.
@@ -192,10 +224,13 @@ impl Record {
     }
 
     /// The completion routine of a stack location is about to be called: the driver that made the IRP may have it back.
-    pub(super) fn comes_back(&self, location: u8) {
-        if self.sent_from.get() == Some(location) {
+    /// Says whether it does.
+    pub(super) fn comes_back(&self, location: u8) -> bool {
+        let back = self.sent_from.get() == Some(location);
+        if back {
             self.sent_from.set(None);
         }
+        back
     }
 
     /// How many stack locations it has.
@@ -279,6 +314,8 @@ pub(crate) struct Ledger {
     live: BTreeMap<Va, Rc<Record>>,
     /// Who completed the ones that are gone. IRP memory is never reused in a run, so an address names one IRP for ever.
     retired: BTreeMap<Va, Va>,
+    /// The live ones that were cancelled, with when.
+    pub(super) cancelled: BTreeMap<Va, VirtualTime>,
 }
 
 impl Ledger {
@@ -299,6 +336,7 @@ impl Ledger {
 
     pub(super) fn retire(&mut self, irp: Va, by: Va) {
         self.live.remove(&irp);
+        self.cancelled.remove(&irp);
         self.retired.insert(irp, by);
     }
 }
@@ -342,15 +380,6 @@ pub(super) fn initialize(k: &Kernel, va: Va, stack_size: u8) -> Outcome<()> {
     k.write(va + irp::CURRENT_STACK_LOCATION, location(va, stack_size + 1))
 }
 
-/// Marks `IoStatus` as never set.
-pub(super) fn write_unset_status(k: &Kernel, irp: Va) -> Outcome<()> {
-    let io_status = IoStatus {
-        status: UNSET_STATUS,
-        information: UNSET_INFORMATION,
-    };
-    write_status(k, irp, io_status)
-}
-
 /// Opens the books on an IRP.
 pub(super) fn enter(
     k: &Kernel,
@@ -359,6 +388,7 @@ pub(super) fn enter(
     origin: Origin,
     file: Option<Va>,
     finish: Option<Finish>,
+    initial_status: Option<NtStatus>,
 ) -> Rc<Record> {
     let record = Rc::new(Record {
         irp: va,
@@ -371,6 +401,7 @@ pub(super) fn enter(
         reached_bottom: Cell::new(false),
         completions: Cell::new(0),
         in_routine: Cell::new(false),
+        initial_status,
         result: Cell::new(None),
         waiters: WaitQueue::default(),
         finish: RefCell::new(finish),
@@ -387,9 +418,8 @@ pub(crate) fn allocate(k: &Kernel, spec: Spec) -> Outcome<Rc<Record>> {
     k.write(va + irp::REQUESTOR_MODE, u8::from(spec.mode == Mode::User))?;
     k.write(va + irp::THREAD, thread)?;
     k.write(va + irp::ORIGINAL_FILE_OBJECT, spec.file.unwrap_or(Va::NULL))?;
-    match spec.status {
-        Some(status) => k.write(va + irp::IO_STATUS, status)?,
-        None => write_unset_status(k, va)?,
+    if let Some(status) = spec.status {
+        k.write(va + irp::IO_STATUS, status)?;
     }
 
     let first = location(va, spec.stack_size);
@@ -397,7 +427,15 @@ pub(crate) fn allocate(k: &Kernel, spec: Spec) -> Outcome<Rc<Record>> {
     k.write(first + stack::MINOR_FUNCTION, spec.minor)?;
     k.write(first + stack::FILE_OBJECT, spec.file.unwrap_or(Va::NULL))?;
 
-    let record = enter(k, va, spec.stack_size, Origin::IoManager, spec.file, spec.finish);
+    let record = enter(
+        k,
+        va,
+        spec.stack_size,
+        Origin::IoManager,
+        spec.file,
+        spec.finish,
+        spec.status,
+    );
     record.what.set(spec.major.name());
     k.count(Counter::IrpsCreated);
     k.trace(Event::IrpCreated {

@@ -7,6 +7,7 @@ mod buffers;
 mod build_request;
 mod call;
 mod cancel;
+pub(crate) mod cancel_watch;
 mod completion;
 pub(crate) mod control;
 mod csq;

@@ -6,6 +6,7 @@ use crate::{
     bugcheck::{BugCheck, BugCheckCode, Halted},
     kernel::Kernel,
     mm::Va,
+    report,
 };
 
 /// An I/O error code: parameter 1 of the bug check, with this machine's name of the rule.
@@ -47,6 +48,15 @@ io_rules! {
     PENDING_NOT_PROPAGATED = 0x228 "pending-not-propagated" "A completion routine did not mark the IRP pending although `PendingReturned` was set.";
     COMPLETED_NOT_PASSED_DOWN = 0x22E "pnp-not-passed-down" "A function driver completed a successful PnP IRP instead of passing it down.";
     COMPLETED_UNTOUCHED = 0x22F "pnp-not-passed-down" "A function driver completed a PnP IRP it does not handle instead of passing it down.";
+    PNP_STATUS_CHANGED = 0x213 "unknown-irp-answered" "The status of a PnP IRP was changed that no driver understands.";
+    INFORMATION_CHANGED = 0x214 "unknown-irp-answered" "The information of an IRP was changed that no driver understands.";
+    STATUS_CHANGED = 0x23B "unknown-irp-answered" "The status of a power IRP was changed that no driver understands.";
+    COMPLETED_NOT_UNDERSTOOD = 0x22D "unknown-irp-answered" "A PnP IRP was completed, instead of being passed down, that no driver understands.";
+    ROUTINE_MISSING = 0x21F "dispatch-routine-missing" "A driver has no dispatch routine for a major function that it needs one for.";
+    ILLEGAL_STATUS = 0x225 "illegal-status" "A dispatch routine returned 0xFFFFFFFF.";
+    FREED_IN_USE = 0x20B "irp-under-way" "`IoFreeIrp` was given an IRP that is in use.";
+    INITIALIZED_ALLOCATED = 0x20D "irp-initialized-twice" "`IoInitializeIrp` was given an IRP that `IoAllocateIrp` has made.";
+    REINITIALIZED_IN_USE = 0x310 "irp-under-way" "An IRP was initialized again that is in use.";
     FAILED_PNP_PASSED_DOWN = 0x215 "failed-irp-passed-down" "A PnP IRP that was failed was passed down instead of being completed.";
     FAILED_POWER_PASSED_DOWN = 0x219 "failed-irp-passed-down" "A power IRP that was failed was passed down instead of being completed.";
     POWER_COMPLETED = 0x231 "power-not-passed-down" "A function driver completed a successful power IRP instead of passing it down.";
@@ -64,6 +74,21 @@ io_rules! {
     RETURNED_PENDING_ONLY = 0x24C "returned-pending-only" "A dispatch routine returned `STATUS_PENDING` without marking the IRP pending.";
     NOT_A_PDO = 0x24D "not-a-pdo" "A routine that needs a physical device object was given another.";
     INFORMATION_TOO_LARGE = 0x312 "information-exceeds-buffer" "`IoStatus.Information` exceeds the output buffer.";
+}
+
+/// As [`violation`], where what broke the rule is a `routine` of the driver's that has returned already: the report begins there.
+pub(crate) fn violation_in(
+    k: &Kernel,
+    rule: IoRule,
+    routine: Va,
+    irp: Va,
+    device: Va,
+    message: impl Into<String>,
+) -> Halted {
+    let parameters = [rule.code, routine.get(), irp.get(), device.get()];
+    let code = BugCheckCode::DRIVER_VERIFIER_IOMANAGER_VIOLATION;
+    let stack = report::stack_from(k, routine);
+    k.bugcheck_at(BugCheck::new(code, parameters, rule.name, message), Some(stack))
 }
 
 /// Stops the machine because `rule` is broken: the IRP and the device it is about, either of which may be null.

@@ -92,6 +92,14 @@ impl Kernel {
         Some(u64::from_le_bytes(bytes))
     }
 
+    /// The instruction that has last stored to any of the `length` bytes at `va`, which are in one mapping; none when no driver has since the
+    /// memory was allocated. What the model writes does not count.
+    pub(crate) fn last_store(&self, va: Va, length: u64) -> Option<Va> {
+        let (pa, _) = self.watch().space.borrow().translate(va, length)?;
+        let site = self.watch().sharing.borrow_mut().last_store(&(pa.0..pa.0 + length));
+        site.map(|site| Va(site.pc))
+    }
+
     /// Maps fresh zeroed RAM at `start`.
     ///
     /// # Panics

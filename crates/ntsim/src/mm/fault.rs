@@ -39,20 +39,32 @@ pub(crate) fn check_access(k: &Kernel, va: Va, length: usize, write: bool) -> Ou
     if write && !protection.write {
         return Err(k.bugcheck(page_fault(k, va, access, k.caller())));
     }
-    if va - POOL_BASE < layout::POOL_LENGTH {
+    let length = within_piece(length, available);
+    if let Some(in_pool) = pool_address(pa) {
         let paged_allowed = k.irql() < Irql::DISPATCH;
-        let checked = k.watch().pool.borrow().check(va, length as u64, paged_allowed);
+        let checked = k.watch().pool.borrow().check(in_pool, length as u64, paged_allowed);
         if let Err(fault) = checked {
-            return Err(k.bugcheck(pool_fault(k, va, access, &fault, k.caller())));
+            return Err(k.bugcheck(pool_fault(k, in_pool, access, &fault, k.caller())));
         }
     }
-    Ok((pa, within_piece(length, available)))
+    Ok((pa, length))
+}
+
+/// Where in pool a physical address is, wherever else it is mapped.
+fn pool_address(pa: Pa) -> Option<Va> {
+    let offset = pa - layout::POOL_PHYSICAL;
+    (offset < layout::POOL_LENGTH).then(|| POOL_BASE + offset)
 }
 
 fn check_user_access(k: &Kernel, va: Va, length: usize, access: Access) -> Outcome<(Pa, usize)> {
-    let found = k.watch().user.borrow().find_for(va, k.current_thread(), k.irql());
+    let write = access == Access::Write;
+    let (found, probed) = {
+        let user = k.watch().user.borrow();
+        let thread = k.current_thread();
+        (user.find_for(va, thread, k.irql()), user.is_probed(va, thread, write))
+    };
     match found {
-        Ok((pa, protection)) if access != Access::Write || protection.write => {
+        Ok((pa, protection)) if probed && (!write || protection.write) => {
             Ok((pa, within_piece(length, PAGE_SIZE - u64::from(va.offset_in_page()))))
         }
         _ => Err(k.bugcheck(page_fault(k, va, access, k.caller()))),
@@ -135,7 +147,17 @@ pub(crate) fn page_fault(k: &Kernel, va: Va, access: Access, pc: Va) -> BugCheck
             Err(fault) if fault != user_space::UserFault::AccessViolation => {
                 return user_space::bugcheck(k, va, access, fault, pc);
             }
-            Ok(_) => return user_space::bugcheck(k, va, access, user_space::UserFault::AccessViolation, pc),
+            Ok((_, protection)) => {
+                let write = access == Access::Write;
+                let probed = k.watch().user.borrow().is_probed(va, k.current_thread(), write);
+                let forbidden = write && !protection.write;
+                let fault = if probed || forbidden {
+                    user_space::UserFault::AccessViolation
+                } else {
+                    user_space::UserFault::NotProbed
+                };
+                return user_space::bugcheck(k, va, access, fault, pc);
+            }
             Err(_) => {}
         }
     }

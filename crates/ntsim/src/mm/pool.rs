@@ -93,6 +93,8 @@ pub struct Pool {
     shadow: Vec<u8>,
     allocations: BTreeMap<Va, Allocation>,
     next: u64,
+    /// How often each page is locked, which so is resident.
+    locked: BTreeMap<Va, u32>,
 }
 
 /// Why an allocation cannot be freed.
@@ -189,6 +191,21 @@ impl Pool {
         va - POOL_BASE < self.end() - POOL_BASE
     }
 
+    /// Locks the page that `va` lies in: paged pool in it is resident until [`unlock`](Self::unlock).
+    pub fn lock(&mut self, va: Va) {
+        *self.locked.entry(va.page()).or_default() += 1;
+    }
+
+    /// Undoes [`lock`](Self::lock).
+    pub fn unlock(&mut self, va: Va) {
+        if let Some(count) = self.locked.get_mut(&va.page()) {
+            *count -= 1;
+            if *count == 0 {
+                self.locked.remove(&va.page());
+            }
+        }
+    }
+
     /// Checks an access to pool.
     ///
     /// # Errors
@@ -199,7 +216,8 @@ impl Pool {
         let Some(bytes) = self.shadow.get(start..end) else {
             return Err(PoolFault::Outside(self.below(va).cloned()));
         };
-        let good = |&byte: &u8| byte == Shadow::NonPaged as u8 || (paged_allowed && byte == Shadow::Paged as u8);
+        let resident = paged_allowed || self.locked.contains_key(&va.page());
+        let good = |&byte: &u8| byte == Shadow::NonPaged as u8 || (resident && byte == Shadow::Paged as u8);
         match bytes.iter().position(|byte| !good(byte)) {
             None => Ok(()),
             Some(at) => {

@@ -30,11 +30,20 @@ fn probe(k: &Kernel, a: &Args, routine: &str, write: bool) -> Outcome<()> {
     if end.is_none_or(|end| end > USER_PROBE_ADDRESS.get()) {
         return raised(NtStatus::ACCESS_VIOLATION);
     }
+    let passed = || {
+        let mut user = k.watch().user.borrow_mut();
+        user.note_probe(k.current_thread(), address, length, write);
+    };
     if !write {
+        passed();
         return Ok(());
     }
-    let Ok(length) = u32::try_from(length) else {
+    let Ok(in_32_bits) = u32::try_from(length) else {
         return raised(NtStatus::ACCESS_VIOLATION);
+    };
+    let range = UserRange {
+        address,
+        length: in_32_bits,
     };
     let here = k
         .watch()
@@ -42,8 +51,11 @@ fn probe(k: &Kernel, a: &Args, routine: &str, write: bool) -> Outcome<()> {
         .borrow()
         .find_for(address, k.current_thread(), k.irql())
         .is_ok();
-    match k.user_pages(UserRange { address, length }, true) {
-        Ok(_) if here => Ok(()),
+    match k.user_pages(range, true) {
+        Ok(_) if here => {
+            passed();
+            Ok(())
+        }
         _ => raised(NtStatus::ACCESS_VIOLATION),
     }
 }

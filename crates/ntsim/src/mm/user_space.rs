@@ -14,7 +14,7 @@ use super::{
     layout,
 };
 use crate::{
-    bugcheck::{BugCheck, BugCheckCode as Code},
+    bugcheck::{BugCheck, BugCheckCode as Code, VerifierRule},
     cpu::Access,
     ke::Irql,
     kernel::Kernel,
@@ -68,6 +68,16 @@ pub(crate) enum UserFault {
     OtherThread,
     /// The IRQL is too high.
     Irql,
+    /// The driver has not made sure that the address is a program's.
+    NotProbed,
+}
+
+/// Addresses that a driver has found to be a program's.
+#[derive(Clone, Copy, Debug)]
+struct Probed {
+    start: Va,
+    length: u64,
+    write: bool,
 }
 
 /// The memory of programs.
@@ -76,6 +86,8 @@ pub struct UserSpace {
     by_start: BTreeMap<Va, Region>,
     next: u64,
     frames: Frames,
+    /// What the driver has probed in the context of each thread, while it serves that thread's call.
+    probed: BTreeMap<ThreadId, Vec<Probed>>,
 }
 
 impl UserSpace {
@@ -103,6 +115,32 @@ impl UserSpace {
             return Err(UserFault::OtherThread);
         }
         Ok(found)
+    }
+
+    /// The driver has probed `length` bytes from `start` on, or locked its pages with a probe, in the context of `thread`.
+    pub(crate) fn note_probe(&mut self, thread: Option<ThreadId>, start: Va, length: u64, write: bool) {
+        if let Some(thread) = thread {
+            let probed = Probed { start, length, write };
+            self.probed.entry(thread).or_default().push(probed);
+        }
+    }
+
+    /// Whether some of the page at `page` was probed in the context of `thread`, for such an access. Programs can name any address, those of the
+    /// system included, so that an address from a program is one of a program's only after `ProbeForRead`, `ProbeForWrite` or
+    /// `MmProbeAndLockPages` has said so.
+    pub(crate) fn is_probed(&self, page: Va, thread: Option<ThreadId>, write: bool) -> bool {
+        let probed = thread.and_then(|thread| self.probed.get(&thread));
+        probed.is_some_and(|probed| {
+            probed.iter().any(|range| {
+                let end = range.start + range.length;
+                range.start.page() <= page.page() && page.page() < end && (range.write || !write)
+            })
+        })
+    }
+
+    /// No routine of the driver's runs in the context of `thread` any more: what it has probed is the program's to change.
+    pub(crate) fn forget_probes(&mut self, thread: ThreadId) {
+        self.probed.remove(&thread);
     }
 
     /// `thread` sends a request with the memory at `va`.
@@ -139,6 +177,25 @@ pub(crate) fn bugcheck(k: &Kernel, va: Va, access: Access, fault: UserFault, pc:
             format!(
                 "{va} in a program's memory, which is pageable, was {verb} at {pc}, at {}",
                 k.irql()
+            ),
+        ),
+        UserFault::NotProbed => BugCheck::new(
+            Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
+            [
+                VerifierRule::USER_MEMORY_NOT_PROBED.subcode,
+                va.get(),
+                operation,
+                pc.get(),
+            ],
+            "user-memory-not-probed",
+            format!(
+                "{va}, an address of a program's choice, was {verb} at {pc}, but was not probed: {} comes first, or a locked MDL, or the \
+                 request's system buffer is used instead",
+                if access == Access::Write {
+                    "ProbeForWrite"
+                } else {
+                    "ProbeForRead"
+                }
             ),
         ),
         UserFault::OtherThread | UserFault::AccessViolation => BugCheck::new(

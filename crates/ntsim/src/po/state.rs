@@ -92,6 +92,13 @@ impl Minor {
     /// `IRP_MN_QUERY_POWER`
     pub(crate) const QUERY_POWER: Self = Self(0x03);
 
+    /// Whether it is one of the system's; Driver Verifier sends others.
+    pub(crate) const fn exists(self) -> bool {
+        /// `IRP_MN_QUERY_POWER`.
+        const LAST: u8 = 0x03;
+        self.0 <= LAST
+    }
+
     /// The header's name.
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! The border between guest and model: the guest calls exports, the model calls the guest's routines.
 
-use super::{Frame, GuestFrame, HostFrame, flow::CallRequest};
+use super::{ActivityKind, Frame, GuestFrame, HostFrame, flow::CallRequest};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
     cpu::{Access, Gpr},
@@ -193,10 +193,21 @@ fn leave_guest(k: &Kernel) -> Outcome<()> {
         return Err(k.bugcheck(bugcheck));
     }
     let finished = k.with_activity(|activity| activity.frames.pop()).flatten();
+    forget_probes(k);
     if let Some(Frame::Guest(guest)) = finished {
         guest.reply.set(Some(value));
     }
     Ok(())
+}
+
+/// The driver has returned: what it has probed in the thread's context holds no longer.
+fn forget_probes(k: &Kernel) {
+    let within_driver = k.with_activity(|activity| activity.guest().is_some()).unwrap_or(false);
+    if let Some(ActivityKind::Thread(thread)) = k.activity()
+        && !within_driver
+    {
+        k.watch().user.borrow_mut().forget_probes(thread);
+    }
 }
 
 /// Driver Verifier tells apart whose IRQL changed.

@@ -4,6 +4,7 @@ use super::{Scheduler, ThreadId, VirtualTime, deadlock, dispatch, thread::Thread
 use crate::{
     bugcheck::Outcome,
     hal::{self, DeviceMemory},
+    io::cancel_watch,
     ke,
     kernel::Kernel,
     ps,
@@ -70,6 +71,7 @@ impl Kernel {
             self.advance_hardware()?;
         }
         ke::timer::expire(self)?;
+        cancel_watch::check(self)?;
         self.scheduler().borrow_mut().expire_waits(now);
         Ok(())
     }
@@ -89,7 +91,8 @@ impl Kernel {
         let deadline = self.next_deadline();
         // A timer that is set when nobody is left does not keep the machine running.
         let timer = ke::timer::next_due(self).filter(|_| !self.all_threads_ended());
-        let next = [device, deadline, timer].into_iter().flatten().min();
+        let cancelled = cancel_watch::next_due(self).filter(|_| !self.all_threads_ended());
+        let next = [device, deadline, timer, cancelled].into_iter().flatten().min();
         let Some(next) = next else {
             return false;
         };

@@ -60,6 +60,12 @@ impl Cell {
         }
     }
 
+    /// The latest write of any of the bytes in `mask`.
+    pub(super) fn last_write(&self, mask: u8) -> Option<AccessSite> {
+        let mut writes = self.writes.iter().rev();
+        writes.find(|write| write.mask & mask != 0).map(|write| write.site)
+    }
+
     /// The write by another processor that `write` should have been ordered with, going by what was `known`.
     pub(super) fn conflict(&self, write: &Write, known: &VectorClock) -> Option<&Write> {
         self.writes.iter().find(|earlier| {

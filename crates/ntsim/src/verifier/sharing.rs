@@ -169,6 +169,17 @@ impl SharingRule {
         below.is_some_and(|(_, &end)| address < end)
     }
 
+    /// The processor's latest store to any of `bytes` since they were allocated; none when no processor has stored there, or a device has
+    /// since.
+    #[must_use]
+    pub fn last_store(&mut self, bytes: &Range<u64>) -> Option<AccessSite> {
+        let mut last = None;
+        self.memory.for_each_cell(bytes, |_, cell, mask| {
+            last = cell.last_write(mask).or(last);
+        });
+        last
+    }
+
     /// The instruction of `site` loads from `bytes` (`write` = false) or stores to them. A read-modify-write in one
     /// instruction is reported twice: its load, then its store. Accesses to device memory are not to be reported.
     ///

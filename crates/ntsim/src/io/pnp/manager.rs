@@ -7,8 +7,10 @@ use crate::{
     bugcheck::Outcome,
     bus::Slot,
     io::{
+        call::INVALID_DEVICE_REQUEST,
         device,
-        violation::{IoRule, violation},
+        irp::Major,
+        violation::{IoRule, violation, violation_in},
     },
     kernel::Kernel,
     mm::Va,
@@ -94,11 +96,47 @@ pub async fn add_device(k: &Kernel, pdo: Va, driver: Va) -> Outcome<NtStatus> {
     };
     k.trace(Event::Note(format!("AddDevice returned {status}")));
     if status.is_success() {
+        check_dispatch_routines(k, pdo)?;
         check_added(k, pdo)?;
         set_state(k, pdo, DeviceState::Added);
     }
     end(k);
     Ok(status)
+}
+
+/// Each driver in the stack needs a dispatch routine for the requests that it must pass down, at the least.
+fn check_dispatch_routines(k: &Kernel, pdo: Va) -> Outcome<()> {
+    let refused = k.routine_address(INVALID_DEVICE_REQUEST);
+    let mut device: Va = k.read(pdo + device_object::ATTACHED_DEVICE)?;
+    while !device.is_null() {
+        let driver: Va = k.read(device + device_object::DRIVER_OBJECT)?;
+        let mut missing = Vec::new();
+        for major in [Major::PNP, Major::POWER, Major::SYSTEM_CONTROL] {
+            let entry = driver + driver_object::MAJOR_FUNCTION + usize::from(major.0) * 8;
+            let routine: Va = k.read(entry)?;
+            if routine.is_null() || routine == refused {
+                missing.push(major.name());
+            }
+        }
+        if !missing.is_empty() {
+            let entry: Va = k.read(driver + driver_object::DRIVER_INIT)?;
+            let message = format!(
+                "the driver of device {device} has no dispatch routine for {}, so that nobody passes these requests down: DriverEntry is to \
+                 set MajorFunction for each",
+                missing.join(" and ")
+            );
+            return Err(violation_in(
+                k,
+                IoRule::ROUTINE_MISSING,
+                entry,
+                Va::NULL,
+                device,
+                message,
+            ));
+        }
+        device = k.read(device + device_object::ATTACHED_DEVICE)?;
+    }
+    Ok(())
 }
 
 /// What "Writing an AddDevice Routine" asks of the device objects that it leaves in the stack.

@@ -69,6 +69,13 @@ fn check_handled(k: &Kernel, record: &Record, top: Va, minor: Minor, status: NtS
     if record.reached_bottom.get() {
         return Ok(());
     }
+    if !minor.exists() {
+        let message = format!(
+            "a PnP request with the minor function {:#x}, which no driver knows, was completed with {status} instead of being passed down",
+            minor.0
+        );
+        return Err(violation(k, IoRule::COMPLETED_NOT_UNDERSTOOD, irp, top, message));
+    }
     if status.is_success() {
         let message = format!("{name} was completed with {status} without being passed down");
         return Err(violation(k, IoRule::COMPLETED_NOT_PASSED_DOWN, irp, top, message));

@@ -43,6 +43,29 @@ fn a_cancel_routine_releases_the_cancel_spin_lock() {
     assert_eq!(crash.bugcheck.rule, "cancel-spin-lock-not-released");
 }
 
+/// Nobody completes the request: five minutes later the machine stops, and blames the store that marked it pending.
+#[test]
+fn a_cancelled_request_ends_within_five_minutes() {
+    let program = driver(|f| {
+        mark_pending(f);
+        answer(f, NtStatus::PENDING);
+    });
+    let machine = run(&program, 1, |k, _, link| async move {
+        let handle = open(&k, &link).await?;
+        handle.device_io_control(&k, BUFFERED, &[], 0).await?;
+        k.delay(400_000_000_000).await?;
+        assert_eq!(handle.cancel_io(&k, None).await?, NtStatus::SUCCESS);
+        k.delay(299_000_000_000).await?;
+        k.running()?;
+        k.delay(2_000_000_000).await
+    });
+    let crash = machine.kernel().crash().expect("a rule is broken");
+    let [what, _, allowed, _] = crash.bugcheck.parameters;
+    assert_eq!((what, allowed), (0x135, 300_000), "{}", crash.bugcheck);
+    assert!(crash.time > 699_000_000_000, "{}", crash.time);
+    assert!(crash.site().is_some());
+}
+
 /// The functions of a queue with room for one IRP.
 mod queue {
     pub const INSERT: usize = 3;

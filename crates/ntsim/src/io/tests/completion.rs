@@ -78,6 +78,27 @@ fn io_status_is_set_before_completion() {
 }
 
 #[test]
+fn a_status_is_enough() {
+    let program = driver(|f| {
+        f.asm.mov(dword_ptr(rbx + layout::IO_STATUS), 0).unwrap();
+        complete(f);
+        answer(f, NtStatus::SUCCESS);
+    });
+    let ended = request(&program, BUFFERED, &[], 0);
+    assert_eq!((ended.status, ended.information), (NtStatus::SUCCESS, 0));
+}
+
+#[test]
+fn a_dispatch_routine_returns_a_status() {
+    let program = driver(|f| {
+        set_status(f, NtStatus::SUCCESS, 0);
+        complete(f);
+        answer(f, NtStatus(u32::MAX));
+    });
+    assert_eq!(crash_of(&program), (IO_MANAGER, 0x225, "illegal-status"));
+}
+
+#[test]
 fn a_cancellable_irp_is_not_completed() {
     let program = driver(|f| {
         f.load(rax, Program::address(HELPER).get());

@@ -543,18 +543,50 @@ fn neither(control: impl Fn(&mut Function<'_>) + 'static) -> Result<Seen, Crashe
     })
 }
 
+/// The address in `rcx` is probed for 4 bytes.
+fn probe(f: &mut Function<'_>, routine: &str) {
+    f.asm.mov(edx, 4).unwrap();
+    f.asm.mov(r8d, 1).unwrap();
+    f.call(routine);
+}
+
+/// Copies what it increases by 1 from the input to the output; the output is probed by `routine`, if by any.
+fn increment(f: &mut Function<'_>, routine: Option<&str>) {
+    f.asm.mov(rax, qword_ptr(rbx + layout::CURRENT_STACK_LOCATION)).unwrap();
+    f.asm.mov(rsi, qword_ptr(rax + stack::TYPE3_INPUT_BUFFER)).unwrap();
+    f.asm.mov(rcx, rsi).unwrap();
+    probe(f, "ProbeForRead");
+    if let Some(routine) = routine {
+        f.asm.mov(rcx, qword_ptr(rbx + layout::USER_BUFFER)).unwrap();
+        probe(f, routine);
+    }
+    f.asm.mov(rcx, qword_ptr(rbx + layout::USER_BUFFER)).unwrap();
+    f.asm.mov(al, byte_ptr(rsi)).unwrap();
+    f.asm.inc(al).unwrap();
+    f.asm.mov(byte_ptr(rcx), al).unwrap();
+    succeed(f, 1);
+}
+
+/// A driver that does [`increment`] for a `METHOD_NEITHER` request.
+fn incremented(routine: Option<&'static str>) -> Result<Seen, Crashed> {
+    let program = driver(move |f| increment(f, routine)).import(&["ProbeForRead", "ProbeForWrite"]);
+    one(&program, 0, |k, handle| async move {
+        handle.device_io_control(&k, NEITHER, &[5], 8).await
+    })
+}
+
 #[test]
 fn a_neither_request_gives_addresses_that_are_good_in_the_requesting_thread() {
-    let seen = neither(|f| {
-        f.asm.mov(rax, qword_ptr(rbx + layout::CURRENT_STACK_LOCATION)).unwrap();
-        f.asm.mov(rax, qword_ptr(rax + stack::TYPE3_INPUT_BUFFER)).unwrap();
-        f.asm.mov(al, byte_ptr(rax)).unwrap();
-        f.asm.inc(al).unwrap();
-        f.asm.mov(rcx, qword_ptr(rbx + layout::USER_BUFFER)).unwrap();
-        f.asm.mov(byte_ptr(rcx), al).unwrap();
-        succeed(f, 1);
-    });
+    let seen = incremented(Some("ProbeForWrite"));
     assert_eq!(seen.expect("no rule is broken").completion.output, [6]);
+}
+
+#[test]
+fn an_address_of_the_programs_is_probed_before_it_is_used() {
+    for routine in [None, Some("ProbeForRead")] {
+        let rule = incremented(routine).err().map(|(_, _, rule)| rule);
+        assert_eq!(rule, Some("user-memory-not-probed"), "{routine:?}");
+    }
 }
 
 #[test]

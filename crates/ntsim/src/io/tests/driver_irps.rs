@@ -124,6 +124,35 @@ fn a_built_request_is_ended_by_the_io_manager() {
     });
 }
 
+#[test]
+fn a_request_of_the_drivers_own_needs_a_status_only() {
+    use ntlayout::device_capabilities as capabilities;
+
+    for seed in 1..=20 {
+        let machine = run(&program(), seed, |k, pdo, _| async move {
+            let memory = Memory::new(&k)?;
+            let asked = k.allocate_system(capabilities::SIZE, "DEVICE_CAPABILITIES")?;
+            k.write(asked + capabilities::SIZE_FIELD, 64_u16)?;
+            k.write(asked + capabilities::VERSION, 1_u16)?;
+            let (event, block) = (memory.event.get(), memory.io_status_block.get());
+            let arguments = [Major::PNP.0.into(), pdo.get(), 0, 0, 0, event, block];
+            let irp = Va(call(&k, "IoBuildSynchronousFsdRequest", &arguments).await?);
+            let location = super::super::irp::next_location(&k, irp)?;
+            k.write(location + stack::MINOR_FUNCTION, pnp::Minor::QUERY_CAPABILITIES.0)?;
+            k.write(location + stack::CAPABILITIES, asked)?;
+            assert_eq!(k.read::<u64>(irp + layout::IO_STATUS)?, 0);
+            k.write(irp + layout::IO_STATUS, NtStatus::NOT_SUPPORTED)?;
+            if send(&k, pdo, irp).await? == NtStatus::PENDING {
+                ke::wait::for_single_object(&k, memory.event, ke::wait::Timeout::Never).await?;
+            }
+            let information: u64 = k.read(memory.io_status_block + io_status_block::INFORMATION)?;
+            assert_eq!(information, 0);
+            Ok(())
+        });
+        assert_clean(&machine);
+    }
+}
+
 /// The event is set when the request has ended, and then the status block counts.
 #[test]
 fn a_built_request_that_pends_is_waited_for() {

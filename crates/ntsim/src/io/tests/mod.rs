@@ -9,6 +9,7 @@ mod driver_irps;
 mod interrupt;
 mod named;
 mod plug_and_play;
+mod pool_mdl;
 mod power;
 mod remove_lock;
 mod requests;

@@ -7,7 +7,7 @@ use crate::{
     ke::Irql,
     kernel::Kernel,
     mm::{
-        PAGE_SIZE, Pa, UserRange, Va,
+        PAGE_SIZE, Pa, UserRange, Va, layout,
         pool::{POOL_BASE, PoolKind},
     },
     sched::Mode,
@@ -37,6 +37,8 @@ pub(crate) enum Locker {
 pub(super) struct Locked {
     /// Those that are a program's; the system's own memory needs no lock.
     frames: Vec<Pa>,
+    /// Those that are pool's, by the addresses that they have there.
+    pool: Vec<Va>,
     by: Locker,
 }
 
@@ -117,7 +119,14 @@ pub(crate) fn lock(
         system_frames(k, &mdl, operation)?
     } else {
         match program_frames(k, &mdl, operation)? {
-            Ok(frames) => frames,
+            Ok(frames) => {
+                if matches!(by, Locker::Driver(_)) {
+                    let (thread, write) = (k.current_thread(), operation == Operation::Write);
+                    let mut user = k.watch().user.borrow_mut();
+                    user.note_probe(thread, mdl.start, mdl.length.into(), write);
+                }
+                frames
+            }
             Err(status) => return Ok(Err(status)),
         }
     };
@@ -129,10 +138,20 @@ pub(crate) fn lock(
         0
     };
     super::set_flags(k, list, PAGES_LOCKED | write, WRITE_OPERATION)?;
+    let pool: Vec<Va> = frames.iter().filter_map(|&frame| pool_page(frame)).collect();
+    for &page in &pool {
+        k.watch().pool.borrow_mut().lock(page);
+    }
     let mut user = k.watch().user.borrow_mut();
     let frames = frames.into_iter().filter(|&frame| user.lock(frame)).collect();
-    books(k).borrow_mut().locked.insert(list, Locked { frames, by });
+    books(k).borrow_mut().locked.insert(list, Locked { frames, pool, by });
     Ok(Ok(()))
+}
+
+/// Where in pool a frame is, when it is pool's.
+fn pool_page(frame: Pa) -> Option<Va> {
+    let offset = frame - layout::POOL_PHYSICAL;
+    (offset < layout::POOL_LENGTH).then(|| POOL_BASE + offset)
 }
 
 /// What stands for the process of the current thread.
@@ -227,6 +246,9 @@ pub(crate) fn unlock(k: &Kernel, list: Va) -> Outcome<()> {
     super::set_flags(k, list, 0, PAGES_LOCKED)?;
     for frame in locked.frames {
         k.unlock_frame(frame);
+    }
+    for page in locked.pool {
+        k.watch().pool.borrow_mut().unlock(page);
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ super::rules! { Ntsim, "kernel/";
     "device-queue-misused" Stops "Insert an entry once, into an initialized device queue.", "kernel/setting-up-and-using-device-queues";
     "driver-irp" Stops "Follow the life of an IRP: allocate, initialize, send, reclaim, free.";
     "interrupt-not-connected" Stops "Use an interrupt object between IoConnectInterrupt and IoDisconnectInterrupt only.";
+    "io-status-not-set" Stops "Set IoStatus.Status and IoStatus.Information before IoCompleteRequest.", "ddi/wdm/nf-wdm-iocompleterequest";
+    "user-memory-not-probed" Stops "Probe the address with ProbeForRead or ProbeForWrite, or lock it with MmProbeAndLockPages, or use the request's system buffer.", "kernel/errors-in-referencing-user-space-addresses";
     "io-space-leak" Stops "Unmap with MmUnmapIoSpace what MmMapIoSpace has mapped, before the driver unloads.", "ddi/wdm/nf-wdm-mmunmapiospace";
     "io-space-not-mapped" Stops "Unmap what MmMapIoSpace has mapped, with the same address and length.", "ddi/wdm/nf-wdm-mmunmapiospace";
     "left-behind" Stops "Give back everything before the driver unloads.";
