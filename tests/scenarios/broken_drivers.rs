@@ -1,6 +1,7 @@
 //! Drivers that are broken on purpose (`tests/drivers`): ntsim stops each with the bug check that Windows would, where its source says
 //! `// BUG:`.
 
+mod irps;
 mod objects;
 mod time_limits;
 mod twins;

@@ -39,11 +39,24 @@ const unsafe fn stack_location_slot(irp: PIRP) -> *mut *mut IO_STACK_LOCATION {
 ///
 /// # Safety
 /// The IRP must be at this driver.
-pub(crate) unsafe fn stack_location(irp: PIRP) -> *mut IO_STACK_LOCATION {
+pub unsafe fn stack_location(irp: PIRP) -> *mut IO_STACK_LOCATION {
     // SAFETY: promised by the caller.
     let slot = unsafe { stack_location_slot(irp) };
     // SAFETY: the slot lies in the IRP.
     unsafe { *slot }
+}
+
+/// `IoMarkIrpPending`.
+///
+/// # Safety
+/// The IRP must be at this driver and owned by the caller.
+#[inline]
+pub unsafe fn mark_pending(irp: PIRP) {
+    // SAFETY: promised by the caller.
+    let location = unsafe { stack_location(irp) };
+    // SAFETY: as above.
+    let control = unsafe { &mut (*location).Control };
+    *control |= PENDING_RETURNED;
 }
 
 /// Sets `Irp->IoStatus`, without output.
@@ -73,7 +86,7 @@ pub(crate) unsafe fn complete(irp: PIRP, status: NTSTATUS) -> NTSTATUS {
 ///
 /// # Safety
 /// The IRP must be at this driver, the caller gives it up, and `lower` must be the next-lower device object.
-pub(crate) unsafe fn pass_down(irp: PIRP, lower: PDEVICE_OBJECT) -> NTSTATUS {
+pub unsafe fn pass_down(irp: PIRP, lower: PDEVICE_OBJECT) -> NTSTATUS {
     // SAFETY: promised by the caller.
     let location = unsafe { &mut (*irp).CurrentLocation };
     *location += 1;
@@ -126,6 +139,9 @@ pub(crate) unsafe fn forward_and_wait(irp: PIRP, lower: PDEVICE_OBJECT) -> NTSTA
     }
     status
 }
+
+/// `SL_PENDING_RETURNED` of a stack location's control flags.
+const PENDING_RETURNED: u8 = 0x01;
 
 #[expect(clippy::cast_possible_truncation, reason = "the control flags have 8 bits")]
 const INVOKE_ALWAYS: u8 = (SL_INVOKE_ON_SUCCESS | SL_INVOKE_ON_ERROR | SL_INVOKE_ON_CANCEL) as u8;

@@ -20,9 +20,9 @@ mod request;
 mod resources;
 
 pub use device::Device;
-pub use irp::set_status;
+pub use irp::{mark_pending, pass_down, set_status, stack_location};
 pub use request::{asks_for_fault, finish};
-use wdk_sys::{NTSTATUS, PIRP};
+use wdk_sys::{NTSTATUS, PDEVICE_OBJECT, PIRP};
 use zerocopy::FromZeros;
 
 // The panic handler of every test driver.
@@ -40,6 +40,20 @@ pub trait TestDriver: Sized + 'static {
     /// # Safety
     /// The IRP must be at this driver, and the caller gives it up.
     unsafe fn factorial(device: Device<Self>, irp: PIRP) -> NTSTATUS;
+
+    /// A PnP request, before anything else is done with it: the status to return when the driver has completed it or passed it to `lower`; none
+    /// to have done what is usual. IRQL: `PASSIVE_LEVEL`.
+    ///
+    /// # Safety
+    /// The IRP must be at this driver, and the caller gives it up when there is a status; `lower` must be the next-lower device object.
+    unsafe fn plug_and_play(
+        _device: Device<Self>,
+        _lower: PDEVICE_OBJECT,
+        _irp: PIRP,
+        _minor: u32,
+    ) -> Option<NTSTATUS> {
+        None
+    }
 
     /// The interrupt service routine: whether the interrupt was the device's own. Unless a driver has another one, it acknowledges what
     /// the device raised and queues the DPC. IRQL: the device's.

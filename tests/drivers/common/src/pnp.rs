@@ -40,6 +40,12 @@ pub(crate) unsafe extern "C" fn pnp<D: TestDriver>(fdo: PDEVICE_OBJECT, irp: PIR
     let minor = unsafe { (*stack).MinorFunction };
     // SAFETY: the extension exists while the lock is held.
     let lower = unsafe { (*device.extension()).lower };
+    // SAFETY: the IRP is at this driver, and `lower` is next below.
+    if let Some(status) = unsafe { own_part(device, lower, irp, minor.into()) } {
+        // SAFETY: acquired above with this tag.
+        unsafe { device.release_remove_lock(tag) };
+        return status;
+    }
     let status = match u32::from(minor) {
         IRP_MN_START_DEVICE => {
             // SAFETY: the IRP is at this driver.
@@ -76,6 +82,17 @@ pub(crate) unsafe extern "C" fn pnp<D: TestDriver>(fdo: PDEVICE_OBJECT, irp: PIR
     // SAFETY: acquired above with this tag.
     unsafe { device.release_remove_lock(tag) };
     status
+}
+
+/// What the driver itself does with the request. Not inlined, for the same reasons as the requests' own part.
+///
+/// # Safety
+/// As for [`TestDriver::plug_and_play`].
+#[inline(never)]
+unsafe fn own_part<D: TestDriver>(device: Device<D>, lower: PDEVICE_OBJECT, irp: PIRP, minor: u32) -> Option<NTSTATUS> {
+    // SAFETY: promised by the caller.
+    let status = unsafe { D::plug_and_play(device, lower, irp, minor) };
+    core::hint::black_box(status)
 }
 
 /// # Safety
