@@ -38,6 +38,14 @@ pub const CONFIG_BUFFER: usize = 16;
 pub const CONFIG_OFFSET: usize = 24;
 /// `Parameters.ReadWriteConfig.Length`.
 pub const CONFIG_LENGTH: usize = 32;
+/// `Parameters.WMI.ProviderId`.
+pub const WMI_PROVIDER_ID: usize = 8;
+/// `Parameters.WMI.DataPath`.
+pub const WMI_DATA_PATH: usize = 16;
+/// `Parameters.WMI.BufferSize`.
+pub const WMI_BUFFER_SIZE: usize = 24;
+/// `Parameters.WMI.Buffer`.
+pub const WMI_BUFFER: usize = 32;
 /// `Parameters.QueryId.IdType`.
 pub const QUERY_ID_TYPE: usize = 8;
 /// `Parameters.Power.SystemContext`.

@@ -215,6 +215,10 @@ verifier_rules! {
     PHYSICAL_MEMORY = 0x4E54_0040 "ntsim: physical memory freed unlike it was allocated";
     PHYSICAL_MEMORY_LEFT = 0x4E54_0041 "ntsim: physical memory left allocated at unload";
     BUS_INTERFACE = 0x4E54_0042 "ntsim: bus interface not referenced";
+    NOTIFICATION = 0x4E54_0043 "ntsim: PnP notification not registered";
+    ERROR_LOG = 0x4E54_0044 "ntsim: no entry of the error log";
+    POWER_REGISTRATION = 0x4E54_0045 "ntsim: no registration with the power manager";
+    SECURED_MEMORY = 0x4E54_0046 "ntsim: memory not secured";
     DRIVER_IRP = 0x4E54_0022 "ntsim: driver's own IRP misused";
     RUNDOWN = 0x4E54_0051 "ntsim: rundown protection misused";
     CALLBACK = 0x4E54_0052 "ntsim: callback misused";

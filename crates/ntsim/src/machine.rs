@@ -57,6 +57,7 @@ impl Registry {
         crate::cm::register(&mut ddi);
         crate::crt::register(&mut ddi);
         crate::devices::register(&mut ddi);
+        crate::etw::register(&mut ddi);
         crate::ex::register(&mut ddi);
         crate::hal::register(&mut ddi);
         crate::io::register(&mut ddi);
@@ -66,6 +67,7 @@ impl Registry {
         crate::po::register(&mut ddi);
         crate::ps::register(&mut ddi);
         crate::rtl::register(&mut ddi);
+        crate::wmi::register(&mut ddi);
         crate::se::register(&mut ddi);
         ddi
     }

@@ -77,7 +77,7 @@ fn without_tag(k: &Kernel, kind: PoolKind, size: u64) -> Halted {
 ///
 /// # Errors
 /// When the memory cannot be freed, or something in it is still in use.
-pub(super) fn free(k: &Kernel, start: Va, tag: Option<u32>) -> Outcome<()> {
+pub(crate) fn free(k: &Kernel, start: Va, tag: Option<u32>) -> Outcome<()> {
     let found = k.watch().pool.borrow().find(start).cloned();
     if let Some(block) = found.filter(|block| block.freed_at.is_none()) {
         let irql = k.irql();

@@ -1,4 +1,5 @@
-//! Cancel-safe queues: `IoCsqInitialize`, `IoCsqInsertIrp`, `IoCsqRemoveNextIrp`, `IoCsqRemoveIrp`.
+//! Cancel-safe queues: `IoCsqInitialize`, `IoCsqInitializeEx`, `IoCsqInsertIrp`, `IoCsqInsertIrpEx`, `IoCsqRemoveNextIrp`,
+//! `IoCsqRemoveIrp`.
 //!
 //! The queue and its lock are the driver's; these routines call its callbacks in the order that "Cancel-Safe IRP Queues"
 //! documents, and deal with the race against cancellation: whoever takes the cancel routine off an IRP owns it.
@@ -20,6 +21,8 @@ use crate::{
 const TYPE_IRP_CONTEXT: u32 = 1;
 /// `IO_TYPE_CSQ`.
 const TYPE_CSQ: u32 = 2;
+/// `IO_TYPE_CSQ_EX`: its driver can refuse an IRP.
+const TYPE_CSQ_EX: u32 = 3;
 /// The fourth of the IRP's `DriverContext` pointers, which these routines keep for themselves.
 const DRIVER_CONTEXT_3: usize = irp_layout::DRIVER_CONTEXT + 3 * 8;
 /// The system's own cancel routine for queued IRPs.
@@ -28,8 +31,16 @@ const CANCEL_ROUTINE: &str = "IopCsqCancelRoutine";
 pub(super) fn register(ddi: &mut Registry) {
     let contract = Contract::at_most(Irql::DISPATCH);
     ddi.function("IoCsqInitialize", 7, Contract::ANY, initialize);
+    ddi.function("IoCsqInitializeEx", 7, Contract::ANY, |k, a| {
+        let status = initialize(k, a)?;
+        k.write(a.va(0) + layout::TYPE, TYPE_CSQ_EX)?;
+        Ok(status)
+    });
     ddi.flow("IoCsqInsertIrp", 3, contract, |k, a| async move {
-        insert(&k, Csq(a.va(0)), a.va(1), a.va(2)).await
+        insert(&k, Csq(a.va(0)), a.va(1), a.va(2), 0).await.map(|_| ())
+    });
+    ddi.flow("IoCsqInsertIrpEx", 4, contract, |k, a| async move {
+        insert(&k, Csq(a.va(0)), a.va(1), a.va(2), a.u64(3)).await
     });
     ddi.flow("IoCsqRemoveNextIrp", 2, contract, |k, a| async move {
         remove_next(&k, Csq(a.va(0)), a.u64(1)).await
@@ -90,12 +101,25 @@ impl Csq {
         Ok(())
     }
 
+    /// Whether its driver can refuse an IRP.
+    fn may_refuse(self, k: &Kernel) -> Outcome<bool> {
+        Ok(k.read::<u32>(self.0 + layout::TYPE)? == TYPE_CSQ_EX)
+    }
+
     async fn insert(self, k: &Kernel, irp: Va) -> Outcome<()> {
         let routine = self.callback(k, layout::CSQ_INSERT_IRP)?;
         k.call(routine, &[self.0.get(), irp.get()])
             .label("CsqInsertIrp")
             .await?;
         Ok(())
+    }
+
+    /// The callback of the other form, in the same place, which can refuse.
+    async fn insert_or_refuse(self, k: &Kernel, irp: Va, insert_context: u64) -> Outcome<NtStatus> {
+        let routine = self.callback(k, layout::CSQ_INSERT_IRP)?;
+        let call = k.call(routine, &[self.0.get(), irp.get(), insert_context]);
+        let returned = call.label("CsqInsertIrpEx").await?;
+        Ok(NtStatus((returned & 0xFFFF_FFFF) as u32))
     }
 
     async fn remove(self, k: &Kernel, irp: Va) -> Outcome<()> {
@@ -120,8 +144,9 @@ impl Csq {
     }
 }
 
-/// `IoCsqInsertIrp`.
-async fn insert(k: &Kernel, csq: Csq, irp: Va, irp_context: Va) -> Outcome<()> {
+/// `IoCsqInsertIrp` and `IoCsqInsertIrpEx`: the status with which the driver refused the IRP, if it did.
+async fn insert(k: &Kernel, csq: Csq, irp: Va, irp_context: Va, insert_context: u64) -> Outcome<NtStatus> {
+    let before: Va = k.read(irp + DRIVER_CONTEXT_3)?;
     if irp_context.is_null() {
         k.write(irp + DRIVER_CONTEXT_3, csq.0)?;
     } else {
@@ -131,23 +156,37 @@ async fn insert(k: &Kernel, csq: Csq, irp: Va, irp_context: Va) -> Outcome<()> {
         k.write(irp_context + context::CSQ, csq.0)?;
     }
     let irql = csq.lock(k).await?;
+    let may_refuse = csq.may_refuse(k)?;
+    if may_refuse {
+        let status = csq.insert_or_refuse(k, irp, insert_context).await?;
+        if !status.is_success() {
+            forget(k, irp)?;
+            k.write(irp + DRIVER_CONTEXT_3, before)?;
+            csq.unlock(k, irql).await?;
+            return Ok(status);
+        }
+    }
     irp::mark_pending(k, irp)?;
     let already: u8 = k.read(irp + irp_layout::CANCEL)?;
-    if already == 0 {
-        csq.insert(k, irp).await?;
+    if may_refuse || already == 0 {
+        if !may_refuse {
+            csq.insert(k, irp).await?;
+        }
         let routine = k.routine_address(CANCEL_ROUTINE);
         irp::exchange_cancel_routine(k, irp, routine)?;
         k.trace(Event::IrpQueued { irp, csq: csq.0 });
         // A cancellation that comes from here on finds the routine; one that came before must not be missed.
         let cancelled: u8 = k.read(irp + irp_layout::CANCEL)?;
         if cancelled == 0 || irp::exchange_cancel_routine(k, irp, Va::NULL)?.is_null() {
-            return csq.unlock(k, irql).await;
+            csq.unlock(k, irql).await?;
+            return Ok(NtStatus::SUCCESS);
         }
         csq.remove(k, irp).await?;
     }
     forget(k, irp)?;
     csq.unlock(k, irql).await?;
-    csq.complete_cancelled(k, irp).await
+    csq.complete_cancelled(k, irp).await?;
+    Ok(NtStatus::SUCCESS)
 }
 
 /// `IoCsqRemoveNextIrp`.

@@ -215,6 +215,8 @@ pub(crate) fn delete(k: &Kernel, device: Va) -> Outcome<()> {
         let message = format!("device {device} is deleted while it is attached to {below}: IoDetachDevice comes first");
         return Err(violation(k, IoRule::DELETED_ATTACHED, Va::NULL, device, message));
     }
+    super::shutdown::forget(k, device);
+    crate::wmi::device_deleted(k, device);
     po::forget_device(k, device)?;
     // The name is free at once, even if somebody has the device open still.
     ob::namespace::remove(k, device);

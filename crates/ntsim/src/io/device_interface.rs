@@ -184,6 +184,7 @@ pub(super) fn set_state(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     if status == NtStatus::SUCCESS {
         let what = if enable { "enabled" } else { "disabled" };
         k.trace(Event::Note(format!("device interface {what}: {link}")));
+        super::notification::interface_set(k, &link, enable);
     }
     Ok(status)
 }

@@ -131,6 +131,7 @@ pub async fn load(k: &Kernel, name: &str, image: LoadedImage) -> Outcome<Result<
     let flags: u32 = k.read(driver + layout::FLAGS)?;
     k.write(driver + layout::FLAGS, flags | DRVO_INITIALIZED)?;
     device::initialized(k, driver)?;
+    super::reinitialize::call(k, driver).await?;
     Ok(Ok(driver))
 }
 
@@ -207,6 +208,7 @@ pub(crate) fn gone(k: &Kernel, driver: Va, name: &str, when: &str) -> Outcome<()
 fn delete(k: &Kernel, driver: Va) -> Outcome<()> {
     ob::namespace::remove(k, driver);
     super::query::driver_gone(k, driver)?;
+    super::reinitialize::driver_gone(k, driver);
     let books = k.io().borrow_mut().drivers.by_address.remove(&driver);
     if let Some(Driver { extension, .. }) = books {
         free_buffer(k, extension + driver_extension::SERVICE_KEY_NAME)?;

@@ -11,22 +11,27 @@ pub(crate) mod cancel_watch;
 mod completion;
 pub(crate) mod control;
 mod csq;
-mod device;
+pub(crate) mod device;
 pub mod device_interface;
 mod device_pointer;
 pub mod driver;
 mod driver_irp;
+mod error_log;
 pub mod file;
+mod forward;
 mod interrupt;
 pub mod irp;
 mod mdl;
+mod notification;
 pub(crate) mod open;
 pub mod pnp;
 mod property;
 mod query;
+pub(crate) mod reinitialize;
 mod remove_lock;
 pub(crate) mod request;
 mod scratch;
+pub(crate) mod shutdown;
 mod start_io;
 #[cfg(test)]
 mod tests;
@@ -38,6 +43,7 @@ mod zw;
 use std::collections::BTreeMap;
 
 pub(crate) use call::call_driver;
+pub(crate) use completion::complete as complete_request;
 pub(crate) use device::{DO_POWER_INRUSH, DO_POWER_PAGABLE, bottom_of_stack, top_of_stack};
 pub use violation::IoRule;
 
@@ -73,12 +79,17 @@ pub fn register(ddi: &mut Registry) {
     device_interface::register(ddi);
     device_pointer::register(ddi);
     driver_irp::register(ddi);
+    error_log::register(ddi);
+    forward::register(ddi);
     interrupt::register(ddi);
     mdl::register(ddi);
+    notification::register(ddi);
     pnp::register(ddi);
     property::register(ddi);
     query::register(ddi);
+    reinitialize::register(ddi);
     remove_lock::register(ddi);
+    shutdown::register(ddi);
     start_io::register(ddi);
     work_item::register(ddi);
     zw::register(ddi);
@@ -190,8 +201,14 @@ pub fn leftovers(k: &Kernel) -> Vec<Leftover> {
             Err(_) => left,
         });
     }
+    found.extend(crate::etw::leftovers(k));
+    found.extend(crate::po::leftovers(k));
+    found.extend(crate::wmi::leftovers(k));
+    found.extend(error_log::leftovers(k));
+    found.extend(notification::leftovers(k));
     found.extend(pnp::bus_interface::leftovers(k));
     found.extend(crate::mm::mdl::leftovers(k));
+    found.extend(crate::mm::secure::leftovers(k));
     for (lock, count) in remove_lock::held(k) {
         found.push(Leftover::new(
             lock,

@@ -476,7 +476,7 @@ fn edu_machine(program: &Program, seed: u64) -> (Machine, Interrupt, Pa, u64) {
 async fn compute(k: Kernel, interrupt: Interrupt, registers: Pa, length: u64) -> crate::Outcome<()> {
     ke::event::initialize(&k, at(data::DONE), ke::event::EventType::Synchronization, false)?;
     ke::dpc::initialize(&k, at(data::DPC), Program::address(1), Va::NULL)?;
-    let va = io_space::map(&k, registers, length);
+    let va = io_space::map(&k, registers, length)?;
     assert!(!va.is_null());
     k.write(at(data::REGISTERS), va)?;
     ke::interrupt::connect(&k, interrupt);

@@ -13,6 +13,7 @@ pub mod mdl;
 pub(crate) mod physical;
 pub mod pool;
 mod probe;
+pub(crate) mod secure;
 mod system_routine;
 mod system_size;
 pub mod user_space;
@@ -29,6 +30,7 @@ pub fn register(ddi: &mut crate::ddi::Registry) {
     io_space::register(ddi);
     mdl::register(ddi);
     physical::register(ddi);
+    secure::register(ddi);
     system_routine::register(ddi);
     system_size::register(ddi);
     probe::register(ddi);

@@ -251,7 +251,12 @@ impl Kernel {
     }
 
     /// Frees what [`allocate_user`](Self::allocate_user) has allocated. Frames that are locked stay until they are unlocked.
+    ///
+    /// Memory that a driver has secured stays.
     pub(crate) fn free_user(&self, va: Va) {
+        if super::secure::forbids(self, va.page(), self.user_length(va), None) {
+            return;
+        }
         let region = self.watch().user.borrow_mut().by_start.remove(&va.page());
         let Some(region) = region else {
             return;
@@ -261,6 +266,14 @@ impl Kernel {
             let free = self.watch().user.borrow_mut().frames.unmap(frame);
             self.recycle(frame, free);
         }
+    }
+
+    /// The bytes of the allocation that starts in the page of `va`; 0 when none does.
+    fn user_length(&self, va: Va) -> u64 {
+        let user = self.watch().user.borrow();
+        user.by_start
+            .get(&va.page())
+            .map_or(0, |region| region.frames.len() as u64 * PAGE_SIZE)
     }
 
     /// Unlocks a program's frame.
@@ -277,7 +290,12 @@ impl Kernel {
     }
 
     /// Lets a program's memory be read only, or written to as well.
+    ///
+    /// Memory that a driver has secured as writable stays writable.
     pub(crate) fn protect_user(&self, va: Va, writable: bool) {
+        if super::secure::forbids(self, va.page(), self.user_length(va), Some(writable)) {
+            return;
+        }
         if let Some(region) = self.watch().user.borrow_mut().by_start.get_mut(&va.page()) {
             region.writable = writable;
         }

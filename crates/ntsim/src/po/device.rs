@@ -1,6 +1,6 @@
 //! What drivers say of their devices' power: `PoSetPowerState`.
 
-use super::{PowerManager, power_type, watchdog};
+use super::{PowerManager, notification, power_type, watchdog};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Halted, Outcome, VerifierRule},
     bus::DevicePower,
@@ -62,5 +62,6 @@ pub(super) fn misreported(k: &Kernel, device: Va, message: String) -> Halted {
 /// When its driver has a power IRP.
 pub(crate) fn forget_device(k: &Kernel, device: Va) -> Outcome<()> {
     k.state::<PowerManager>().borrow_mut().reported.remove(&device);
+    notification::device_gone(k, device)?;
     watchdog::check_idle(k, device)
 }

@@ -5,6 +5,7 @@
 
 mod device;
 mod irp;
+mod notification;
 mod request;
 mod state;
 mod system;
@@ -12,6 +13,7 @@ mod system;
 mod watchdog;
 
 pub(crate) use device::{forget_device, report};
+pub(crate) use notification::leftovers;
 pub use state::SystemState;
 pub(crate) use state::{Minor, power_type};
 pub use system::{Refusal, shut_down, sleep, sleep_at_once, state, wake};
@@ -45,6 +47,7 @@ struct PowerManager {
 /// Adds this component's exports.
 pub fn register(ddi: &mut Registry) {
     device::register(ddi);
+    notification::register(ddi);
     request::register(ddi);
     let contract = Contract::at_most(Irql::DISPATCH);
     // Since Windows Vista the same as IoCallDriver, and the power manager no longer waits for PoStartNextPowerIrp.

@@ -91,6 +91,7 @@ pub async fn wake(k: &Kernel) -> Outcome<()> {
 /// # Errors
 /// When a driver breaks a rule.
 pub async fn shut_down(k: &Kernel) -> Outcome<()> {
+    crate::io::shutdown::tell(k).await?;
     begin(k, SystemState::Shutdown).await?;
     enter(k, SystemState::Shutdown).await
 }

@@ -43,6 +43,12 @@ pub(super) fn watch(k: &Kernel, irp: Va, pdo: Va) {
     }
 }
 
+/// How long the power IRP of a device's stack may still take; none when it has none.
+pub(super) fn remaining(watchdog: &Watchdog, pdo: Va, now: VirtualTime) -> Option<VirtualTime> {
+    let own = watchdog.watched.values().filter(|&&(watched, _)| watched == pdo);
+    own.map(|&(_, deadline)| deadline.saturating_sub(now)).min()
+}
+
 /// A power IRP has ended.
 pub(super) fn release(k: &Kernel, irp: Va) {
     let manager = k.state::<PowerManager>();

@@ -9,7 +9,7 @@ use crate::{
     bugcheck::Outcome,
     hal,
     io::{
-        device,
+        device, notification,
         violation::{IoRule, violation},
     },
     kernel::Kernel,
@@ -50,7 +50,7 @@ async fn query_and_remove(k: &Kernel, pdo: Va) -> Outcome<Removal> {
     }
     let asked = match state(k, pdo) {
         DeviceState::RemovePending => NtStatus::SUCCESS,
-        _ => send(k, pdo, Minor::QUERY_REMOVE_DEVICE, |_, _| Ok(())).await?.status,
+        _ => send_query_remove(k, pdo).await?,
     };
     let open = with_node(k, pdo, |node| node.open);
     if asked.is_success() && open == 0 {
@@ -65,6 +65,15 @@ async fn query_and_remove(k: &Kernel, pdo: Va) -> Outcome<Removal> {
     })
 }
 
+/// Asks those who have registered for the device, and then its drivers.
+async fn send_query_remove(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
+    let refused = notification::query_remove(k, pdo).await?;
+    if !refused.is_success() {
+        return Ok(refused);
+    }
+    Ok(send(k, pdo, Minor::QUERY_REMOVE_DEVICE, |_, _| Ok(())).await?.status)
+}
+
 /// Asks the device's drivers whether it can be removed. Until [`remove_device`] or [`cancel_remove_device`] it is about to go.
 ///
 /// # Errors
@@ -72,7 +81,7 @@ async fn query_and_remove(k: &Kernel, pdo: Va) -> Outcome<Removal> {
 pub async fn query_remove_device(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
     begin(k).await?;
     let before = state(k, pdo);
-    let status = send(k, pdo, Minor::QUERY_REMOVE_DEVICE, |_, _| Ok(())).await?.status;
+    let status = send_query_remove(k, pdo).await?;
     if status.is_success() {
         with_node(k, pdo, |node| node.before_removal = Some(before));
         set_state(k, pdo, DeviceState::RemovePending);
@@ -100,6 +109,7 @@ async fn send_cancel_remove(k: &Kernel, pdo: Va) -> Outcome<()> {
     if let Some(before) = before {
         set_state(k, pdo, before);
     }
+    notification::remove_cancelled(k, pdo).await?;
     Ok(())
 }
 
@@ -197,6 +207,7 @@ pub(super) async fn send_remove(k: &Kernel, pdo: Va) -> Outcome<()> {
         return Err(violation(k, IoRule::NOT_DELETED_AT_REMOVE, Va::NULL, top, message));
     }
     hal::check_put(k, pdo, "IRP_MN_REMOVE_DEVICE")?;
+    notification::remove_complete(k, pdo).await?;
     k.trace(Event::Note("the device was removed".to_owned()));
     set_state(k, pdo, DeviceState::Removed);
     Ok(())

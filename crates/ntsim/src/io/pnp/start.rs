@@ -8,7 +8,9 @@ use super::{
     removal::{send_remove, send_surprise_removal},
     send::send,
 };
-use crate::{bugcheck::Outcome, bus::Resources, hal, kernel::Kernel, mm::Va, status::NtStatus, trace::Event};
+use crate::{
+    bugcheck::Outcome, bus::Resources, hal, io::notification, kernel::Kernel, mm::Va, status::NtStatus, trace::Event,
+};
 
 /// `BusRelations`.
 const BUS_RELATIONS: u32 = 0;
@@ -44,6 +46,7 @@ async fn start(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
     }
     set_state(k, pdo, DeviceState::Started);
     if first {
+        notification::device_changed(k, pdo, true);
         query_capabilities(k, pdo).await?;
         device_state::query(k, pdo).await?;
         send(k, pdo, Minor::QUERY_DEVICE_RELATIONS, |k, location| {

@@ -1,5 +1,6 @@
 //! What drivers ask the I/O manager: the stack that a device is in, the thread, the system; and small state that it keeps for them.
 
+mod attach;
 mod device_stack;
 mod driver_extension;
 mod file_access;
@@ -15,6 +16,7 @@ use crate::ddi::Registry;
 
 /// Adds this component's exports.
 pub(super) fn register(ddi: &mut Registry) {
+    attach::register(ddi);
     device_stack::register(ddi);
     driver_extension::register(ddi);
     file_access::register(ddi);

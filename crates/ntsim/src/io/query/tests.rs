@@ -4,7 +4,7 @@ use ntlayout::{file_object, irp as irp_layout, share_access};
 
 use crate::{
     bugcheck::{BugCheckCode as Code, Outcome},
-    ddi::testing::{buffer, bugcheck_of, call, call_at, clean, status},
+    ddi::testing::{buffer, bugcheck_of, call, call_at, clean, counted, status},
     io::{device, driver},
     ke::Irql,
     kernel::Kernel,
@@ -231,4 +231,16 @@ fn the_lock_of_volume_parameter_blocks_is_a_spin_lock() {
         Ok(())
     });
     assert_eq!(not_held.0, Code::DRIVER_VERIFIER_DETECTED_VIOLATION);
+}
+
+#[test]
+fn a_device_is_attached_to_by_name() {
+    clean(|k| async move {
+        let (_, devices) = driver_with_devices(&k, 1)?;
+        let (name, attached) = (counted(&k, "\\Device\\Nobody")?, buffer(&k, 8)?);
+        let arguments = [devices[0].get(), name.get(), attached.get()];
+        let missing = status(&k, "IoAttachDevice", &arguments).await?;
+        assert_eq!(missing, NtStatus::OBJECT_NAME_NOT_FOUND);
+        Ok(())
+    });
 }

@@ -1,8 +1,10 @@
 //! The I/O manager's rules, on drivers of a few instructions.
 
+mod announcements;
 mod bus_interface;
 mod cancel;
 mod completion;
+mod csq;
 mod devices;
 mod direct;
 mod driver_irps;

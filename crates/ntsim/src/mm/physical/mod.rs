@@ -107,6 +107,23 @@ fn free_block(k: &Kernel, start: Va) -> Outcome<()> {
     Ok(())
 }
 
+/// Whether somebody has the RAM from `physical` on: a driver, or the system.
+pub(crate) fn is_in_use(k: &Kernel, physical: Pa, length: u64) -> bool {
+    let books = books(k);
+    let books = books.borrow();
+    if books.ram.is_freed(physical, length) {
+        return false;
+    }
+    if physical < super::DEVICE_HOLE {
+        return books.ram.is_taken(physical, length);
+    }
+    let pool = layout::POOL_PHYSICAL;
+    let pool_end = pool + (k.watch().pool.borrow().end() - super::pool::POOL_BASE);
+    let ram_end = k.watch().space.borrow().next_ram();
+    let end = physical + length;
+    end <= ram_end || (physical >= pool && end <= pool_end)
+}
+
 /// Whether a device may access the RAM from `physical` on: an error, in words, when it was freed.
 pub(crate) fn check_device(k: &Kernel, physical: Pa, length: u64) -> Result<(), String> {
     let books = books(k);

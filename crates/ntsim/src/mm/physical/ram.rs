@@ -142,6 +142,12 @@ impl Ram {
         }
     }
 
+    /// Whether the bytes from `physical` on, below 4 GiB, are those of one range that is in use.
+    pub(super) fn is_taken(&self, physical: Pa, length: u64) -> bool {
+        let found = self.live.range(..=physical.0).next_back();
+        found.is_some_and(|(_, &end)| physical.0 + length <= end)
+    }
+
     /// Whether some of the bytes from `physical` on were freed.
     pub(super) fn is_freed(&self, physical: Pa, length: u64) -> bool {
         let (start, end) = (physical.0, physical.0 + length);

@@ -35,6 +35,7 @@ pub(super) mod automatic {
     super::super::rules! { Automatic, "devtest/automatic-checks";
         "dpc-processor-absent" GoesOn "Target a DPC at a processor whose number is below KeQueryActiveProcessorCount.", "debugger/bug-check-0xc7--timer-or-dpc-invalid";
         "invalid-irql" Stops "Raise with KeRaiseIrql only, lower with KeLowerIrql only, to the level that was there before.";
+        "io-space-not-locked" Stops "Map with MmMapIoSpace what a device decodes; map RAM that is allocated, or locked by an MDL, by that MDL.", "ddi/wdm/nf-wdm-mmmapiospace";
         "mdl-bugcheck-on-failure" GoesOn "Pass FALSE for BugCheckOnFailure, and handle a null result.";
         "mdl-freed-mapped" Stops "Call MmUnmapLockedPages before IoFreeMdl.";
         "mdl-locked-twice" Stops "Lock the pages of an MDL once; nonpaged pool needs MmBuildMdlForNonPagedPool alone.";

@@ -21,4 +21,8 @@ super::rules! { Ntsim, "kernel/";
     "contiguous-length" Stops "Free contiguous memory with the length that was allocated.", "ddi/ntddk/nf-ntddk-mmfreecontiguousmemoryspecifycache";
     "noncached-bad-free" Stops "Free noncached memory once, with the address and the length that it was allocated with.", "ddi/ntddk/nf-ntddk-mmfreenoncachedmemory";
     "physical-memory-leak" GoesOn "Free physical memory before the driver unloads: MmFreeContiguousMemory, MmFreeNonCachedMemory, or MmFreePagesFromMdl.", "ddi/ntddk/nf-ntddk-mmfreecontiguousmemory";
+    "notification-not-registered" Stops "Unregister a PnP notification once, with the entry that IoRegisterPlugPlayNotification gave.", "ddi/wdm/nf-wdm-iounregisterplugplaynotificationex";
+    "error-log-entry" Stops "Write or free an entry of the error log once: writing frees it.", "ddi/wdm/nf-wdm-iowriteerrorlogentry";
+    "power-registration" Stops "Unregister once, with the handle that registering gave.", "ddi/ntifs/nf-ntifs-poregisterpowersettingcallback";
+    "secured-memory" Stops "Unsecure memory once, with the handle that MmSecureVirtualMemory gave.", "ddi/ntddk/nf-ntddk-mmunsecurevirtualmemory";
 }
