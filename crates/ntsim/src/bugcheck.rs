@@ -43,6 +43,7 @@ codes! {
     MAXIMUM_WAIT_OBJECTS_EXCEEDED = 0x0C ["objects asked for", "objects allowed", "address of the array", "reserved"];
     TRAP_CAUSE_UNKNOWN = 0x12 ["unexpected interrupt", "unknown floating-point exception", "enabled and asserted status bits", "reserved"];
     REFERENCE_BY_POINTER = 0x18 ["object type", "the object", "reserved", "reserved"];
+    MEMORY_MANAGEMENT = 0x1A ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
     KMODE_EXCEPTION_NOT_HANDLED = 0x1E ["exception code", "address of the instruction", "exception parameter 0", "exception parameter 1"];
     KERNEL_APC_PENDING_DURING_EXIT = 0x20 ["address of the APC found pending", "the thread's APC disable count", "IRQL", "reserved"];
     NO_MORE_IRP_STACK_LOCATIONS = 0x35 ["address of the IRP", "reserved", "reserved", "reserved"];

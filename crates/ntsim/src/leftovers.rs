@@ -9,7 +9,7 @@ use crate::{
     hal, io,
     io::driver::{self, LoadedImage},
     kernel::Kernel,
-    mm::Va,
+    mm::{Va, pageable},
     ob,
 };
 
@@ -65,6 +65,7 @@ pub(crate) fn check(k: &Kernel, driver: Va, image: LoadedImage, when: &str) -> O
     found.extend(io::leftovers(k));
     found.extend(ob::leftovers(k));
     found.extend(hal::leftovers(k));
+    found.extend(pageable::leftovers(k));
     if k.driver_images().len() > 1 {
         found.retain(|leftover| leftover.is_of(k, driver, image));
     }

@@ -1,10 +1,12 @@
 //! The images that guest code runs in, with what their disassembly says.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
+use super::{Access, Exit};
 use crate::{
     image::{AccessKind, CodeMap, Image, SystemInstruction},
-    mm::{PAGE_SIZE, Va, layout},
+    ke::Irql,
+    mm::{PAGE_SIZE, Pa, Va, layout},
 };
 
 /// An image that guest code runs in.
@@ -53,6 +55,11 @@ impl LoadedCode {
     }
 }
 
+/// An instruction starts at this byte that the model carries out.
+const TRAPPED: u8 = 1;
+/// The byte may be paged out: it must not be touched at `DISPATCH_LEVEL` or above.
+const PAGED: u8 = 2;
+
 /// Unmapped pages between images, so that what runs off the end of one does not reach the next.
 const GAP: u64 = 16 * PAGE_SIZE;
 
@@ -60,8 +67,10 @@ const GAP: u64 = 16 * PAGE_SIZE;
 #[derive(Debug, Default)]
 pub struct LoadedImages {
     images: Vec<LoadedCode>,
-    /// For each byte from the first image's base on: an instruction starts there that the model carries out.
-    trapped: Vec<bool>,
+    /// For each byte from the first image's base on: what is special about it.
+    flags: Vec<u8>,
+    /// The physical memory of what may be paged out: start, length, and where it is mapped.
+    paged: BTreeMap<Pa, (u64, Va)>,
 }
 
 impl LoadedImages {
@@ -80,9 +89,9 @@ impl LoadedImages {
     pub fn add(&mut self, code: LoadedCode) {
         assert_eq!(code.base, self.next_base(), "images lie one after the other");
         let start = usize::try_from(code.base - layout::DRIVER).expect("images fit the host");
-        self.trapped.resize(start + code.image.size() as usize, false);
+        self.flags.resize(start + code.image.size() as usize, 0);
         for instruction in code.map.system_instructions() {
-            self.trapped[start + instruction.rva as usize] = true;
+            self.flags[start + instruction.rva as usize] |= TRAPPED;
         }
         self.images.push(code);
     }
@@ -117,13 +126,53 @@ impl LoadedImages {
         found.map_or(AccessKind::Plain, |(code, rva)| code.map.access(rva))
     }
 
-    /// The instruction at `pc`, when the model must carry it out.
-    pub(super) fn system_instruction(&self, pc: Va) -> Option<&SystemInstruction> {
-        let offset = usize::try_from(pc - layout::DRIVER).ok()?;
-        if !*self.trapped.get(offset)? {
+    fn flags_at(&self, va: Va) -> u8 {
+        let offset = usize::try_from(va - layout::DRIVER).ok();
+        offset.and_then(|offset| self.flags.get(offset)).copied().unwrap_or(0)
+    }
+
+    /// Why the instruction at `pc` must not simply run at this IRQL.
+    pub(super) fn stop_at(&self, pc: Va, irql: Irql) -> Option<Exit> {
+        let flags = self.flags_at(pc);
+        if flags == 0 {
+            return None;
+        }
+        if flags & PAGED != 0 && irql >= Irql::DISPATCH {
+            return Some(Exit::Paged {
+                address: pc,
+                access: Access::Execute,
+            });
+        }
+        if flags & TRAPPED == 0 {
             return None;
         }
         let code = self.at(pc)?;
-        code.system_instruction(code.rva(pc)?)
+        let instruction = code.system_instruction(code.rva(pc)?)?;
+        Some(Exit::System(instruction.clone()))
+    }
+
+    /// Whether what lies at `va` may be paged out.
+    pub(crate) fn is_paged(&self, va: Va) -> bool {
+        self.flags_at(va) & PAGED != 0
+    }
+
+    /// The virtual address of physical memory that may be paged out.
+    pub(super) fn paged_at(&self, pa: Pa) -> Option<Va> {
+        let (&start, &(length, va)) = self.paged.range(..=pa).next_back()?;
+        let offset = pa - start;
+        (offset < length).then(|| va + offset)
+    }
+
+    /// Says whether `length` bytes from `start`, with this memory behind them, may be paged out.
+    pub(crate) fn set_paged(&mut self, start: Va, length: u64, physical: Pa, paged: bool) {
+        let first = usize::try_from(start - layout::DRIVER).unwrap_or(usize::MAX);
+        let length_here = usize::try_from(length).unwrap_or(usize::MAX);
+        let bytes = self.flags.iter_mut().skip(first).take(length_here);
+        if paged {
+            self.paged.insert(physical, (length, start));
+            bytes.for_each(|flags| *flags |= PAGED);
+        } else if self.paged.remove(&physical).is_some() {
+            bytes.for_each(|flags| *flags &= !PAGED);
+        }
     }
 }

@@ -42,6 +42,13 @@ pub enum Exit {
         /// What is wrong.
         fault: PoolFault,
     },
+    /// The guest touched a pageable section of an image at `DISPATCH_LEVEL` or above.
+    Paged {
+        /// The address.
+        address: Va,
+        /// What it did there.
+        access: Access,
+    },
     /// Two processors shared memory without order.
     Sharing(Violation),
     /// A device refused an access.
@@ -228,8 +235,9 @@ impl Watch {
             self.stop(Exit::Budget);
             return false;
         }
-        if let Some(instruction) = self.code.borrow().system_instruction(pc) {
-            self.stop(Exit::System(instruction.clone()));
+        let stop = self.code.borrow().stop_at(pc, self.irql.get());
+        if let Some(exit) = stop {
+            self.stop(exit);
             return false;
         }
         self.pc.set(pc);
@@ -259,6 +267,13 @@ impl Watch {
                 });
                 return false;
             }
+        }
+        if self.irql.get() >= Irql::DISPATCH
+            && let Some(address) = self.code.borrow().paged_at(pa)
+        {
+            let access = if write { Access::Write } else { Access::Read };
+            self.stop(Exit::Paged { address, access });
+            return false;
         }
         self.on_shared(pa, size, write)
     }

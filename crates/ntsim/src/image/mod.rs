@@ -1,10 +1,12 @@
 //! The driver's image: what it holds, where its instructions touch memory, and what its addresses mean.
 //!
 //! Nothing here knows of the emulator: [`Image`] is what Windows' loader would see, [`CodeMap`] what a disassembly of it
-//! says, [`Symbols`] what the PDB beside it says, and [`Unwinder`] what its exception directory says about a stack.
+//! says, [`Symbols`] what the PDB beside it or its own DWARF sections say, and [`Unwinder`] what its exception directory says about a stack.
 
 mod dataflow;
+mod dwarf;
 mod exports;
+mod headers;
 mod pe;
 mod scan;
 mod sites;

@@ -10,10 +10,17 @@ use object::pe;
 use object::read::pe::{ImageOptionalHeader as _, ImageThunkData as _, PeFile64};
 use thiserror::Error;
 
-use super::exports::{self, Exports};
+use super::{
+    dwarf,
+    exports::{self, Exports},
+    headers,
+};
 
 /// The granularity in which the processor protects memory, bytes.
 const PAGE_SIZE: u32 = 0x1000;
+
+/// The most bytes of address space that an image takes.
+const LARGEST: u32 = 0x1000_0000;
 
 /// `STATUS_INVALID_IMAGE_FORMAT`.
 const STATUS_INVALID_IMAGE_FORMAT: u32 = 0xC000_007B;
@@ -25,8 +32,16 @@ const STATUS_IMAGE_MACHINE_TYPE_MISMATCH: u32 = 0x4000_000E;
 /// Why an image cannot be loaded as a driver.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ImageError {
+    /// The bytes are no Windows image at all.
+    #[error("{image}: not a Windows image: {what}")]
+    NotAnImage {
+        /// The image's name.
+        image: String,
+        /// What it is instead.
+        what: String,
+    },
     /// The bytes are no well-formed PE32+ file.
-    #[error("{image}: not a PE32+ image: {what}")]
+    #[error("{image}: not a well-formed PE32+ image: {what}")]
     Malformed {
         /// The image's name.
         image: String,
@@ -34,7 +49,10 @@ pub enum ImageError {
         what: String,
     },
     /// The image is for another processor.
-    #[error("{image}: machine {machine:#06x}, expected 0x8664 (x86-64)")]
+    #[error(
+        "{image}: built for {} (machine {machine:#06x}), but this machine has x86-64 processors (0x8664): build it for x64",
+        headers::machine_name(*machine)
+    )]
     Machine {
         /// The image's name.
         image: String,
@@ -42,15 +60,33 @@ pub enum ImageError {
         machine: u16,
     },
     /// The image is not a kernel-mode one.
-    #[error("{image}: subsystem {subsystem}, expected 1 (native); link with /SUBSYSTEM:NATIVE")]
+    #[error(
+        "{image}: {} (subsystem {subsystem}), but a driver is native (1): link it with /SUBSYSTEM:NATIVE",
+        headers::subsystem_name(*subsystem, *library)
+    )]
     Subsystem {
         /// The image's name.
         image: String,
         /// `IMAGE_OPTIONAL_HEADER64::Subsystem`.
         subsystem: u16,
+        /// It is a DLL.
+        library: bool,
+    },
+    /// The checksum field was never filled in. Windows requires it of every driver.
+    #[error(
+        "{image}: its checksum field is 0, and Windows loads no driver without a checksum: link it with /DRIVER or /RELEASE, or sign it \
+         (the file's checksum is {actual:#010x})"
+    )]
+    NoChecksum {
+        /// The image's name.
+        image: String,
+        /// The sum over the file.
+        actual: u32,
     },
     /// The checksum field does not match the file. Windows requires it of every driver.
-    #[error("{image}: checksum field {stated:#010x}, the file's is {actual:#010x}; link with /RELEASE")]
+    #[error(
+        "{image}: damaged, or changed after it was linked: its checksum field says {stated:#010x}, but the file's is {actual:#010x}"
+    )]
     Checksum {
         /// The image's name.
         image: String,
@@ -90,9 +126,10 @@ impl ImageError {
     #[must_use]
     pub const fn status(&self) -> u32 {
         match self {
-            Self::Checksum { .. } => STATUS_IMAGE_CHECKSUM_MISMATCH,
+            Self::Checksum { .. } | Self::NoChecksum { .. } => STATUS_IMAGE_CHECKSUM_MISMATCH,
             Self::Machine { .. } => STATUS_IMAGE_MACHINE_TYPE_MISMATCH,
-            Self::Malformed { .. }
+            Self::NotAnImage { .. }
+            | Self::Malformed { .. }
             | Self::Subsystem { .. }
             | Self::Alignment { .. }
             | Self::Entry { .. }
@@ -192,6 +229,7 @@ pub struct Image {
     /// RVA and size of the exception directory (`.pdata`).
     exceptions: std::ops::Range<usize>,
     pdb: Option<PdbReference>,
+    dwarf: dwarf::Sections,
 }
 
 impl Image {
@@ -204,6 +242,7 @@ impl Image {
             image: name.to_owned(),
             what,
         };
+        headers::check(name, bytes)?;
         let file = PeFile64::parse(bytes).map_err(|error| malformed(error.to_string()))?;
         check_headers(name, &file, bytes)?;
 
@@ -232,6 +271,7 @@ impl Image {
             relocations: relocations(&file, memory.len()).map_err(malformed)?,
             exceptions: exceptions(&file, memory.len()).map_err(malformed)?,
             pdb: pdb(&file).map_err(malformed)?,
+            dwarf: dwarf::Sections::read(&file),
             sections,
             memory,
         })
@@ -302,6 +342,11 @@ impl Image {
         self.pdb.as_ref()
     }
 
+    /// Its DWARF sections.
+    pub(super) fn dwarf(&self) -> &dwarf::Sections {
+        &self.dwarf
+    }
+
     /// The image as mapped at its preferred base, before any relocation.
     #[must_use]
     pub fn memory(&self) -> &[u8] {
@@ -343,20 +388,6 @@ fn check_headers(name: &str, file: &PeFile64<'_>, bytes: &[u8]) -> Result<(), Im
     let header = &file.nt_headers().file_header;
     let optional = &file.nt_headers().optional_header;
 
-    let machine = header.machine.get(LE);
-    if machine != pe::IMAGE_FILE_MACHINE_AMD64 {
-        return Err(ImageError::Machine {
-            image: image(),
-            machine: machine.0,
-        });
-    }
-    let subsystem = optional.subsystem();
-    if subsystem != pe::IMAGE_SUBSYSTEM_NATIVE {
-        return Err(ImageError::Subsystem {
-            image: image(),
-            subsystem: subsystem.0,
-        });
-    }
     let (section, file_alignment) = (optional.section_alignment(), optional.file_alignment());
     if section < PAGE_SIZE
         || !section.is_power_of_two()
@@ -375,6 +406,9 @@ fn check_headers(name: &str, file: &PeFile64<'_>, bytes: &[u8]) -> Result<(), Im
     }
     let field = file.dos_header().nt_headers_offset() as usize + CHECKSUM_FIELD;
     let (stated, actual) = (optional.check_sum(), checksum(bytes, field));
+    if stated == 0 && actual != 0 {
+        return Err(ImageError::NoChecksum { image: image(), actual });
+    }
     if stated != actual {
         return Err(ImageError::Checksum {
             image: image(),
@@ -406,7 +440,7 @@ pub(super) fn checksum(bytes: &[u8], field: usize) -> u32 {
 fn sections(file: &PeFile64<'_>) -> Result<Vec<Section>, String> {
     let alignment = file.nt_headers().optional_header.section_alignment();
     let size_of_image = file.nt_headers().optional_header.size_of_image();
-    let mut next = 0;
+    let mut next = file.nt_headers().optional_header.size_of_headers();
     file.section_table()
         .iter()
         .map(|header| {
@@ -453,6 +487,9 @@ fn lay_out(file: &PeFile64<'_>, bytes: &[u8]) -> Result<Vec<u8>, String> {
     if size == 0 || size % PAGE_SIZE != 0 {
         return Err(format!("SizeOfImage {size:#x} is no multiple of the page size"));
     }
+    if size > LARGEST {
+        return Err(format!("SizeOfImage {size:#x} is more than a driver has"));
+    }
     let mut memory = vec![0; size as usize];
     let headers = optional.size_of_headers() as usize;
     if headers > bytes.len() || headers > memory.len() {
@@ -479,9 +516,13 @@ fn lay_out(file: &PeFile64<'_>, bytes: &[u8]) -> Result<Vec<u8>, String> {
     Ok(memory)
 }
 
+/// Bytes of a slot of the import address table.
+const SLOT: u32 = 8;
+
 fn imports(file: &PeFile64<'_>) -> Result<Vec<Import>, String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let fail = |error: object::read::Error| format!("import table: {error}");
+    let size = file.nt_headers().optional_header.size_of_image();
     let mut imports = Vec::new();
     let Some(table) = file.import_table().map_err(fail)? else {
         return Ok(imports);
@@ -502,12 +543,15 @@ fn imports(file: &PeFile64<'_>) -> Result<Vec<Import>, String> {
             } else {
                 ImportName::Name(text(table.hint_name(thunk.address()).map_err(fail)?.1))
             };
+            if slot > size - SLOT {
+                return Err(format!("import table: the slot at {slot:#x} lies outside of the image"));
+            }
             imports.push(Import {
                 module: module.clone(),
                 name,
                 slot,
             });
-            slot += 8;
+            slot += SLOT;
         }
     }
     Ok(imports)
@@ -625,12 +669,92 @@ mod tests {
 
     #[test]
     fn foreign_machines_and_subsystems_are_refused() {
-        let bytes = ImageBuilder::new(&[0xC3]).machine(0xAA64).build();
-        let error = Image::parse("t.sys", &bytes).unwrap_err();
-        assert!(matches!(error, ImageError::Machine { machine: 0xAA64, .. }), "{error}");
+        for (machine, name) in [
+            (0xAA64, "ARM64"),
+            (0x014C, "32-bit x86 (i386)"),
+            (0x1234, "another processor"),
+        ] {
+            let bytes = ImageBuilder::new(&[0xC3]).machine(machine).build();
+            let error = Image::parse("t.sys", &bytes).unwrap_err();
+            assert!(matches!(error, ImageError::Machine { .. }), "{error}");
+            assert!(error.to_string().contains(name), "{error}");
+        }
         let bytes = ImageBuilder::new(&[0xC3]).subsystem(3).build();
         let error = Image::parse("t.sys", &bytes).unwrap_err();
         assert!(matches!(error, ImageError::Subsystem { subsystem: 3, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_32_bit_image_is_named_as_such_though_its_headers_are_of_another_format() {
+        let mut bytes = ImageBuilder::new(&[0xC3]).machine(0x014C).build();
+        let headers = u32::from_le_bytes(bytes[0x3C..0x40].try_into().unwrap()) as usize;
+        // `IMAGE_NT_OPTIONAL_HDR32_MAGIC`.
+        bytes[headers + 24..headers + 26].copy_from_slice(&0x010B_u16.to_le_bytes());
+        seal(&mut bytes);
+        let error = Image::parse("t.sys", &bytes).unwrap_err();
+        assert!(matches!(error, ImageError::Machine { machine: 0x014C, .. }), "{error}");
+    }
+
+    #[test]
+    fn user_mode_images_are_named_as_such() {
+        for (subsystem, name) in [
+            (2, "a Windows program"),
+            (3, "a console program"),
+            (10, "an EFI program"),
+        ] {
+            let bytes = ImageBuilder::new(&[0xC3]).subsystem(subsystem).build();
+            let error = Image::parse("t.sys", &bytes).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        let error = ImageError::Subsystem {
+            image: "t.dll".to_owned(),
+            subsystem: 2,
+            library: true,
+        };
+        assert!(error.to_string().contains("a user-mode DLL"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_image_is_said_to_be_none() {
+        let cases: [(&[u8], &str); 5] = [
+            (b"", "the file is empty"),
+            (b"\x7FELF\x02\x01", "an ELF file"),
+            (b"#!/bin/sh\n", "does not begin with MZ"),
+            (&[b'M'; 3], "does not begin with MZ"),
+            (b"Microsoft C/C++ MSF 7.00\r\n", "a PDB"),
+        ];
+        for (bytes, what) in cases {
+            let error = Image::parse("t.sys", bytes).unwrap_err();
+            assert!(matches!(error, ImageError::NotAnImage { .. }), "{error}");
+            assert!(error.to_string().contains(what), "{error}");
+        }
+        let mut dos = ImageBuilder::new(&[0xC3]).build();
+        let headers = u32::from_le_bytes(dos[0x3C..0x40].try_into().unwrap()) as usize;
+        dos[headers] = b'N';
+        let error = Image::parse("t.sys", &dos).unwrap_err();
+        assert!(error.to_string().contains("DOS program"), "{error}");
+    }
+
+    #[test]
+    fn a_checksum_that_was_never_written_is_told_from_a_damaged_file() {
+        let mut bytes = ImageBuilder::new(&[0xC3]).build();
+        let headers = u32::from_le_bytes(bytes[0x3C..0x40].try_into().unwrap()) as usize;
+        bytes[headers + CHECKSUM_FIELD..][..4].fill(0);
+        let error = Image::parse("t.sys", &bytes).unwrap_err();
+        assert!(matches!(error, ImageError::NoChecksum { .. }), "{error}");
+        assert_eq!(error.status(), STATUS_IMAGE_CHECKSUM_MISMATCH);
+    }
+
+    #[test]
+    fn headers_that_reach_into_a_section_are_refused() {
+        let mut bytes = ImageBuilder::new(&[0xC3]).build();
+        let headers = u32::from_le_bytes(bytes[0x3C..0x40].try_into().unwrap()) as usize;
+        // `SizeOfHeaders`.
+        bytes[headers + 24 + 60..][..4].copy_from_slice(&0x1200_u32.to_le_bytes());
+        bytes.resize(0x2000, 0);
+        seal(&mut bytes);
+        let error = Image::parse("t.sys", &bytes).unwrap_err();
+        assert!(matches!(error, ImageError::Malformed { .. }), "{error}");
     }
 
     #[test]

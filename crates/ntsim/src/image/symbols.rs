@@ -1,4 +1,4 @@
-//! Function names and source lines from the PDB beside the image.
+//! Function names and source lines, from the PDB beside the image or the DWARF sections in it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use pdb_addr2line::{ContextPdbData, pdb};
 use thiserror::Error;
 
-use super::Image;
+use super::{Image, dwarf::Dwarf};
 
 /// Why a PDB cannot serve.
 #[derive(Debug, Error)]
@@ -27,11 +27,21 @@ pub enum SymbolError {
         /// What the reader answered.
         message: String,
     },
-    /// The image names no PDB.
-    #[error("{image} names no PDB and holds no debug information; link it with /DEBUG, and keep the PDB beside it")]
+    /// The image names no PDB, and has no DWARF sections.
+    #[error(
+        "{image} names no PDB and holds no debug information; link it with /DEBUG and keep the PDB beside it, or compile with -g"
+    )]
     None {
         /// The image's name.
         image: String,
+    },
+    /// The image's DWARF sections are broken.
+    #[error("the DWARF sections of {image}: {message}")]
+    Dwarf {
+        /// The image's name.
+        image: String,
+        /// What the reader answered.
+        message: String,
     },
     /// The PDB belongs to another build of the image.
     #[error("{} belongs to another build: {image} was linked with a PDB of another signature", path.display())]
@@ -67,17 +77,27 @@ impl std::fmt::Display for SourceLine {
     }
 }
 
-/// What a PDB says about an image's addresses.
-pub struct Symbols {
-    path: PathBuf,
-    data: ContextPdbData<'static, 'static, File>,
+/// What is known about an image's addresses.
+pub struct Symbols(Source);
+
+enum Source {
+    Pdb {
+        path: PathBuf,
+        data: ContextPdbData<'static, 'static, File>,
+    },
+    Dwarf {
+        image: String,
+        dwarf: Dwarf,
+    },
 }
 
 impl std::fmt::Debug for Symbols {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Symbols")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        let from = match &self.0 {
+            Source::Pdb { path, .. } => path.display().to_string(),
+            Source::Dwarf { image, .. } => image.clone(),
+        };
+        f.debug_struct("Symbols").field("from", &from).finish_non_exhaustive()
     }
 }
 
@@ -109,33 +129,68 @@ impl Symbols {
             });
         }
         let data = ContextPdbData::try_from_pdb(pdb).map_err(|error| malformed(error.to_string()))?;
-        Ok(Self {
+        Ok(Self(Source::Pdb {
             path: path.to_owned(),
             data,
-        })
+        }))
+    }
+
+    /// Reads the DWARF sections of `image`.
+    ///
+    /// # Errors
+    /// When it has none, or they are malformed.
+    pub fn of_image(image: &Image) -> Result<Self, SymbolError> {
+        let name = image.name().to_owned();
+        if !image.dwarf().exist() {
+            return Err(SymbolError::None { image: name });
+        }
+        match Dwarf::load(image.dwarf(), image.preferred_base()) {
+            Ok(dwarf) => Ok(Self(Source::Dwarf { image: name, dwarf })),
+            Err(error) => Err(SymbolError::Dwarf {
+                image: name,
+                message: error.to_string(),
+            }),
+        }
     }
 
     /// What lies at each of `rvas`: for each address its source lines, the innermost inlined function first; none where
-    /// the PDB knows no function.
+    /// no function is known.
     ///
     /// For a return address ask for the byte before it, which belongs to the call.
     ///
     /// # Errors
-    /// When the PDB's streams are malformed.
+    /// When the PDB's streams or the DWARF sections are malformed.
     pub fn lookup(&self, rvas: &[u32]) -> Result<Vec<Vec<SourceLine>>, SymbolError> {
-        let malformed = |error: pdb_addr2line::Error| SymbolError::Malformed {
-            path: self.path.clone(),
-            message: error.to_string(),
-        };
-        let context = self.data.make_context().map_err(malformed)?;
-        rvas.iter()
-            .map(|&rva| {
-                let frames = context.find_frames(rva).map_err(malformed)?;
-                let frames = frames.map_or_else(Vec::new, |found| found.frames);
-                Ok(frames.into_iter().map(source_line).collect())
-            })
-            .collect()
+        match &self.0 {
+            Source::Pdb { path, data } => lookup_pdb(path, data, rvas),
+            Source::Dwarf { image, dwarf } => {
+                let found = rvas.iter().map(|&rva| dwarf.lookup(rva));
+                found.collect::<Result<_, _>>().map_err(|error| SymbolError::Dwarf {
+                    image: image.clone(),
+                    message: error.to_string(),
+                })
+            }
+        }
     }
+}
+
+fn lookup_pdb(
+    path: &Path,
+    data: &ContextPdbData<'static, 'static, File>,
+    rvas: &[u32],
+) -> Result<Vec<Vec<SourceLine>>, SymbolError> {
+    let malformed = |error: pdb_addr2line::Error| SymbolError::Malformed {
+        path: path.to_owned(),
+        message: error.to_string(),
+    };
+    let context = data.make_context().map_err(malformed)?;
+    rvas.iter()
+        .map(|&rva| {
+            let frames = context.find_frames(rva).map_err(malformed)?;
+            let frames = frames.map_or_else(Vec::new, |found| found.frames);
+            Ok(frames.into_iter().map(source_line).collect())
+        })
+        .collect()
 }
 
 fn source_line(frame: pdb_addr2line::Frame<'_>) -> SourceLine {

@@ -1,7 +1,7 @@
 //! Builds small driver images for tests: code, imports, one relocated pointer, unwind information.
 
 use object::pe;
-use object::write::pe::{NtHeaders, Writer};
+use object::write::pe::{NtHeaders, SectionRange, Writer};
 
 /// Where `.text` lies.
 pub(crate) const TEXT: u32 = 0x1000;
@@ -26,6 +26,8 @@ pub(crate) struct ImageBuilder {
     imports: Vec<(String, Vec<String>)>,
     functions: Vec<(u32, u32, Vec<u8>)>,
     export: Option<(String, u32)>,
+    renamed: Vec<([u8; 8], [u8; 8])>,
+    debug: Vec<(String, Vec<u8>)>,
 }
 
 impl ImageBuilder {
@@ -40,6 +42,8 @@ impl ImageBuilder {
             imports: Vec::new(),
             functions: Vec::new(),
             export: None,
+            renamed: Vec::new(),
+            debug: Vec::new(),
         }
     }
 
@@ -72,6 +76,23 @@ impl ImageBuilder {
         self
     }
 
+    /// Gives a section another name.
+    pub(crate) fn rename(mut self, section: &str, name: &str) -> Self {
+        let padded = |name: &str| {
+            let mut field = [0; 8];
+            field[..name.len()].copy_from_slice(name.as_bytes());
+            field
+        };
+        self.renamed.push((padded(section), padded(name)));
+        self
+    }
+
+    /// Adds discardable sections, whose names may be longer than a section header has room for.
+    pub(crate) fn debug(mut self, sections: Vec<(String, Vec<u8>)>) -> Self {
+        self.debug = sections;
+        self
+    }
+
     /// Exports what lies at `rva`.
     pub(crate) fn export(mut self, name: &str, rva: u32) -> Self {
         self.export = Some((name.to_owned(), rva));
@@ -94,7 +115,8 @@ impl ImageBuilder {
         let mut writer = Writer::new(true, 0x1000, 0x200, &mut buffer);
         writer.reserve_dos_header_and_stub();
         writer.reserve_nt_headers(16);
-        writer.reserve_section_headers(4 + u16::from(self.pointer.is_some()));
+        let debug_count = u16::try_from(self.debug.len()).unwrap();
+        writer.reserve_section_headers(4 + u16::from(self.pointer.is_some()) + debug_count);
         let text_range = writer.reserve_text_section(length(&self.code));
         let data_range = writer.reserve_data_section(length(&data), length(&data));
         let idata_range = writer.reserve_idata_section(length(&idata));
@@ -106,6 +128,7 @@ impl ImageBuilder {
             writer.add_reloc(DATA, pe::IMAGE_REL_BASED_DIR64);
             writer.reserve_reloc_section();
         }
+        let (debug, strings) = self.reserve_debug(&mut writer);
         writer.set_data_directory(
             pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION,
             PDATA,
@@ -142,6 +165,20 @@ impl ImageBuilder {
         writer.write_section(idata_range.file_offset, &idata);
         writer.write_section(pdata_range.file_offset, &pdata);
         writer.write_reloc_section();
+        for (range, (_, data)) in debug.iter().zip(&self.debug) {
+            writer.write_section(range.file_offset, data);
+        }
+        if debug_count > 0 {
+            // Without symbols, the string table is all of the symbol table.
+            let table = length(&buffer);
+            buffer.extend_from_slice(&strings);
+            let headers = u32::from_le_bytes(buffer[0x3C..0x40].try_into().unwrap()) as usize;
+            buffer[headers + 12..headers + 16].copy_from_slice(&table.to_le_bytes());
+        }
+        for (section, name) in &self.renamed {
+            let at = buffer.windows(8).position(|field| field == section);
+            buffer[at.expect("there is such a section")..][..8].copy_from_slice(name);
+        }
         seal(&mut buffer);
         buffer
     }
@@ -172,6 +209,24 @@ impl ImageBuilder {
             }
         }
         section
+    }
+
+    /// Reserves the debug sections; and their names as a string table.
+    fn reserve_debug(&self, writer: &mut Writer<'_>) -> (Vec<SectionRange>, Vec<u8>) {
+        let mut strings = vec![0; 4];
+        let mut ranges = Vec::new();
+        for (name, data) in &self.debug {
+            let mut field = [0; 8];
+            let reference = format!("/{}", strings.len());
+            field[..reference.len()].copy_from_slice(reference.as_bytes());
+            strings.extend_from_slice(name.as_bytes());
+            strings.push(0);
+            let flags = pe::IMAGE_SCN_CNT_INITIALIZED_DATA | pe::IMAGE_SCN_MEM_DISCARDABLE | pe::IMAGE_SCN_MEM_READ;
+            ranges.push(writer.reserve_section(field, flags, length(data), length(data)));
+        }
+        let total = length(&strings);
+        strings[..4].copy_from_slice(&total.to_le_bytes());
+        (ranges, strings)
     }
 
     /// The directory, then the tables of addresses, names and ordinals, one entry each, and the name.

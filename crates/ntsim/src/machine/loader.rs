@@ -14,7 +14,7 @@ use crate::{
     image::{CodeMap, Image, ImageError, SymbolError, Symbols},
     io::driver::LoadedImage,
     kernel::Kernel,
-    mm::{Pa, Protection, Va, layout},
+    mm::{Pa, Protection, Va, layout, pageable},
     trace::Event,
 };
 
@@ -22,12 +22,18 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// The file cannot be read.
-    #[error("{path}: {error}; build the driver with `cargo xtask build`", path = path.display())]
+    #[error("the driver image {path} cannot be read: {error}", path = path.display())]
     File {
         /// Which.
         path: PathBuf,
         /// Why.
         error: std::io::Error,
+    },
+    /// It is a directory.
+    #[error("{path} is a directory: name the driver's .sys file in it", path = path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
     },
     /// Windows would not load it.
     #[error(transparent)]
@@ -56,6 +62,9 @@ impl DriverImage {
     /// # Errors
     /// When it cannot be read, or Windows would not load it.
     pub fn open(path: &Path) -> Result<Rc<Self>, LoadError> {
+        if path.is_dir() {
+            return Err(LoadError::Directory { path: path.to_owned() });
+        }
         let bytes = std::fs::read(path).map_err(|error| LoadError::File {
             path: path.to_owned(),
             error,
@@ -108,21 +117,22 @@ impl DriverImage {
         imports::framework_imported(self.image.imports())
     }
 
-    /// The symbols from its PDB, if there is a usable one. Reading them takes a while: for reports only.
+    /// The symbols, if there are usable ones. Reading them takes a while: for reports only.
     #[must_use]
     pub fn symbols(&self) -> Option<Symbols> {
         self.open_symbols().ok()
     }
 
-    /// The symbols from its PDB. Reading them takes a while: for reports only.
+    /// The symbols from its PDB or, without a usable one, from its own DWARF sections. Reading them takes a while: for reports only.
     ///
     /// # Errors
     /// When there are none, or they belong to another build: addresses in reports have no source lines then.
     pub fn open_symbols(&self) -> Result<Symbols, SymbolError> {
-        let path = self.pdb.as_ref().ok_or_else(|| SymbolError::None {
-            image: self.image.name().to_owned(),
-        })?;
-        Symbols::load(&self.image, path)
+        match self.pdb.as_ref().map(|path| Symbols::load(&self.image, path)) {
+            Some(Ok(symbols)) => Ok(symbols),
+            Some(Err(error)) => Symbols::of_image(&self.image).map_err(|_| error),
+            None => Symbols::of_image(&self.image),
+        }
     }
 }
 
@@ -184,6 +194,7 @@ pub(super) fn load(k: &Kernel, driver: &DriverImage) -> Result<LoadedImage, Load
     let code = LoadedCode::new(base, image.clone(), driver.code.clone());
     let loaded = LoadedImage::of(&code);
     k.watch().code.borrow_mut().add(code);
+    pageable::loaded(k, image, loaded, physical);
     k.trace(Event::ImageLoaded {
         name: image.name().to_owned(),
         base,

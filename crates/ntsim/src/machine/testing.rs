@@ -39,6 +39,7 @@ pub(crate) struct Program {
     imports: Vec<(&'static str, &'static str)>,
     functions: Vec<Body>,
     exports_first: Option<&'static str>,
+    renamed: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Program {
@@ -50,6 +51,7 @@ impl Default for Program {
             imports: Vec::new(),
             functions: Vec::new(),
             exports_first: None,
+            renamed: Vec::new(),
         }
     }
 }
@@ -106,6 +108,12 @@ impl Program {
         self
     }
 
+    /// Gives a section (`.text`, `.data`) another name.
+    pub(crate) fn rename(mut self, section: &'static str, name: &'static str) -> Self {
+        self.renamed.push((section, name));
+        self
+    }
+
     /// Calls the image `name`, and makes it the second one of a machine.
     pub(crate) fn second(mut self, name: &'static str) -> Self {
         self.name = name;
@@ -153,6 +161,9 @@ impl Program {
         let mut builder = ImageBuilder::new(code).entry(TEXT);
         for (module, name) in &self.imports {
             builder = builder.import(module, name);
+        }
+        for (section, name) in &self.renamed {
+            builder = builder.rename(section, name);
         }
         if let Some(name) = self.exports_first {
             builder = builder.export(name, TEXT);

@@ -3,6 +3,7 @@
 mod images;
 mod imports;
 mod life;
+mod load_errors;
 mod vendor_imports;
 
 use std::{cell::RefCell, rc::Rc};

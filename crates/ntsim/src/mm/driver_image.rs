@@ -1,6 +1,6 @@
 //! A loaded driver's image over its life: its discardable sections go after initialisation, the rest at unload.
 
-use super::Va;
+use super::{Va, pageable};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
     io::driver::LoadedImage,
@@ -28,6 +28,7 @@ pub fn unload(k: &Kernel, image: LoadedImage, name: &str) -> Outcome<()> {
     for start in std::iter::once(image.base).chain(sections(k, image, |_| true)) {
         k.unmap(start);
     }
+    pageable::unloaded(k, image.base);
     k.watch().code.borrow_mut().unloaded(image.base);
     k.trace(Event::Note(format!("{name} unloaded")));
     Ok(())

@@ -1,7 +1,7 @@
 //! Which bug check a bad memory access is.
 
 use super::{
-    PAGE_SIZE, Pa, Va, layout,
+    PAGE_SIZE, Pa, Va, layout, pageable,
     pool::{POOL_BASE, PoolFault},
     user_space,
 };
@@ -38,6 +38,9 @@ pub(crate) fn check_access(k: &Kernel, va: Va, length: usize, write: bool) -> Ou
     }
     if write && !protection.write {
         return Err(k.bugcheck(page_fault(k, va, access, k.caller())));
+    }
+    if k.watch().code.borrow().is_paged(va) && k.irql() >= Irql::DISPATCH {
+        return Err(k.bugcheck(pageable::touched(k, va, access, k.caller(), false)));
     }
     let length = within_piece(length, available);
     if let Some(in_pool) = pool_address(pa) {

@@ -10,6 +10,7 @@ mod guest;
 pub mod io_space;
 pub mod layout;
 pub mod mdl;
+pub mod pageable;
 pub(crate) mod physical;
 pub mod pool;
 mod probe;
@@ -29,6 +30,7 @@ pub fn register(ddi: &mut crate::ddi::Registry) {
     address_query::register(ddi);
     io_space::register(ddi);
     mdl::register(ddi);
+    pageable::register(ddi);
     physical::register(ddi);
     secure::register(ddi);
     system_routine::register(ddi);

@@ -14,12 +14,12 @@ use super::{
 };
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
-    cpu::Exit,
+    cpu::{Access, Exit},
     ddi::Flow,
     image::SystemInstructionKind,
     ke::{self, Irql},
     kernel::Kernel,
-    mm::{Va, fault},
+    mm::{Va, fault, pageable},
     ps,
     status::NtStatus,
     trace::{Counter, Event},
@@ -244,6 +244,14 @@ fn handle(k: &Kernel, exit: Exit) -> Outcome<()> {
             let pc = k.watch().program_counter();
             with_guest(k, |guest| guest.set_program_counter(pc));
             Err(k.bugcheck(fault::pool_fault(k, address, access, &what, pc)))
+        }
+        Exit::Paged { address, access } => {
+            let pc = match access {
+                Access::Execute => address,
+                _ => k.watch().program_counter(),
+            };
+            with_guest(k, |guest| guest.set_program_counter(pc));
+            Err(k.bugcheck(pageable::touched(k, address, access, pc, true)))
         }
         Exit::Sharing(violation) => {
             let pc = k.watch().program_counter();

@@ -37,6 +37,8 @@ super::rules! { Kernel, "debugger/bug-check-code-reference2";
     "timer-dpc-freed" Stops "Call KeCancelTimer before the memory of the timer's DPC goes.", "debugger/bug-check-0xc7--timer-or-dpc-invalid";
     "timer-routine-freed" Stops "Call KeCancelTimer, and wait for a DPC that is queued already, before the driver unloads.", "debugger/bug-check-0xc7--timer-or-dpc-invalid";
     "unhandled-exception" Stops "Look at the instruction that raised the exception, and handle what can be expected with __try.", "debugger/bug-check-0x1e--kmode-exception-not-handled";
+    "no-pageable-section" Stops "Give MmLockPagableDataSection an address within the driver, and the others the handle that it returned.", "debugger/bug-check-0x1a--memory-management";
+    "pageable-section-not-locked" Stops "Call MmUnlockPagableImageSection once for each lock.", "debugger/bug-check-0x1a--memory-management";
     "unloaded-image" Stops "Wait in DriverUnload for everything that still runs in the driver.", "debugger/bug-check-0xce--driver-unloaded-without-cancelling-pending-operations";
     "unmapped-memory" Stops "Check the pointer: it is null, stale or miscomputed.", "debugger/bug-check-0x50--page-fault-in-nonpaged-area";
     "user-memory" Stops "Access a program's memory in its own thread's context only, within __try, after ProbeForRead or ProbeForWrite.", "kernel/accessing-user-space-memory";

@@ -11,6 +11,7 @@ pub(super) mod special_pool {
 pub(super) mod force_irql {
     //! Force IRQL checking.
     super::super::rules! { ForceIrqlChecking, "devtest/force-irql-checking";
+        "pageable-section-at-dispatch" GoesOn "Lock pageable code and data with MmLockPagableDataSection before it is used at DISPATCH_LEVEL, or keep it out of PAGE sections.", "kernel/making-drivers-pageable";
         "paged-pool-at-dispatch" Stops "Touch paged pool below DISPATCH_LEVEL only, or allocate it nonpaged.";
     }
 }
