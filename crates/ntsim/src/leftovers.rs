@@ -18,6 +18,7 @@ use crate::{
 pub struct Leftover {
     object: Va,
     device: Option<Va>,
+    maker: Option<Va>,
     what: String,
 }
 
@@ -28,6 +29,7 @@ impl Leftover {
         Self {
             object,
             device: None,
+            maker: None,
             what: what.into(),
         }
     }
@@ -41,11 +43,21 @@ impl Leftover {
         }
     }
 
+    /// The driver's instruction that made it is known: the one after the call.
+    #[must_use]
+    pub fn made_by(self, caller: Va) -> Self {
+        Self {
+            maker: Some(caller),
+            ..self
+        }
+    }
+
     /// Whether it is the driver's, of several that are loaded.
     fn is_of(&self, k: &Kernel, driver: Va, image: LoadedImage) -> bool {
-        match self.device {
-            Some(device) => k.peek(device + device_object::DRIVER_OBJECT) == Some(driver.get()),
-            None => k.is_made_by(self.object, image),
+        match (self.device, self.maker) {
+            (Some(device), _) => k.peek(device + device_object::DRIVER_OBJECT) == Some(driver.get()),
+            (None, Some(caller)) => image.contains(caller),
+            (None, None) => k.is_made_by(self.object, image),
         }
     }
 }

@@ -81,9 +81,14 @@ fn notes_on(k: &Kernel, message: &str) -> Vec<Note> {
         let freed = k
             .freed_at(address)
             .map(|site| (format!("{address} was freed by"), site));
-        for (what, site) in made.into_iter().chain(freed) {
+        let used = k.used_at(address).map(|caller| {
+            let stack = vec![guest_entry(k, caller, false)];
+            (format!("{address} was last used by"), stack)
+        });
+        let sites = made.into_iter().chain(freed);
+        let stacks = sites.map(|(what, site)| (what, site.stack().to_vec())).chain(used);
+        for (what, stack) in stacks {
             if notes.len() < MOST_NOTES && notes.iter().all(|note| note.what != what) {
-                let stack = site.stack().to_vec();
                 notes.push(Note { what, stack });
             }
         }
@@ -204,13 +209,18 @@ impl fmt::Display for ResolvedStack {
 
 /// The call stack of the current activity. `stopped`: the innermost instruction is the one to blame, rather than the next one to run.
 pub(crate) fn call_stack(k: &Kernel, stopped: bool) -> Vec<StackEntry> {
+    call_stack_of(k, stopped, DEEPEST)
+}
+
+/// The same, of `limit` entries at most.
+pub(crate) fn call_stack_of(k: &Kernel, stopped: bool, limit: usize) -> Vec<StackEntry> {
     let frames = k.with_activity(|activity| summaries(activity)).unwrap_or_default();
-    stack_of_frames(k, frames, stopped)
+    stack_of_frames(k, frames, stopped, limit)
 }
 
 /// The call stack of any activity.
 pub(crate) fn stack_of(k: &Kernel, activity: &Activity, stopped: bool) -> Vec<StackEntry> {
-    stack_of_frames(k, summaries(activity), stopped)
+    stack_of_frames(k, summaries(activity), stopped, DEEPEST)
 }
 
 fn summaries(activity: &Activity) -> Vec<FrameSummary> {
@@ -223,18 +233,21 @@ fn summaries(activity: &Activity) -> Vec<FrameSummary> {
         .collect()
 }
 
-fn stack_of_frames(k: &Kernel, frames: Vec<FrameSummary>, stopped: bool) -> Vec<StackEntry> {
+fn stack_of_frames(k: &Kernel, frames: Vec<FrameSummary>, stopped: bool, limit: usize) -> Vec<StackEntry> {
     let mut stack = Vec::new();
     for (index, frame) in frames.into_iter().enumerate() {
+        if stack.len() >= limit {
+            break;
+        }
         match frame {
             FrameSummary::Host(name) => stack.push(StackEntry::Kernel(name)),
             FrameSummary::Guest(registers) => {
                 let innermost = index == 0;
-                walk(k, registers, innermost, innermost && stopped, &mut stack);
+                walk(k, registers, innermost, innermost && stopped, limit, &mut stack);
             }
         }
     }
-    stack.truncate(DEEPEST);
+    stack.truncate(limit);
     stack
 }
 
@@ -260,7 +273,14 @@ fn start_of_walk(guest: &GuestFrame) -> GeneralRegisters {
 /// The encoding number of rsp.
 const RSP: usize = 4;
 
-fn walk(k: &Kernel, mut registers: GeneralRegisters, innermost: bool, mut running: bool, stack: &mut Vec<StackEntry>) {
+fn walk(
+    k: &Kernel,
+    mut registers: GeneralRegisters,
+    innermost: bool,
+    mut running: bool,
+    limit: usize,
+    stack: &mut Vec<StackEntry>,
+) {
     let (ddi, unmodelled) = (
         k.registry().at(Va(registers.rip)),
         imports::is_unmodelled(Va(registers.rip)),
@@ -279,7 +299,7 @@ fn walk(k: &Kernel, mut registers: GeneralRegisters, innermost: bool, mut runnin
     }
     let code = k.watch().code.borrow();
     let images = code.iter().map(|code| (code.base.get(), &*code.image));
-    let pcs = Unwinder::new(images).walk(registers, |va| k.peek(Va(va)), DEEPEST);
+    let pcs = Unwinder::new(images).walk(registers, |va| k.peek(Va(va)), limit);
     drop(code);
     for (index, pc) in pcs.into_iter().enumerate() {
         let entry = guest_entry(k, Va(pc), running && index == 0);

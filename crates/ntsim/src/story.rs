@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::{
-    image::Symbols,
     kernel::Kernel,
-    mm::{Va, layout},
+    mm::Va,
+    report::AddressBook,
     sched::ActivityKind,
     trace::{Event, Level, Record},
 };
@@ -14,7 +14,7 @@ use crate::{
 pub struct Story {
     /// Every event as it is, not the story's only.
     everything: bool,
-    symbols: Option<Symbols>,
+    book: AddressBook,
     functions: BTreeMap<Va, String>,
     /// IRPs by the order in which they appeared. An address is not used twice in a run.
     irps: BTreeMap<Va, usize>,
@@ -23,12 +23,12 @@ pub struct Story {
 }
 
 impl Story {
-    /// A teller. Without symbols functions are addresses.
+    /// A teller, with the [address book](crate::machine::Machine::address_book) of the machine. Without symbols functions are addresses.
     #[must_use]
-    pub fn new(symbols: Option<Symbols>, everything: bool) -> Self {
+    pub fn new(book: AddressBook, everything: bool) -> Self {
         Self {
             everything,
-            symbols,
+            book,
             functions: BTreeMap::new(),
             irps: BTreeMap::new(),
             queues: BTreeMap::new(),
@@ -115,10 +115,10 @@ impl Story {
     }
 
     fn function(&mut self, routine: Va) -> &str {
-        let symbols = self.symbols.as_ref();
+        let book = &self.book;
         self.functions
             .entry(routine)
-            .or_insert_with(|| function_at(symbols, routine).unwrap_or_else(|| routine.to_string()))
+            .or_insert_with(|| function_at(book, routine).unwrap_or_else(|| routine.to_string()))
     }
 }
 
@@ -128,11 +128,9 @@ fn number(seen: &mut BTreeMap<Va, usize>, address: Va) -> usize {
     *seen.entry(address).or_insert(next)
 }
 
-fn function_at(symbols: Option<&Symbols>, routine: Va) -> Option<String> {
-    let rva = u32::try_from(routine - layout::DRIVER).ok()?;
-    let lines = symbols?.lookup(&[rva]).ok()?;
+fn function_at(book: &AddressBook, routine: Va) -> Option<String> {
     // The outermost function is the routine itself; those before it are inlined into it.
-    let outermost = lines.into_iter().next()?.into_iter().next_back()?;
+    let outermost = book.lines_at(routine).into_iter().next_back()?;
     Some(readable(&outermost.function))
 }
 

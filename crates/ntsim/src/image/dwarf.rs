@@ -74,7 +74,7 @@ fn source_line(frame: &Frame<'_, Reader>) -> SourceLine {
 #[cfg(test)]
 mod tests {
     use gimli::{
-        DW_AT_high_pc, DW_AT_low_pc, DW_AT_name, DW_TAG_subprogram, Encoding, Format, LineEncoding,
+        DW_AT_comp_dir, DW_AT_high_pc, DW_AT_low_pc, DW_AT_name, DW_TAG_subprogram, Encoding, Format, LineEncoding,
         write::{Address, AttributeValue, DwarfUnit, EndianVec, LineProgram, LineString, Sections as Written},
     };
 
@@ -116,6 +116,8 @@ mod tests {
         dwarf.unit.line_program = program;
         let root = dwarf.unit.root();
         let function = dwarf.unit.add(root, DW_TAG_subprogram);
+        let directory = AttributeValue::String(b"/source".to_vec());
+        dwarf.unit.get_mut(root).set(DW_AT_comp_dir, directory);
         for entry in [root, function] {
             let entry = dwarf.unit.get_mut(entry);
             entry.set(DW_AT_low_pc, AttributeValue::Address(Address::Constant(start)));

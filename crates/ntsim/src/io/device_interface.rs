@@ -81,6 +81,8 @@ pub struct DeviceInterface {
     pub link: String,
     /// Whether programs can find and open it.
     pub enabled: bool,
+    /// Where the driver has enabled it last: the instruction after the call.
+    pub enabled_by: Va,
 }
 
 /// All registered interfaces. Registrations persist; only the enabled state comes and goes.
@@ -142,6 +144,7 @@ pub(super) fn register_interface(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
             pdo,
             link: link.clone(),
             enabled: false,
+            enabled_by: Va::NULL,
         });
     }
     hand_out(k, a.va(3), &link)?;
@@ -164,6 +167,7 @@ pub(super) fn hand_out(k: &Kernel, string: Va, text: &str) -> Outcome<()> {
 pub(super) fn set_state(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     let link = rtl::unicode_string::read(k, a.va(0))?;
     let enable = a.bool(1);
+    let caller = k.caller();
     let status = {
         let mut io = k.io().borrow_mut();
         let found = io
@@ -177,6 +181,7 @@ pub(super) fn set_state(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
             Some(found) if found.enabled == enable => NtStatus::OBJECT_NAME_NOT_FOUND,
             Some(found) => {
                 found.enabled = enable;
+                found.enabled_by = caller;
                 NtStatus::SUCCESS
             }
         }

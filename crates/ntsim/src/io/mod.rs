@@ -188,8 +188,9 @@ pub fn leftovers(k: &Kernel) -> Vec<Leftover> {
         found.push(Leftover::new(item, format!("the work item {item} was never freed")));
     }
     for interface in io.interfaces.all_enabled() {
-        let what = format!("the device interface {} is still enabled", interface.link);
-        found.push(Leftover::new(interface.pdo, what));
+        let (link, by) = (&interface.link, interface.enabled_by);
+        let what = format!("the device interface {link}, enabled by {by}, is still enabled");
+        found.push(Leftover::new(interface.pdo, what).made_by(by));
     }
     let files: Vec<_> = io.files.values().cloned().collect();
     drop(io);

@@ -71,6 +71,7 @@ fn acquire(k: &Kernel, lock: Va, tag: u64) -> Outcome<NtStatus> {
     if let Some(tags) = k.io().borrow_mut().remove_locks.get_mut(&lock) {
         *tags.entry(tag).or_default() += 1;
     }
+    k.note_used(lock);
     // Nothing is ordered by acquiring: a remove lock keeps the device, it does not exclude.
     Ok(NtStatus::SUCCESS)
 }

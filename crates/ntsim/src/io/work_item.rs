@@ -104,6 +104,7 @@ pub(super) fn initialize(k: &Kernel, device: Va, item: Va) -> Outcome<()> {
         let message = format!("the work item {item} is initialized while it is queued for the routine {routine}");
         return Err(invalid(k, [FREED_WHILE_QUEUED, item.get(), routine.get(), 0], message));
     }
+    k.note_made(item);
     add(k, item, device, true)
 }
 

@@ -70,6 +70,7 @@ pub fn initialize(k: &Kernel, timer: Va, kind: TimerType) -> Outcome<()> {
         let found = Found {
             what: What::Timer,
             address: timer,
+            timer,
         };
         return Err(found.bugcheck(k, timer, layout::SIZE as u64, message));
     }
@@ -103,6 +104,7 @@ pub fn set(k: &Kernel, timer: Va, setting: Setting) -> Outcome<bool> {
     };
     let before = timers.queued.insert(timer, queued);
     drop(ke);
+    k.note_used(timer);
     k.trace(Event::TimerSet {
         timer,
         due: setting.due,
@@ -189,16 +191,19 @@ enum What {
 pub(crate) struct Found {
     what: What,
     address: Va,
+    timer: Va,
 }
 
 impl Found {
     /// Memory from `start` is being freed: the bug check for that.
     pub(crate) fn freed(self, k: &Kernel, start: Va, length: u64) -> Halted {
-        let address = self.address;
+        let Self { address, timer, .. } = self;
         let what = match self.what {
             What::Timer => format!("the timer at {address} in it is set"),
-            What::Dpc => format!("a timer is set that is to queue the DPC at {address} in it"),
-            What::DpcRoutine => format!("a timer is set whose DPC is to call the routine at {address} in it"),
+            What::Dpc => format!("the timer at {timer} is set, which is to queue the DPC at {address} in it"),
+            What::DpcRoutine => {
+                format!("the timer at {timer} is set, whose DPC is to call the routine at {address} in it")
+            }
         };
         let message = format!("memory at {start} is freed, but {what}: KeCancelTimer comes first");
         self.bugcheck(k, start, length, message)
@@ -227,7 +232,11 @@ pub(crate) fn needed_within(k: &Kernel, start: Va, length: u64) -> Option<Found>
     queued.into_iter().find_map(|(timer, dpc)| {
         if inside(timer) {
             let what = What::Timer;
-            return Some(Found { what, address: timer });
+            return Some(Found {
+                what,
+                address: timer,
+                timer,
+            });
         }
         if dpc.is_null() {
             return None;
@@ -236,12 +245,14 @@ pub(crate) fn needed_within(k: &Kernel, start: Va, length: u64) -> Option<Found>
             return Some(Found {
                 what: What::Dpc,
                 address: dpc,
+                timer,
             });
         }
         let routine = k.peek(dpc + kdpc::DEFERRED_ROUTINE).map(Va)?;
         inside(routine).then_some(Found {
             what: What::DpcRoutine,
             address: routine,
+            timer,
         })
     })
 }

@@ -73,7 +73,9 @@ impl Kernel {
     pub fn try_free_pool(&self, start: Va) -> Result<Allocation, FreeError> {
         let caller = self.caller();
         let freed = self.watch().pool.borrow_mut().free(start, caller)?;
-        self.note_freed(start);
+        if freed.owner == PoolOwner::Driver {
+            self.note_freed(start);
+        }
         let physical = layout::POOL_PHYSICAL.0 + (start - POOL_BASE);
         self.watch().sharing.borrow_mut().free(physical..physical + freed.size);
         Ok(freed)

@@ -35,14 +35,19 @@ impl Site {
 struct Sites {
     made: BTreeMap<Va, Site>,
     freed: BTreeMap<Va, Site>,
+    /// The call alone, since this is for what happens often.
+    used: BTreeMap<Va, Va>,
 }
+
+/// How deep the call stacks go that are kept.
+const DEEPEST: usize = 12;
 
 impl Kernel {
     /// The driver's call stack, when the calling code serves a driver's call.
     #[must_use]
     pub fn site(&self) -> Option<Site> {
         let serves_a_driver = self.with_activity(|activity| activity.guest().is_some())?;
-        serves_a_driver.then(|| Site(report::call_stack(self, false).into()))
+        serves_a_driver.then(|| Site(report::call_stack_of(self, false, DEEPEST).into()))
     }
 
     /// Notes that the driver's current call makes what lies at `object`, for reports. Pool is noted by itself.
@@ -57,6 +62,20 @@ impl Kernel {
         if let Some(site) = self.site() {
             self.state::<Sites>().borrow_mut().freed.insert(object, site);
         }
+    }
+
+    /// Notes that the driver's current call uses what lies at `object` (sets the timer, acquires the lock), for reports.
+    pub fn note_used(&self, object: Va) {
+        let caller = self.caller();
+        if !caller.is_null() {
+            self.state::<Sites>().borrow_mut().used.insert(object, caller);
+        }
+    }
+
+    /// The driver's last call that was noted to use what lies at `object`: where it returns to.
+    #[must_use]
+    pub fn used_at(&self, object: Va) -> Option<Va> {
+        self.state::<Sites>().borrow().used.get(&object).copied()
     }
 
     /// Where a driver has made what lies at `object`.

@@ -15,6 +15,7 @@ use crate::{
     io::driver::LoadedImage,
     kernel::Kernel,
     mm::{Pa, Protection, Va, layout, pageable},
+    report::AddressBook,
     trace::Event,
 };
 
@@ -100,11 +101,6 @@ impl DriverImage {
         &self.image
     }
 
-    /// The same, shared.
-    pub(super) fn shared(&self) -> Rc<Image> {
-        self.image.clone()
-    }
-
     /// What it imports, in the order of its import table, and what `registry` has of that.
     #[must_use]
     pub fn imports(&self, registry: &Registry) -> Vec<BoundImport> {
@@ -115,6 +111,20 @@ impl DriverImage {
     #[must_use]
     pub fn framework(&self) -> Option<Framework> {
         imports::framework_imported(self.image.imports())
+    }
+
+    /// What the addresses of the image mean when it is the first one of a machine.
+    #[must_use]
+    pub fn address_book(&self) -> AddressBook {
+        let mut book = AddressBook::default();
+        self.add_to(&mut book, layout::DRIVER);
+        book
+    }
+
+    /// Adds what the addresses of the image mean when it is loaded at `base`.
+    pub(super) fn add_to(&self, book: &mut AddressBook, base: Va) {
+        let symbols = self.open_symbols().map_err(|error| error.to_string());
+        book.add(base, self.image.clone(), symbols);
     }
 
     /// The symbols, if there are usable ones. Reading them takes a while: for reports only.

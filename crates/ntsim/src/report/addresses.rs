@@ -65,6 +65,13 @@ impl AddressBook {
         found.map_or_else(Vec::new, |(known, rva)| known.lines(super::lookup_rva(rva, innermost)))
     }
 
+    /// The source lines of the instruction at `address`, the innermost inlined function first; none when they are not known.
+    #[must_use]
+    pub fn lines_at(&self, address: Va) -> Vec<SourceLine> {
+        let found = self.find(address);
+        found.map_or_else(Vec::new, |(known, rva)| known.lines(rva))
+    }
+
     /// What lies at an address of a driver's code: `function at file:line`, or `image+offset`. An address that a call returns to stands
     /// for the call; `exact` is one that does not, wherever it lies.
     #[must_use]

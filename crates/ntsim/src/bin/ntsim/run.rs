@@ -80,7 +80,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
     if options.fail_each {
         return fail_each::run(&plan);
     }
-    let teller = Teller::new(Story::new(plan.image.symbols(), options.trace), io::stdout());
+    let teller = Teller::new(Story::new(plan.image.address_book(), options.trace), io::stdout());
     let done = plan.carry_out(options.fail_call, teller)?;
     if let Some(report) = done.machine.crash_report(Some(options.replay(options.fail_call))) {
         writeln!(io::stdout(), "\n{report}")?;
