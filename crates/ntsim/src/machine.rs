@@ -205,11 +205,7 @@ impl Machine {
     pub fn address_book(&self) -> AddressBook {
         let mut book = AddressBook::default();
         for (base, image) in &self.images {
-            book.add(
-                *base,
-                image.shared(),
-                image.open_symbols().map_err(|error| error.to_string()),
-            );
+            image.add_to(&mut book, *base);
         }
         book
     }
