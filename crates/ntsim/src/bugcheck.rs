@@ -39,6 +39,7 @@ macro_rules! codes {
 
 codes! {
     APC_INDEX_MISMATCH = 0x01 ["the system routine or worker routine", "ApcStateIndex of the thread", "CombinedApcDisable of the thread", "0 system call, 1 worker routine"];
+    INVALID_PROCESS_ATTACH_ATTEMPT = 0x05 ["the process that was attached to", "the process of the APC state", "APC state index", "whether a DPC was running"];
     IRQL_NOT_LESS_OR_EQUAL = 0x0A ["address referenced", "IRQL", "operation: 0 read, 1 write, 8 execute", "address of the instruction"];
     MAXIMUM_WAIT_OBJECTS_EXCEEDED = 0x0C ["objects asked for", "objects allowed", "address of the array", "reserved"];
     TRAP_CAUSE_UNKNOWN = 0x12 ["unexpected interrupt", "unknown floating-point exception", "enabled and asserted status bits", "reserved"];

@@ -10,7 +10,7 @@ use crate::{
     io::driver::{self, LoadedImage},
     kernel::Kernel,
     mm::{Va, pageable},
-    ob,
+    ob, ps,
 };
 
 /// Something that a driver should have given back.
@@ -76,6 +76,7 @@ pub(crate) fn check(k: &Kernel, driver: Va, image: LoadedImage, when: &str) -> O
         .collect();
     found.extend(io::leftovers(k));
     found.extend(ob::leftovers(k));
+    found.extend(ps::notify::leftovers(k));
     found.extend(hal::leftovers(k));
     found.extend(pageable::leftovers(k));
     if k.driver_images().len() > 1 {

@@ -148,7 +148,7 @@
 //! - [`machine`]: build a machine, run a script on it.
 //! - [`kernel`]: the handle that the model's own code works through.
 //! - [`cpu`], [`sched`]: the emulated processors and the scheduler.
-//! - [`ke`], [`mm`], [`ex`], [`rtl`], [`crt`], [`io`], [`ob`], [`ps`], [`se`], [`cm`], [`hal`], [`po`], [`wmi`], [`etw`]: the kernel model, by component.
+//! - [`ke`], [`mm`], [`ex`], [`rtl`], [`crt`], [`io`], [`ob`], [`fs`], [`ps`], [`se`], [`cm`], [`hal`], [`po`], [`wmi`], [`etw`]: the kernel model, by component.
 //! - [`ddi`]: the table of exports and their IRQL contracts.
 //! - [`trace`], [`report`], [`bugcheck`]: what a run leaves behind.
 //! - [`image`], [`verifier`], [`bus`], [`devices`]: the driver's image, rules over runs, and hardware.
@@ -162,6 +162,7 @@ pub mod ddi;
 pub mod devices;
 pub mod etw;
 pub mod ex;
+pub mod fs;
 pub mod hal;
 pub mod image;
 pub mod io;

@@ -59,6 +59,7 @@ impl Registry {
         crate::devices::register(&mut ddi);
         crate::etw::register(&mut ddi);
         crate::ex::register(&mut ddi);
+        crate::fs::register(&mut ddi);
         crate::hal::register(&mut ddi);
         crate::io::register(&mut ddi);
         ke::register(&mut ddi);

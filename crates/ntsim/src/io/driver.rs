@@ -11,7 +11,7 @@ use crate::{
     kernel::Kernel,
     leftovers,
     mm::{Va, driver_image},
-    ob,
+    ob, ps,
     rtl::unicode_string::write_new,
     status::NtStatus,
     trace::Event,
@@ -108,6 +108,7 @@ fn hardware_database(k: &Kernel) -> Outcome<Va> {
 /// # Errors
 /// When the driver breaks a rule.
 pub async fn load(k: &Kernel, name: &str, image: LoadedImage) -> Outcome<Result<Va, NtStatus>> {
+    ps::notify::image_loaded(k, name, image.base, image.size).await?;
     let driver = create(k, name, image)?;
     let path = k.allocate_system(unicode_string::SIZE, "registry path")?;
     let registry_path = format!("{SERVICES}{name}");

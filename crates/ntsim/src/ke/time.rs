@@ -40,8 +40,13 @@ pub(super) const fn units(time: VirtualTime) -> u64 {
     time / UNIT
 }
 
+/// Virtual time as system time.
+pub(crate) const fn as_system_time(time: VirtualTime) -> u64 {
+    BOOT_TIME + time / UNIT
+}
+
 /// When a `DueTime` comes: relative when negative, absolute otherwise.
-pub(super) fn due(k: &Kernel, due_time: i64) -> VirtualTime {
+pub(crate) fn due(k: &Kernel, due_time: i64) -> VirtualTime {
     let units = due_time.unsigned_abs();
     if due_time < 0 {
         k.now().saturating_add(units.saturating_mul(UNIT))

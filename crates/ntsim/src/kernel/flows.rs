@@ -8,6 +8,7 @@ use crate::{
     ddi::{Flow, Registry, ReturnValue},
     ke::{self, region::Regions},
     mm::{PAGE_SIZE, PoolKind, PoolOwner, Protection, Va, layout},
+    ps,
     sched::{
         Activity, ActivityKind, GuestCall, Stack, ThreadId, ThreadSpec, VirtualTime,
         flow::{Block, EndThread, Request, Reschedule, SpinUntil, Yield},
@@ -84,7 +85,13 @@ impl Kernel {
         R: ReturnValue + 'static,
     {
         let flow = body(self.clone());
-        let flow: Flow = Box::pin(async move { flow.await.map(ReturnValue::into_rax) });
+        let kernel = self.clone();
+        let flow: Flow = Box::pin(async move {
+            ps::notify::begins(&kernel).await?;
+            let value = flow.await?.into_rax();
+            ps::notify::ends(&kernel).await?;
+            Ok(value)
+        });
         let object = self.allocate_pool(
             PoolKind::NonPagedNx,
             layout::KTHREAD_SIZE,
@@ -113,7 +120,7 @@ impl Kernel {
         });
         scheduler.ready.push(thread);
         drop(scheduler);
-        crate::ps::process::thread_created(self, thread, mode);
+        ps::process::thread_created(self, thread, mode);
         self.sync_release(SyncObject::Thread(thread.0 as u64));
         thread
     }

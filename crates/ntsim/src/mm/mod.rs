@@ -14,10 +14,12 @@ pub mod pageable;
 pub(crate) mod physical;
 pub mod pool;
 mod probe;
+pub(crate) mod section;
 pub(crate) mod secure;
 mod system_routine;
 mod system_size;
 pub mod user_space;
+mod virtual_memory;
 
 pub use address::{PAGE_SIZE, Pa, SYSTEM_RANGE_START, USER_PROBE_ADDRESS, Va};
 pub use address_space::{AddressSpace, DEVICE_HOLE, Mapping, Protection, RAM_BASE, is_device};
@@ -33,7 +35,9 @@ pub fn register(ddi: &mut crate::ddi::Registry) {
     pageable::register(ddi);
     physical::register(ddi);
     secure::register(ddi);
+    section::register(ddi);
     system_routine::register(ddi);
     system_size::register(ddi);
     probe::register(ddi);
+    virtual_memory::register(ddi);
 }

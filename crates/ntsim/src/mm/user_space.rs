@@ -1,10 +1,10 @@
 //! The lower half of the address space: the memory of programs.
 //!
 //! On Windows a user address means something in the process that it belongs to, and only below `DISPATCH_LEVEL`, since the memory
-//! behind it is pageable. Here, each thread that does what programs do counts as a process of its own: memory is there for the
-//! thread that allocated it and for those that have sent a request with it. Anywhere else, in a thread of the system's, in a DPC,
-//! an ISR, or with a spin lock held, an access stops the machine as it would stop Windows with Driver Verifier, which takes
-//! pageable memory away whenever the IRQL is raised.
+//! behind it is pageable. Here, memory is there for the threads of the process that allocated it, for those that have attached to that
+//! process, and for those that have sent a request with it. Anywhere else, in a thread of the system's, in a DPC, an ISR, or with a spin
+//! lock held, an access stops the machine as it would stop Windows with Driver Verifier, which takes pageable memory away whenever the
+//! IRQL is raised.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +18,16 @@ use crate::{
     cpu::Access,
     ke::Irql,
     kernel::Kernel,
+    ps::{self, ProcessId},
     sched::ThreadId,
     status::NtStatus,
 };
 
 /// What fresh memory of a program's holds.
 const ZEROED_PAGE: [u8; 0x1000] = [0; 0x1000];
+
+/// Views begin at a multiple of it.
+const VIEW_GRANULARITY: u64 = 0x1_0000;
 
 /// A range of a program's addresses, as a system call is given it. Nothing need be there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,8 +59,14 @@ impl UserRange {
 struct Region {
     frames: Vec<Pa>,
     writable: bool,
-    /// The threads that it is there for.
+    /// The process that it is there for.
+    process: ProcessId,
+    /// Threads of other processes that it is there for: they have sent a request with it.
     threads: Vec<ThreadId>,
+    /// The frames are others': a view of a section, or of physical memory.
+    is_view: bool,
+    /// A driver has made it.
+    by_driver: bool,
 }
 
 /// Why a program's memory cannot be accessed.
@@ -88,6 +98,8 @@ pub struct UserSpace {
     frames: Frames,
     /// What the driver has probed in the context of each thread, while it serves that thread's call.
     probed: BTreeMap<ThreadId, Vec<Probed>>,
+    /// The process whose memory each thread sees: its own, or one that it has attached to. The others see the System process's.
+    contexts: BTreeMap<ThreadId, ProcessId>,
 }
 
 impl UserSpace {
@@ -111,7 +123,8 @@ impl UserSpace {
         if irql >= Irql::DISPATCH {
             return Err(UserFault::Irql);
         }
-        if !thread.is_some_and(|thread| region.threads.contains(&thread)) {
+        let shared = thread.is_some_and(|thread| region.threads.contains(&thread));
+        if !shared && self.context(thread) != region.process {
             return Err(UserFault::OtherThread);
         }
         Ok(found)
@@ -128,7 +141,13 @@ impl UserSpace {
     /// Whether some of the page at `page` was probed in the context of `thread`, for such an access. Programs can name any address, those of the
     /// system included, so that an address from a program is one of a program's only after `ProbeForRead`, `ProbeForWrite` or
     /// `MmProbeAndLockPages` has said so.
+    ///
+    /// What a driver has mapped or allocated by itself it knows, and in the System process there is no program.
     pub(crate) fn is_probed(&self, page: Va, thread: Option<ThreadId>, write: bool) -> bool {
+        let region = self.by_start.range(..=page).next_back();
+        if region.is_some_and(|(_, region)| region.by_driver || region.process == ProcessId::SYSTEM) {
+            return true;
+        }
         let probed = thread.and_then(|thread| self.probed.get(&thread));
         probed.is_some_and(|probed| {
             probed.iter().any(|range| {
@@ -141,6 +160,25 @@ impl UserSpace {
     /// No routine of the driver's runs in the context of `thread` any more: what it has probed is the program's to change.
     pub(crate) fn forget_probes(&mut self, thread: ThreadId) {
         self.probed.remove(&thread);
+    }
+
+    /// The process whose memory a thread sees.
+    fn context(&self, thread: Option<ThreadId>) -> ProcessId {
+        let context = thread.and_then(|thread| self.contexts.get(&thread));
+        context.copied().unwrap_or(ProcessId::SYSTEM)
+    }
+
+    /// From now on a thread sees the memory of `process`.
+    pub(crate) fn set_context(&mut self, thread: ThreadId, process: ProcessId) {
+        self.contexts.insert(thread, process);
+    }
+
+    /// Takes the address range for `pages` more pages, from a multiple of `granularity` on.
+    fn take_range(&mut self, pages: u64, granularity: u64) -> Va {
+        self.next = self.next.next_multiple_of(granularity);
+        let start = layout::USER + self.next;
+        self.next += (pages + 1) * PAGE_SIZE;
+        start
     }
 
     /// `thread` sends a request with the memory at `va`.
@@ -214,24 +252,63 @@ pub(crate) fn bugcheck(k: &Kernel, va: Va, access: Access, fault: UserFault, pc:
 }
 
 impl Kernel {
-    /// Allocates `length` bytes of zeroed memory for the program that the current thread is, `offset` bytes into a page.
+    /// Allocates `length` bytes of zeroed memory for the program that the current thread is of, `offset` bytes into a page.
     #[must_use]
     pub(crate) fn allocate_user(&self, offset: u64, length: u64) -> Va {
+        self.allocate_user_in(ps::current(self), offset, length)
+    }
+
+    /// The same, in a process.
+    #[must_use]
+    pub(crate) fn allocate_user_in(&self, process: ProcessId, offset: u64, length: u64) -> Va {
         let pages = (offset + length).div_ceil(PAGE_SIZE).max(1);
         let mut frames = Vec::new();
         for _ in 0..pages {
             frames.push(self.take_frame());
         }
         let mut user = self.watch().user.borrow_mut();
-        let start = layout::USER + user.next;
-        user.next += (pages + 1) * PAGE_SIZE;
+        let start = user.take_range(pages, PAGE_SIZE);
         let region = Region {
             frames,
             writable: true,
-            threads: self.current_thread().into_iter().collect(),
+            process,
+            threads: Vec::new(),
+            is_view: false,
+            by_driver: false,
         };
         user.by_start.insert(start, region);
         start + offset
+    }
+
+    /// A driver has made the memory at `va`, and need not probe it.
+    pub(crate) fn note_made_by_driver(&self, va: Va) {
+        if let Some(region) = self.watch().user.borrow_mut().by_start.get_mut(&va.page()) {
+            region.by_driver = true;
+        }
+    }
+
+    /// Makes frames that others have visible to a process.
+    pub(crate) fn map_view(&self, process: ProcessId, frames: Vec<Pa>, writable: bool) -> Va {
+        let mut user = self.watch().user.borrow_mut();
+        let start = user.take_range(frames.len() as u64, VIEW_GRANULARITY);
+        let region = Region {
+            frames,
+            writable,
+            process,
+            threads: Vec::new(),
+            is_view: true,
+            by_driver: true,
+        };
+        user.by_start.insert(start, region);
+        start
+    }
+
+    /// Where the view or allocation of a process that holds `va` starts, how long it is, and whether it is a view.
+    pub(crate) fn user_region(&self, process: ProcessId, va: Va) -> Option<(Va, u64, bool)> {
+        let user = self.watch().user.borrow();
+        let (&start, region) = user.by_start.range(..=va).next_back()?;
+        let length = region.frames.len() as u64 * PAGE_SIZE;
+        (region.process == process && va - start < length).then_some((start, length, region.is_view))
     }
 
     fn take_frame(&self) -> Pa {
@@ -262,6 +339,9 @@ impl Kernel {
             return;
         };
         self.engine().borrow_mut().flush_translations();
+        if region.is_view {
+            return;
+        }
         for frame in region.frames {
             let free = self.watch().user.borrow_mut().frames.unmap(frame);
             self.recycle(frame, free);

@@ -41,7 +41,7 @@ pub(super) fn register(ddi: &mut Registry) {
 }
 
 /// The process that a handle stands for.
-fn process_of(k: &Kernel, handle: Handle) -> Outcome<Result<ProcessId, NtStatus>> {
+pub(crate) fn process_of(k: &Kernel, handle: Handle) -> Outcome<Result<ProcessId, NtStatus>> {
     if handle == CURRENT_PROCESS {
         return Ok(Ok(ps::current(k)));
     }

@@ -18,6 +18,8 @@ pub(crate) mod testing;
 mod tests;
 pub(crate) mod types;
 
+pub(crate) use duplicate::process_of as process_of_handle;
+
 use crate::{ddi::Registry, kernel::Kernel, leftovers::Leftover, mm::Va};
 
 /// Adds this component's exports.

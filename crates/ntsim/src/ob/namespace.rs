@@ -6,7 +6,13 @@
 use std::rc::Rc;
 
 use super::object::{self, Body, Entry, Objects, Type};
-use crate::{bugcheck::Outcome, kernel::Kernel, mm::Va, status::NtStatus};
+use crate::{
+    bugcheck::Outcome,
+    fs,
+    kernel::Kernel,
+    mm::{Va, section},
+    status::NtStatus,
+};
 
 /// The directories that every system has.
 const DIRECTORIES: [&str; 12] = [
@@ -68,6 +74,12 @@ fn root(k: &Kernel) -> Outcome<Va> {
         let made = directory(k)?;
         enter(k, root, &path[1..], made);
     }
+    let device = child(k, root, "Device").unwrap_or(root);
+    let physical = section::create_physical_memory(k)?;
+    if let Some(record) = k.state::<Objects>().borrow_mut().by_address.get_mut(&physical) {
+        record.created_by = Va::NULL;
+    }
+    enter(k, device, "PhysicalMemory", physical);
     for (path, target) in LINKS {
         let link = object::create_opaque(k, Type::SymbolicLink, Body::SymbolicLink(target.to_owned()), true)?;
         if let Some(record) = k.state::<Objects>().borrow_mut().by_address.get_mut(&link) {
@@ -164,7 +176,12 @@ pub(crate) fn find_from(k: &Kernel, start: Start, path: &str, keep_link: bool) -
         if at == root && name.eq_ignore_ascii_case(REGISTRY) {
             return Ok(Ok(Found::Key(format!("\\{}", &*rest))));
         }
-        let Some(object) = child(k, at, name) else {
+        let mut found = child(k, at, name);
+        if found.is_none() && is_volume(k, at, name) {
+            fs::mount(k)?;
+            found = child(k, at, name);
+        }
+        let Some(object) = found else {
             let interface = (Some(at) == child(k, root, &GLOBAL[1..]))
                 .then(|| interface(k, &rest))
                 .flatten();
@@ -200,6 +217,14 @@ pub(crate) fn find_from(k: &Kernel, start: Start, path: &str, keep_link: bool) -
             Body::Other => return Ok(Err(NtStatus::OBJECT_TYPE_MISMATCH)),
         }
     }
+}
+
+/// Whether a name is that of the volume, whose device is made when it is first looked for.
+fn is_volume(k: &Kernel, directory: Va, name: &str) -> bool {
+    let (parent, volume) = VOLUME.rsplit_once('\\').unwrap_or_default();
+    let root = k.state::<Objects>().borrow().root;
+    let parent = root.and_then(|root| child(k, root, &parent[1..]));
+    name.eq_ignore_ascii_case(volume) && parent == Some(directory)
 }
 
 /// The device interface whose link `path` begins with, below `\??\`. A reference string is the start of what is left for the driver.

@@ -1,75 +1,12 @@
 //! Calling exports from tests, with the strings and structures that they take.
 
-use std::future::Future;
-
 use ntlayout::{object_attributes as attributes, unicode_string};
 
 use super::handle::Handle;
-use crate::{
-    bugcheck::{BugCheckCode as Code, Outcome},
-    kernel::{Config, Kernel},
-    machine::Machine,
-    mm::Va,
-    rtl::unicode_string::write_new,
-    sched::ThreadSpec,
-    status::NtStatus,
+pub(crate) use crate::ddi::testing::{
+    buffer as memory, bugcheck_of, call as value, clean as run, counted, status as call,
 };
-
-/// Runs `script` in a thread of a machine without a driver. What it ended with is for the caller to look at.
-pub(crate) fn run_as<F>(spec: ThreadSpec, script: impl FnOnce(Kernel) -> F + 'static) -> Machine
-where
-    F: Future<Output = Outcome<()>> + 'static,
-{
-    let machine = Machine::new(Config::default()).unwrap();
-    machine.spawn(spec, script);
-    let _ = machine.run();
-    machine
-}
-
-/// Runs `script` in a system thread. It must break no rule.
-#[track_caller]
-pub(crate) fn run<F>(script: impl FnOnce(Kernel) -> F + 'static)
-where
-    F: Future<Output = Outcome<()>> + 'static,
-{
-    let machine = run_as(ThreadSpec::system("test"), script);
-    let report = machine.crash_report(None);
-    assert!(report.is_none(), "{}", report.unwrap_or_default());
-}
-
-/// The bug check that `script` ends with: code, first parameter, rule.
-#[track_caller]
-pub(crate) fn bugcheck_of<F>(script: impl FnOnce(Kernel) -> F + 'static) -> (Code, u64, &'static str)
-where
-    F: Future<Output = Outcome<()>> + 'static,
-{
-    let machine = run_as(ThreadSpec::system("test"), script);
-    let crash = machine.kernel().crash().expect("a rule is broken");
-    (crash.bugcheck.code, crash.bugcheck.parameters[0], crash.bugcheck.rule)
-}
-
-/// Calls an export.
-pub(crate) async fn value(k: &Kernel, name: &str, arguments: &[u64]) -> Outcome<u64> {
-    k.call(k.routine_address(name), arguments).await
-}
-
-/// Calls an export that returns a status.
-pub(crate) async fn call(k: &Kernel, name: &str, arguments: &[u64]) -> Outcome<NtStatus> {
-    let returned = value(k, name, arguments).await?;
-    Ok(NtStatus((returned & 0xFFFF_FFFF) as u32))
-}
-
-/// Zeroed memory.
-pub(crate) fn memory(k: &Kernel, size: usize) -> Outcome<Va> {
-    k.allocate_system(size, "test memory")
-}
-
-/// A `UNICODE_STRING`.
-pub(crate) fn counted(k: &Kernel, text: &str) -> Outcome<Va> {
-    let string = memory(k, unicode_string::SIZE)?;
-    write_new(k, string, text)?;
-    Ok(string)
-}
+use crate::{bugcheck::Outcome, kernel::Kernel, mm::Va, status::NtStatus};
 
 /// An empty `UNICODE_STRING` with room for `bytes`.
 pub(crate) fn room(k: &Kernel, bytes: u16) -> Outcome<Va> {

@@ -48,8 +48,15 @@ pub(crate) struct Process {
 pub(crate) struct Processes {
     of_thread: BTreeMap<ThreadId, ProcessId>,
     pub all: BTreeMap<ProcessId, Process>,
+    /// Threads that have attached to another process, and to which.
+    pub attached: BTreeMap<ThreadId, ProcessId>,
     count: usize,
 }
+
+/// Offset of `ImageFileName` in an EPROCESS: what `PsGetProcessImageFileName` points to.
+pub(super) const IMAGE_FILE_NAME: usize = 0x5A8;
+/// How many characters of a name are there, before a terminator.
+const IMAGE_FILE_NAME_LENGTH: usize = 14;
 
 /// Bytes set aside for an EPROCESS. Apart from its dispatcher header, its contents are the system's own business.
 const EPROCESS_SIZE: usize = 0xB80;
@@ -91,6 +98,15 @@ pub(crate) fn thread_created(k: &Kernel, thread: ThreadId, mode: Mode) {
         exited: None,
     });
     found.threads.push(thread);
+    drop(processes);
+    if process != ProcessId::SYSTEM {
+        k.watch().user.borrow_mut().set_context(thread, process);
+    }
+}
+
+/// The thread counts as one of `process` from now on.
+pub(super) fn set_member(k: &Kernel, thread: ThreadId, process: ProcessId) {
+    k.state::<Processes>().borrow_mut().of_thread.insert(thread, process);
 }
 
 /// A thread has ended, and its process with its last thread.
@@ -125,11 +141,14 @@ pub fn of_thread(k: &Kernel, thread: ThreadId) -> ProcessId {
     processes.of_thread.get(&thread).copied().unwrap_or(ProcessId::SYSTEM)
 }
 
-/// The process of the current thread; the System process where there is none.
+/// The process that the current thread has attached to, or its own; the System process where there is no thread.
 #[must_use]
 pub fn current(k: &Kernel) -> ProcessId {
-    k.current_thread()
-        .map_or(ProcessId::SYSTEM, |thread| of_thread(k, thread))
+    let Some(thread) = k.current_thread() else {
+        return ProcessId::SYSTEM;
+    };
+    let attached = k.state::<Processes>().borrow().attached.get(&thread).copied();
+    attached.unwrap_or_else(|| of_thread(k, thread))
 }
 
 /// The KTHREAD of the current thread.
@@ -166,6 +185,9 @@ pub fn object(k: &Kernel, process: ProcessId) -> Outcome<Va> {
     let exited = found.exited.is_some();
     drop(processes);
     k.write(object + header::SIGNAL_STATE, i32::from(exited))?;
+    let name = image_name(k, process);
+    let bytes: Vec<u8> = name.bytes().take(IMAGE_FILE_NAME_LENGTH).collect();
+    k.write_bytes(object + IMAGE_FILE_NAME, &bytes)?;
     ob::object::adopt_foreign(k, object, Type::Process);
     Ok(object)
 }
@@ -181,6 +203,20 @@ pub(crate) fn by_object(k: &Kernel, object: Va) -> Option<ProcessId> {
     let processes = processes.borrow();
     let mut all = processes.all.iter();
     all.find_map(|(&process, found)| (found.object == object && !object.is_null()).then_some(process))
+}
+
+/// The name of a process's image: the program's, with `.exe`.
+pub(super) fn image_name(k: &Kernel, process: ProcessId) -> String {
+    match find(k, process) {
+        Some(found) if process != ProcessId::SYSTEM => format!("{}.exe", found.name),
+        _ => "System".to_owned(),
+    }
+}
+
+/// The path of a process's image; the System process has none.
+pub(super) fn image_path(k: &Kernel, process: ProcessId) -> Option<String> {
+    let volume = ob::namespace::VOLUME;
+    (process != ProcessId::SYSTEM).then(|| format!("{volume}\\Programs\\{}", image_name(k, process)))
 }
 
 /// The number that a process is known by: `PsGetProcessId`.

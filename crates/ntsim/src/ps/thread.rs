@@ -129,6 +129,7 @@ async fn terminate(k: &Kernel, status: NtStatus) -> Outcome<NtStatus> {
     };
     if is_drivers(k, thread) {
         k.state::<Threads>().borrow_mut().exit_statuses.insert(thread, status);
+        super::notify::ends(k).await?;
         match k.end_thread().await? {}
     }
     if k.thread_mode(thread) == Mode::User {

@@ -16,7 +16,7 @@ mod init_string;
 mod integer;
 mod memory;
 mod memory_blocks;
-mod name_expression;
+pub(crate) mod name_expression;
 mod numbers;
 mod query_registry;
 pub(crate) mod string;

@@ -67,6 +67,12 @@ fn folded(k: &Kernel, at: Va, ignore_case: bool, table: Va) -> Outcome<Vec<u16>>
     units.into_iter().map(fold).collect()
 }
 
+/// Whether a name is in an expression, whatever their case.
+pub(crate) fn fits(expression: &str, name: &str) -> bool {
+    let units = |text: &str| -> Vec<u16> { text.to_uppercase().encode_utf16().collect() };
+    matches(&units(expression), &units(name))
+}
+
 /// Whether a name is in an expression. The positions in the expression that a prefix of the name can lead to are followed all at once.
 fn matches(expression: &[u16], name: &[u16]) -> bool {
     let last_period = name.iter().rposition(|&unit| unit == PERIOD);

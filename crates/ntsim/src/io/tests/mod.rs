@@ -17,6 +17,7 @@ mod remove_lock;
 mod requests;
 mod start_io;
 mod work_item;
+mod zw;
 
 use std::{cell::RefCell, future::Future, rc::Rc};
 

@@ -13,6 +13,7 @@ super::rules! { Kernel, "debugger/bug-check-code-reference2";
     "hang" Stops "Look at what each thread and processor waits for, and at who was to end that wait.";
     "interrupt-after-disconnect" Stops "Silence the device before IoDisconnectInterrupt.", "kernel/disconnecting-from-an-interrupt";
     "interrupt-storm" Stops "In the ISR, dismiss the interrupt at the device, and claim only what the device really has raised.", "debugger/bug-check-0xf2--hardware-interrupt-storm";
+    "invalid-attach" Stops "Attach to a process at IRQL below DISPATCH_LEVEL, and call KeUnstackDetachProcess before the thread goes on.", "ddi/ntifs/nf-ntifs-kestackattachprocess";
     "invalid-handle-closed" Stops "Close a handle once, with the routine that belongs to what opened it.", "debugger/bug-check-0x93--invalid-kernel-handle";
     "irp-completed-twice" Stops "After IoCompleteRequest, IoCallDriver or queueing, the IRP is another's: do not touch it.", "debugger/bug-check-0x44--multiple-irp-complete-requests";
     "jump-into-the-kernel" Stops "Check the function pointer that was called: it is no routine's address.";
@@ -56,4 +57,5 @@ super::rules! { Kernel, "debugger/bug-check-code-reference2";
     "mapping-address-wrong-tag" Stops "Pass the tag that the range was reserved with.", "debugger/bug-check-0xda--system-pte-misuse";
     "no-system-ptes" Stops "Map with MmMapLockedPagesSpecifyCache, which returns null where it fails.", "ddi/wdm/nf-wdm-mmmaplockedpages";
     "pages-freed-twice" Stops "Call MmFreePagesFromMdl once for each MmAllocatePagesForMdl, with its MDL.", "debugger/bug-check-0x4e--pfn-list-corrupt";
+    "unregistered-callbacks" Stops "Unregister object callbacks once, with the handle that ObRegisterCallbacks gave.", "ddi/wdm/nf-wdm-obunregistercallbacks";
 }

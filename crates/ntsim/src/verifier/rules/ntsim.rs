@@ -11,6 +11,7 @@ super::rules! { Ntsim, "kernel/";
     "io-space-leak" Stops "Unmap with MmUnmapIoSpace what MmMapIoSpace has mapped, before the driver unloads.", "ddi/wdm/nf-wdm-mmunmapiospace";
     "io-space-not-mapped" Stops "Unmap what MmMapIoSpace has mapped, with the same address and length.", "ddi/wdm/nf-wdm-mmunmapiospace";
     "left-behind" Stops "Give back everything before the driver unloads.";
+    "no-process-object" Stops "Give the routine an EPROCESS that PsLookupProcessByProcessId or PsGetCurrentProcess gave.", "ddi/ntifs/nf-ntifs-pslookupprocessbyprocessid";
     "not-modelled" Stops "The machine does not have this part of Windows: leave it out of the run, or model it.";
     "system-buffer-in-device-memory" Stops "Give the system a buffer in memory, not in a device's registers.";
     "timer-not-initialized" Stops "Call KeInitializeTimer or KeInitializeTimerEx before the timer is first used.", "ddi/wdm/nf-wdm-keinitializetimer";
