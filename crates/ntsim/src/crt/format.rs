@@ -145,9 +145,9 @@ impl Formatter<'_> {
 
     fn character<T: Output>(&self, specification: &Specification, value: u64) -> Outcome<Vec<T>> {
         if Self::is_wide::<T>(specification) {
-            self.from_wide(specification, &[u16::of(value)])
+            self.of_wide(specification, &[u16::of(value)])
         } else {
-            self.from_narrow(specification, &[u8::of(value)])
+            self.of_narrow(specification, &[u8::of(value)])
         }
     }
 
@@ -159,10 +159,10 @@ impl Formatter<'_> {
         }
         if Self::is_wide::<T>(specification) {
             let text = read::<u16>(self.k, at, limit)?;
-            self.from_wide(specification, &text)
+            self.of_wide(specification, &text)
         } else {
             let text = read::<u8>(self.k, at, limit)?;
-            self.from_narrow(specification, &text)
+            self.of_narrow(specification, &text)
         }
     }
 
@@ -183,20 +183,20 @@ impl Formatter<'_> {
                 .chunks_exact(2)
                 .map(|unit| u16::from_le_bytes([unit[0], unit[1]]))
                 .collect();
-            self.from_wide(specification, &units)
+            self.of_wide(specification, &units)
         } else {
-            self.from_narrow(specification, &bytes)
+            self.of_narrow(specification, &bytes)
         }
     }
 
-    fn from_wide<T: Output>(&self, specification: &Specification, text: &[u16]) -> Outcome<Vec<T>> {
+    fn of_wide<T: Output>(&self, specification: &Specification, text: &[u16]) -> Outcome<Vec<T>> {
         if !T::WIDE {
             self.check_irql(specification)?;
         }
         Ok(T::from_wide(text))
     }
 
-    fn from_narrow<T: Output>(&self, specification: &Specification, text: &[u8]) -> Outcome<Vec<T>> {
+    fn of_narrow<T: Output>(&self, specification: &Specification, text: &[u8]) -> Outcome<Vec<T>> {
         if T::WIDE {
             self.check_irql(specification)?;
         }

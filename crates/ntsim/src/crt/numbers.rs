@@ -149,7 +149,12 @@ fn parse<T: Unit>(text: &[T], base: u32, kind: Kind) -> (u64, usize) {
         (true, false) if magnitude > greatest => greatest,
         (true, false) => (greatest + 1 - magnitude) & greatest,
     };
-    (((value & i128::from(u64::MAX)) as u64) & mask(kind), next)
+    (low_bits(value) & mask(kind), next)
+}
+
+/// The low 64 bits of a number.
+fn low_bits(number: i128) -> u64 {
+    u64::try_from(number & i128::from(u64::MAX)).expect("64 bits are left")
 }
 
 /// What of rax a value of the type takes up.
@@ -170,7 +175,8 @@ fn print<T: Unit>(kind: Kind, value: u64, radix: u32) -> Vec<T> {
     };
     let mut digits = Vec::new();
     loop {
-        let digit = char::from_digit((magnitude % u64::from(radix)) as u32, radix).unwrap_or('0');
+        let digit = u32::try_from(magnitude % u64::from(radix)).expect("below the radix");
+        let digit = char::from_digit(digit, radix).expect("below the radix");
         digits.push(T::of(u64::from(digit)));
         magnitude /= u64::from(radix);
         if magnitude == 0 {

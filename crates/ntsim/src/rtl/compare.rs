@@ -101,10 +101,11 @@ fn fold<T: Cased>(text: Vec<T>, folds: bool) -> Vec<T> {
 /// Negative, zero or positive: the difference of the first characters that differ, or else of the lengths.
 fn difference<T: Unit>(first: &[T], second: &[T]) -> i32 {
     let number = |unit: T| i64::from(unit.into());
+    let length = |text: &[T]| i64::try_from(text.len()).unwrap_or(i64::MAX);
     let differing = first.iter().zip(second).find(|(one, other)| one != other);
     let difference = match differing {
         Some((&one, &other)) => number(one) - number(other),
-        None => first.len() as i64 - second.len() as i64,
+        None => length(first) - length(second),
     };
     i32::try_from(difference).unwrap_or(if difference < 0 { i32::MIN } else { i32::MAX })
 }

@@ -50,6 +50,9 @@ pub(super) fn register(ddi: &mut Registry) {
     for (name, conversion, ending) in conversions {
         ddi.function(name, 3, PASSIVE, move |k, a| convert(k, a, conversion, ending));
     }
+    // The code page has one byte for each character.
+    ddi.data("NlsMbCodePageTag", 1, |k, at| k.write(at, 0_u8));
+    ddi.data("NlsMbOemCodePageTag", 1, |k, at| k.write(at, 0_u8));
     for (name, contract) in [
         ("RtlFreeAnsiString", APC),
         ("RtlFreeOemString", APC),

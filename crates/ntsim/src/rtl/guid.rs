@@ -55,12 +55,11 @@ fn print(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     let first = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     let second = u16::from_le_bytes([bytes[4], bytes[5]]);
     let third = u16::from_le_bytes([bytes[6], bytes[7]]);
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let text = format!(
-        "{{{first:08x}-{second:04x}-{third:04x}-{}-{}}}\0",
-        hex(&bytes[8..10]),
-        hex(&bytes[10..])
-    );
+    let fourth = u16::from_be_bytes([bytes[8], bytes[9]]);
+    let fifth = bytes[10..]
+        .iter()
+        .fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
+    let text = format!("{{{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{fifth:012x}}}\0");
     let text = encode(&text);
     let buffer = counted::allocate(k, text.len());
     k.write_bytes(buffer, &text)?;

@@ -60,7 +60,7 @@ pub(super) fn register(ddi: &mut Registry) {
     ddi.function("RtlIsNtDdiVersionAvailable", 1, PASSIVE, |_, a| {
         let version = a.u32(0);
         // As documented, a version with a service pack is none of this routine's.
-        Ok(version & 0xFFFF == 0 && version <= DDI_VERSION)
+        Ok(version.trailing_zeros() >= 16 && version <= DDI_VERSION)
     });
     // All that the documentation lists are service packs of systems before this one.
     ddi.function("RtlIsServicePackVersionInstalled", 1, PASSIVE, |_, a| {

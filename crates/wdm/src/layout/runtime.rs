@@ -33,7 +33,29 @@ assert_layout!(wdk_sys::RTL_OSVERSIONINFOEXW {
     wProductType => nt::rtl_osversioninfoexw::PRODUCT_TYPE;
 });
 
+assert_layout!(wdk_sys::RTL_AVL_TABLE {
+    BalancedRoot => nt::rtl_avl_table::BALANCED_ROOT;
+    NumberGenericTableElements => nt::rtl_avl_table::NUMBER_GENERIC_TABLE_ELEMENTS;
+    CompareRoutine => nt::rtl_avl_table::COMPARE_ROUTINE;
+    AllocateRoutine => nt::rtl_avl_table::ALLOCATE_ROUTINE;
+    FreeRoutine => nt::rtl_avl_table::FREE_ROUTINE;
+    TableContext => nt::rtl_avl_table::TABLE_CONTEXT;
+});
+
+assert_layout!(wdk_sys::RTL_GENERIC_TABLE {
+    TableRoot => nt::rtl_generic_table::TABLE_ROOT;
+    InsertOrderList => nt::rtl_generic_table::INSERT_ORDER_LIST;
+    NumberGenericTableElements => nt::rtl_generic_table::NUMBER_GENERIC_TABLE_ELEMENTS;
+    CompareRoutine => nt::rtl_generic_table::COMPARE_ROUTINE;
+    AllocateRoutine => nt::rtl_generic_table::ALLOCATE_ROUTINE;
+    FreeRoutine => nt::rtl_generic_table::FREE_ROUTINE;
+    TableContext => nt::rtl_generic_table::TABLE_CONTEXT;
+});
+
 const _: () = {
+    assert!(size_of::<wdk_sys::RTL_AVL_TABLE>() == nt::rtl_avl_table::SIZE);
+    assert!(size_of::<wdk_sys::RTL_GENERIC_TABLE>() == nt::rtl_generic_table::SIZE);
+    assert!(size_of::<wdk_sys::RTL_BALANCED_LINKS>() == nt::rtl_avl_table::LINKS_SIZE);
     assert!(size_of::<wdk_sys::RTL_BITMAP>() == nt::rtl_bitmap::SIZE);
     assert!(size_of::<wdk_sys::TIME_FIELDS>() == nt::time_fields::SIZE);
     assert!(size_of::<wdk_sys::RTL_OSVERSIONINFOEXW>() == nt::rtl_osversioninfoexw::SIZE);

@@ -23,6 +23,7 @@ enum Size {
 
 /// A conversion specification.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each flag of the format language is one")]
 pub(super) struct Specification {
     /// Its type.
     pub letter: u8,

@@ -6,6 +6,7 @@ mod expression;
 mod memory;
 mod numbers;
 mod strings;
+mod table;
 mod time;
 mod version;
 
