@@ -58,13 +58,12 @@ pub(super) fn register(ddi: &mut Registry) {
         Ok(false)
     });
     ddi.function("RtlIsNtDdiVersionAvailable", 1, PASSIVE, |_, a| {
-        let version = a.u32(0);
-        // As documented, a version with a service pack is none of this routine's.
-        Ok(version.trailing_zeros() >= 16 && version <= DDI_VERSION)
-    });
-    // All that the documentation lists are service packs of systems before this one.
-    ddi.function("RtlIsServicePackVersionInstalled", 1, PASSIVE, |_, a| {
         Ok(a.u32(0) <= DDI_VERSION)
+    });
+    // Of another major version no service pack is installed.
+    ddi.function("RtlIsServicePackVersionInstalled", 1, PASSIVE, |_, a| {
+        let version = a.u32(0);
+        Ok(version >> 16 == DDI_VERSION >> 16 && version <= DDI_VERSION)
     });
     ddi.function("RtlGetNtGlobalFlags", 0, Contract::ANY, |_, _| Ok(0_u32));
     ddi.data("NtBuildNumber", 4, |k, at| k.write(at, FREE_BUILD | BUILD));

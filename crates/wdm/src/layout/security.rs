@@ -10,6 +10,35 @@ assert_layout!(wdk_sys::ACL {
     AceCount => nt::acl::ACE_COUNT;
 });
 
+assert_layout!(wdk_sys::SID {
+    Revision => nt::sid::REVISION;
+    SubAuthorityCount => nt::sid::SUB_AUTHORITY_COUNT;
+    IdentifierAuthority => nt::sid::IDENTIFIER_AUTHORITY;
+    SubAuthority => nt::sid::SUB_AUTHORITY;
+});
+
+assert_layout!(wdk_sys::ACE_HEADER {
+    AceType => nt::ace_header::ACE_TYPE;
+    AceFlags => nt::ace_header::ACE_FLAGS;
+    AceSize => nt::ace_header::ACE_SIZE;
+});
+
+assert_layout!(wdk_sys::SECURITY_DESCRIPTOR {
+    Revision => nt::security_descriptor::REVISION;
+    Control => nt::security_descriptor::CONTROL;
+    Owner => nt::security_descriptor::OWNER;
+    Group => nt::security_descriptor::GROUP;
+    Sacl => nt::security_descriptor::SACL;
+    Dacl => nt::security_descriptor::DACL;
+});
+
+assert_layout!(wdk_sys::SECURITY_DESCRIPTOR_RELATIVE {
+    Owner => nt::security_descriptor_relative::OWNER;
+    Group => nt::security_descriptor_relative::GROUP;
+    Sacl => nt::security_descriptor_relative::SACL;
+    Dacl => nt::security_descriptor_relative::DACL;
+});
+
 assert_layout!(wdk_sys::PRIVILEGE_SET {
     PrivilegeCount => nt::privilege_set::PRIVILEGE_COUNT;
     Control => nt::privilege_set::CONTROL;
@@ -36,6 +65,8 @@ assert_layout!(wdk_sys::ACCESS_STATE {
 
 const _: () = {
     assert!(size_of::<wdk_sys::ACL>() == nt::acl::SIZE);
+    assert!(size_of::<wdk_sys::SECURITY_DESCRIPTOR>() == nt::security_descriptor::SIZE);
+    assert!(size_of::<wdk_sys::SECURITY_DESCRIPTOR_RELATIVE>() == nt::security_descriptor_relative::SIZE);
     assert!(size_of::<wdk_sys::SECURITY_SUBJECT_CONTEXT>() == nt::security_subject_context::SIZE);
     assert!(size_of::<wdk_sys::ACCESS_STATE>() == nt::access_state::SIZE);
 };

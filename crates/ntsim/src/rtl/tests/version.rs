@@ -72,9 +72,10 @@ fn versions_are_compared_as_the_conditions_say() {
         );
         for (name, version, expected) in [
             ("RtlIsNtDdiVersionAvailable", 0x0601_0000, 1),
-            ("RtlIsNtDdiVersionAvailable", 0x0501_0200, 0),
+            ("RtlIsNtDdiVersionAvailable", 0x0A00_0002, 1),
             ("RtlIsNtDdiVersionAvailable", 0x0B00_0000, 0),
-            ("RtlIsServicePackVersionInstalled", 0x0501_0200, 1),
+            ("RtlIsServicePackVersionInstalled", 0x0A00_0000, 1),
+            ("RtlIsServicePackVersionInstalled", 0x0501_0200, 0),
         ] {
             assert_eq!(int(&k, name, &[version]).await?, expected, "{name} {version:#x}");
         }
