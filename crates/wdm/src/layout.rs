@@ -195,3 +195,32 @@ const _: () = {
 mod registry;
 mod runtime;
 mod security;
+
+assert_layout!(wdk_sys::BUS_INTERFACE_STANDARD {
+    Context => nt::bus_interface_standard::CONTEXT;
+    InterfaceReference => nt::bus_interface_standard::INTERFACE_REFERENCE;
+    InterfaceDereference => nt::bus_interface_standard::INTERFACE_DEREFERENCE;
+    TranslateBusAddress => nt::bus_interface_standard::TRANSLATE_BUS_ADDRESS;
+    GetDmaAdapter => nt::bus_interface_standard::GET_DMA_ADAPTER;
+    SetBusData => nt::bus_interface_standard::SET_BUS_DATA;
+    GetBusData => nt::bus_interface_standard::GET_BUS_DATA;
+});
+
+assert_layout!(wdk_sys::IO_ERROR_LOG_PACKET {
+    NumberOfStrings => nt::io_error_log_packet::NUMBER_OF_STRINGS;
+    StringOffset => nt::io_error_log_packet::STRING_OFFSET;
+    ErrorCode => nt::io_error_log_packet::ERROR_CODE;
+    UniqueErrorValue => nt::io_error_log_packet::UNIQUE_ERROR_VALUE;
+    FinalStatus => nt::io_error_log_packet::FINAL_STATUS;
+    DumpData => nt::io_error_log_packet::DUMP_DATA;
+});
+
+assert_layout!(wdk_sys::SHARE_ACCESS {
+    OpenCount => nt::share_access::OPEN_COUNT;
+    Readers => nt::share_access::READERS;
+    Writers => nt::share_access::WRITERS;
+    Deleters => nt::share_access::DELETERS;
+    SharedRead => nt::share_access::SHARED_READ;
+    SharedWrite => nt::share_access::SHARED_WRITE;
+    SharedDelete => nt::share_access::SHARED_DELETE;
+});

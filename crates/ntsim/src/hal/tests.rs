@@ -22,6 +22,7 @@ mod bus_data;
 mod bus_master;
 mod common_buffer;
 mod packet;
+mod physical_memory;
 mod time;
 
 /// The device's machine, as a script sees it.

@@ -4,6 +4,7 @@ mod address;
 mod address_query;
 mod address_space;
 pub mod driver_image;
+mod driver_verifier;
 pub(crate) mod fault;
 mod frames;
 mod guest;
@@ -30,6 +31,7 @@ pub use user_space::{UserRange, UserSpace};
 /// Adds this component's exports.
 pub fn register(ddi: &mut crate::ddi::Registry) {
     address_query::register(ddi);
+    driver_verifier::register(ddi);
     io_space::register(ddi);
     mdl::register(ddi);
     pageable::register(ddi);

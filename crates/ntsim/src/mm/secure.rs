@@ -119,7 +119,7 @@ mod tests {
             assert_ne!(handle, 0);
             k.protect_user(va, false);
             k.free_user(va);
-            k.write(va, 1_u8)?;
+            assert!(k.write_user(va, &[1]).is_ok(), "it is there, and writable");
             assert_eq!(leftovers(&k).len(), 1);
             call(&k, "MmUnsecureVirtualMemory", &[handle]).await?;
             k.protect_user(va, false);

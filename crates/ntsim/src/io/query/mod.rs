@@ -4,6 +4,7 @@ mod attach;
 mod device_stack;
 mod driver_extension;
 mod file_access;
+mod irp_information;
 mod system_information;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub(super) fn register(ddi: &mut Registry) {
     device_stack::register(ddi);
     driver_extension::register(ddi);
     file_access::register(ddi);
+    irp_information::register(ddi);
     system_information::register(ddi);
     thread_state::register(ddi);
     vpb_lock::register(ddi);

@@ -244,3 +244,60 @@ fn a_device_is_attached_to_by_name() {
         Ok(())
     });
 }
+
+/// An IRP in a test's memory, whose current stack location is the only one.
+fn irp_of(k: &Kernel, thread: Va) -> Outcome<(Va, Va)> {
+    let irp = buffer(k, irp_layout::SIZE + ntlayout::io_stack_location::SIZE)?;
+    let location = irp + irp_layout::SIZE;
+    k.write(irp + irp_layout::CURRENT_STACK_LOCATION, location)?;
+    k.write(irp + irp_layout::THREAD, thread)?;
+    Ok((irp, location))
+}
+
+#[test]
+fn an_irp_has_a_priority_and_an_activity() {
+    clean(|k| async move {
+        let (irp, _) = irp_of(&k, Va::NULL)?;
+        let (get, set) = ("IoGetIoPriorityHint", "IoSetIoPriorityHint");
+        assert_eq!(call(&k, get, &[irp.get()]).await?, 2, "normal");
+        assert_eq!(status(&k, set, &[irp.get(), 0]).await?, NtStatus::SUCCESS);
+        assert_eq!(call(&k, get, &[irp.get()]).await?, 0);
+        assert_eq!(status(&k, set, &[irp.get(), 5]).await?, NtStatus::INVALID_PARAMETER);
+
+        let id = buffer(&k, 16)?;
+        let (get, set) = ("IoGetActivityIdIrp", "IoSetActivityIdIrp");
+        assert_eq!(status(&k, get, &[irp.get(), id.get()]).await?, NtStatus::NOT_FOUND);
+        k.write_bytes(id, &[3; 16])?;
+        status(&k, set, &[irp.get(), id.get()]).await?;
+        k.write_bytes(id, &[0; 16])?;
+        assert_eq!(status(&k, get, &[irp.get(), id.get()]).await?, NtStatus::SUCCESS);
+        assert_eq!(k.read_bytes(id, 16)?, [3; 16]);
+        status(&k, set, &[irp.get(), 0]).await?;
+        assert_eq!(status(&k, get, &[irp.get(), id.get()]).await?, NtStatus::NOT_FOUND);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_irp_is_asked_who_sent_it_and_how() {
+    clean(|k| async move {
+        let thread = k.thread_object(k.current_thread().unwrap());
+        let (irp, location) = irp_of(&k, thread)?;
+        let session = buffer(&k, 4)?;
+        status(&k, "IoGetRequestorSessionId", &[irp.get(), session.get()]).await?;
+        assert_eq!(k.read::<u32>(session)?, 0, "a thread of the system's");
+
+        assert_eq!(call(&k, "IoIsOperationSynchronous", &[irp.get()]).await?, 0);
+        let file = buffer(&k, file_object::SIZE)?;
+        k.write(location + ntlayout::io_stack_location::FILE_OBJECT, file)?;
+        k.write(file + file_object::FLAGS, 2_u32)?;
+        assert_eq!(call(&k, "IoIsOperationSynchronous", &[irp.get()]).await?, 1);
+
+        let validate = async |access: u64| status(&k, "IoValidateDeviceIoControlAccess", &[irp.get(), access]).await;
+        assert_eq!(validate(3).await?, NtStatus::SUCCESS, "the kernel may do everything");
+        assert_eq!(validate(4).await?, NtStatus::INVALID_PARAMETER);
+        k.write(irp + irp_layout::REQUESTOR_MODE, 1_u8)?;
+        assert_eq!(validate(1).await?, NtStatus::INVALID_PARAMETER, "no such file is open");
+        Ok(())
+    });
+}
