@@ -8,7 +8,7 @@ use super::{
     device::{DO_POWER_INRUSH, DO_POWER_PAGABLE},
     irp::{self, IoStatus, Major, Passed, Record},
     pnp::{self, bus_driver},
-    violation::{IoRule, violation},
+    violation::{IoRule, verify, violation},
 };
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
@@ -105,12 +105,12 @@ fn check_forwarding(k: &Kernel, record: &Record, device: Va, location: Va, major
     let cancel_routine: Va = k.read(irp + layout::CANCEL_ROUTINE)?;
     if !cancel_routine.is_null() {
         let message = format!("IRP {irp} is passed down while its cancel routine {cancel_routine} is set");
-        return Err(violation(k, IoRule::FORWARDED_CANCELLABLE, irp, device, message));
+        verify(k, IoRule::FORWARDED_CANCELLABLE, irp, device, message)?;
     }
     let control: u8 = k.read(location + stack::CONTROL)?;
     if control & irp::SL_PENDING_RETURNED != 0 {
         let message = format!("IRP {irp} is passed down with the pending flag set in the next stack location");
-        return Err(violation(k, IoRule::CONTROL_NOT_ZEROED, irp, device, message));
+        verify(k, IoRule::CONTROL_NOT_ZEROED, irp, device, message)?;
     }
     let passive_only = matches!(
         major,
@@ -120,7 +120,7 @@ fn check_forwarding(k: &Kernel, record: &Record, device: Va, location: Va, major
     let irql = k.irql();
     if (passive_only || pagable) && irql > Irql::PASSIVE {
         let message = format!("{} IRP {irp} is passed down at {irql}", major.name());
-        return Err(violation(k, IoRule::FORWARDED_AT_WRONG_IRQL, irp, device, message));
+        verify(k, IoRule::FORWARDED_AT_WRONG_IRQL, irp, device, message)?;
     }
     check_not_understood(k, record, device, location, major)?;
     check_status_passed_down(k, irp, device, major)
@@ -149,13 +149,13 @@ fn check_not_understood(k: &Kernel, record: &Record, device: Va, location: Va, m
             "{name} IRP {irp} has the minor function {minor:#x}, which no driver knows, but is passed down with Information {information:#x}: \
              leave IoStatus of what the driver does not handle alone"
         );
-        return Err(violation(k, IoRule::INFORMATION_CHANGED, irp, device, message));
+        verify(k, IoRule::INFORMATION_CHANGED, irp, device, message)?;
     }
     let message = format!(
         "{name} IRP {irp} has the minor function {minor:#x}, which no driver knows, but is passed down with {status} instead of {initial}: \
          leave IoStatus of what the driver does not handle alone"
     );
-    Err(violation(k, rule, irp, device, message))
+    verify(k, rule, irp, device, message)
 }
 
 /// Whether the drivers of a device must be called at `PASSIVE_LEVEL` with power IRPs ("Setting Device Object Flags for Power Management").
@@ -176,7 +176,7 @@ fn check_status_passed_down(k: &Kernel, irp: Va, device: Va, major: Major) -> Ou
         return Ok(());
     }
     let message = format!("{} IRP {irp} is passed down with {status}", major.name());
-    Err(violation(k, rule, irp, device, message))
+    verify(k, rule, irp, device, message)
 }
 
 /// A driver returns from a dispatch routine: what it returned must fit what it did with the IRP.
@@ -186,7 +186,7 @@ fn check_status_passed_down(k: &Kernel, irp: Va, device: Va, major: Major) -> Ou
 fn check_dispatch(k: &Kernel, record: &Record, location_number: u8, device: Va, returned: NtStatus) -> Outcome<()> {
     let irp = record.irp();
     let what = record.what();
-    let fail = |rule, message: String| Err(violation(k, rule, irp, device, message));
+    let fail = |rule, message: String| verify(k, rule, irp, device, message);
     if returned.0 == u32::MAX {
         let message = format!("the dispatch routine for {what} returned 0xFFFFFFFF for IRP {irp}, which is no status");
         return fail(IoRule::ILLEGAL_STATUS, message);

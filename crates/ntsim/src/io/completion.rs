@@ -8,7 +8,7 @@ use ntlayout::{io_stack_location as stack, irp as layout};
 
 use super::{
     irp::{self, Passed, Record},
-    violation::{IoRule, violation, violation_in},
+    violation::{IoRule, verify, violation_in},
 };
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
@@ -129,7 +129,7 @@ fn never_marked(k: &Kernel, record: &Record, location: Va) -> Outcome<()> {
          never marked it pending: IoMarkIrpPending comes before IoCallDriver, or the dispatch routine returns what IoCallDriver did",
         record.what()
     );
-    Err(violation(k, IoRule::RETURNED_PENDING_ONLY, irp, device, message))
+    verify(k, IoRule::RETURNED_PENDING_ONLY, irp, device, message)
 }
 
 /// The books on an IRP that is about to be completed.

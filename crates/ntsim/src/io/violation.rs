@@ -3,7 +3,7 @@
 //! Codes and parameters are those that the bug check reference gives for `DRIVER_VERIFIER_IOMANAGER_VIOLATION` (0xC9).
 
 use crate::{
-    bugcheck::{BugCheck, BugCheckCode, Halted},
+    bugcheck::{BugCheck, BugCheckCode, Halted, Outcome},
     kernel::Kernel,
     mm::Va,
     report,
@@ -93,7 +93,19 @@ pub(crate) fn violation_in(
 
 /// Stops the machine because `rule` is broken: the IRP and the device it is about, either of which may be null.
 pub(crate) fn violation(k: &Kernel, rule: IoRule, irp: Va, device: Va, message: impl Into<String>) -> Halted {
-    k.bugcheck(BugCheck::new(
+    k.bugcheck(bugcheck(k, rule, irp, device, message))
+}
+
+/// As [`violation`], for a rule that can be let pass.
+///
+/// # Errors
+/// When the rule is on.
+pub(crate) fn verify(k: &Kernel, rule: IoRule, irp: Va, device: Va, message: impl Into<String>) -> Outcome<()> {
+    k.verify(bugcheck(k, rule, irp, device, message))
+}
+
+fn bugcheck(k: &Kernel, rule: IoRule, irp: Va, device: Va, message: impl Into<String>) -> BugCheck {
+    BugCheck::new(
         BugCheckCode::DRIVER_VERIFIER_IOMANAGER_VIOLATION,
         // The codes below 0x200 are bug checks with parameters of their own; from there on the place comes first.
         match rule.code {
@@ -105,7 +117,7 @@ pub(crate) fn violation(k: &Kernel, rule: IoRule, irp: Va, device: Va, message: 
         },
         rule.name,
         message,
-    ))
+    )
 }
 
 impl IoRule {

@@ -12,6 +12,7 @@ use crate::{
     kernel::Kernel,
     mm::Va,
     sched::{Activity, ActivityKind, WaitQueue, watchdog},
+    status::NtStatus,
     trace::{Counter, Event},
     verifier::SyncObject,
 };
@@ -225,6 +226,16 @@ pub(super) fn register(ddi: &mut Registry) {
     });
     ddi.function("KeInsertQueueDpc", 3, Contract::ANY, |k, args| {
         insert(k, args.va(0), args.u64(1), args.u64(2))
+    });
+    ddi.function("KeQueryDpcWatchdogInformation", 1, Contract::ANY, |k, args| {
+        // DpcTimeLimit, DpcTimeCount, DpcWatchdogLimit, DpcWatchdogCount, Reserved.
+        let Some(values) = watchdog::information(k) else {
+            return Ok(NtStatus::UNSUCCESSFUL);
+        };
+        for (index, value) in values.into_iter().chain([0]).enumerate() {
+            k.write(args.va(0) + index * 4, value)?;
+        }
+        Ok(NtStatus::SUCCESS)
     });
     ddi.function("KeRemoveQueueDpc", 1, Contract::ANY, |k, args| remove(k, args.va(0)));
     ddi.flow(

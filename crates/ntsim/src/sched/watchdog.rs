@@ -60,6 +60,28 @@ impl Raised {
     }
 }
 
+/// What `KeQueryDpcWatchdogInformation` tells: limits and what is left of them, in ticks; none when no DPC runs and the IRQL is lower.
+pub(crate) fn information(k: &Kernel) -> Option<[u32; 4]> {
+    let (raised, routine) = {
+        let scheduler = k.scheduler().borrow();
+        let this = &scheduler.processors[k.processor()];
+        if this.irql < Irql::DISPATCH {
+            return None;
+        }
+        (
+            this.raised.time,
+            this.current().map_or(0, |activity| activity.routine_time),
+        )
+    };
+    let ticks = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    Some([
+        ticks(ROUTINE_TICKS),
+        ticks(ROUTINE_TICKS.saturating_sub(routine / TICK)),
+        ticks(PERIOD_TICKS),
+        ticks(PERIOD_TICKS.saturating_sub(raised / TICK)),
+    ])
+}
+
 /// Slices of guest code of a processor.
 pub(super) fn raised(k: &Kernel, processor: usize) -> Raised {
     k.scheduler().borrow().processors[processor].raised
@@ -150,3 +172,6 @@ pub(super) fn raised_too_long() -> BugCheck {
         format!("the processor was at DISPATCH_LEVEL or above for {PERIOD_TICKS} ms"),
     )
 }
+
+#[cfg(test)]
+mod tests;

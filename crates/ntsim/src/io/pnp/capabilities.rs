@@ -5,7 +5,7 @@ use ntlayout::device_capabilities as layout;
 use crate::{
     bugcheck::Outcome,
     bus::{DevicePower, Slot},
-    io::violation::{IoRule, violation},
+    io::violation::{IoRule, verify},
     kernel::Kernel,
     mm::Va,
 };
@@ -30,14 +30,14 @@ const DEVICE_STATE: [DevicePower; 6] = [
 pub(super) fn answer(k: &Kernel, slot: Slot, capabilities: Va) -> Outcome<()> {
     let size: u16 = k.read(capabilities + layout::SIZE_FIELD)?;
     let version: u16 = k.read(capabilities + layout::VERSION)?;
-    let fail = |rule, what: String| Err(violation(k, rule, Va::NULL, Va::NULL, what));
+    let check = |rule, what: String| verify(k, rule, Va::NULL, Va::NULL, what);
     if version != VERSION {
         let what = format!("IRP_MN_QUERY_CAPABILITIES was sent with version {version} of DEVICE_CAPABILITIES");
-        return fail(IoRule::CAPABILITIES_VERSION, what);
+        check(IoRule::CAPABILITIES_VERSION, what)?;
     }
     if usize::from(size) < layout::SIZE {
         let what = format!("IRP_MN_QUERY_CAPABILITIES was sent with {size} bytes of DEVICE_CAPABILITIES");
-        return fail(IoRule::CAPABILITIES_SIZE, what);
+        check(IoRule::CAPABILITIES_SIZE, what)?;
     }
     // Device number in the upper half, function number in the lower.
     k.write(capabilities + layout::ADDRESS, u32::from(slot.0) << 16)?;

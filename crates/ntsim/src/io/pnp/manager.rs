@@ -10,7 +10,7 @@ use crate::{
         call::INVALID_DEVICE_REQUEST,
         device,
         irp::Major,
-        violation::{IoRule, violation, violation_in},
+        violation::{IoRule, verify, violation_in},
     },
     kernel::Kernel,
     mm::Va,
@@ -148,19 +148,13 @@ fn check_added(k: &Kernel, pdo: Va) -> Outcome<()> {
     let flags: u32 = k.read(top + device_object::FLAGS)?;
     if flags & device::DO_DEVICE_INITIALIZING != 0 {
         let message = format!("AddDevice left DO_DEVICE_INITIALIZING set in device {top}");
-        return Err(violation(k, IoRule::STILL_INITIALIZING, Va::NULL, top, message));
+        verify(k, IoRule::STILL_INITIALIZING, Va::NULL, top, message)?;
     }
     let below = k.io().borrow().devices.below(top).unwrap_or(pdo);
     let lower_flags: u32 = k.read(below + device_object::FLAGS)?;
     if lower_flags & !flags & device::DO_POWER_PAGABLE != 0 {
         let message = format!("device {top} does not have DO_POWER_PAGABLE, which the device below has");
-        return Err(violation(
-            k,
-            IoRule::POWER_PAGABLE_NOT_INHERITED,
-            Va::NULL,
-            top,
-            message,
-        ));
+        verify(k, IoRule::POWER_PAGABLE_NOT_INHERITED, Va::NULL, top, message)?;
     }
     Ok(())
 }

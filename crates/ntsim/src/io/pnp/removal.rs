@@ -10,7 +10,7 @@ use crate::{
     hal,
     io::{
         device, notification,
-        violation::{IoRule, violation},
+        violation::{IoRule, verify, violation},
     },
     kernel::Kernel,
     mm::Va,
@@ -162,7 +162,7 @@ fn check_kept_at_surprise_removal(k: &Kernel, top: Va) -> Outcome<()> {
     if below.is_none() {
         let message =
             format!("device {top} was detached at IRP_MN_SURPRISE_REMOVAL; IRP_MN_REMOVE_DEVICE is still to come");
-        return Err(violation(k, IoRule::DETACHED_AT_SURPRISE, Va::NULL, top, message));
+        verify(k, IoRule::DETACHED_AT_SURPRISE, Va::NULL, top, message)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{
         device,
         file::send_and_wait,
         irp::{self, IoStatus, Major, Record},
-        violation::{IoRule, violation},
+        violation::{IoRule, verify, violation},
     },
     kernel::Kernel,
     mm::Va,
@@ -74,15 +74,15 @@ fn check_handled(k: &Kernel, record: &Record, top: Va, minor: Minor, status: NtS
             "a PnP request with the minor function {:#x}, which no driver knows, was completed with {status} instead of being passed down",
             minor.0
         );
-        return Err(violation(k, IoRule::COMPLETED_NOT_UNDERSTOOD, irp, top, message));
+        return verify(k, IoRule::COMPLETED_NOT_UNDERSTOOD, irp, top, message);
     }
     if status.is_success() {
         let message = format!("{name} was completed with {status} without being passed down");
-        return Err(violation(k, IoRule::COMPLETED_NOT_PASSED_DOWN, irp, top, message));
+        return verify(k, IoRule::COMPLETED_NOT_PASSED_DOWN, irp, top, message);
     }
     if status == NtStatus::NOT_SUPPORTED {
         let message = format!("{name}, which the driver does not handle, was completed instead of being passed down");
-        return Err(violation(k, IoRule::COMPLETED_UNTOUCHED, irp, top, message));
+        return verify(k, IoRule::COMPLETED_UNTOUCHED, irp, top, message);
     }
     Ok(())
 }
