@@ -5,6 +5,7 @@
 
 mod dataflow;
 mod dwarf;
+mod error;
 mod exports;
 mod headers;
 mod pe;
@@ -15,7 +16,8 @@ mod symbols;
 pub(crate) mod synthetic;
 mod unwind;
 
-pub use pe::{Image, ImageError, Import, ImportName, PdbReference, Protection, Section};
+pub use error::ImageError;
+pub use pe::{Image, Import, ImportName, PdbReference, Protection, Section};
 pub use scan::{AccessKind, CodeMap, SystemInstruction, SystemInstructionKind};
 pub use sites::is_return_address;
 pub use symbols::{SourceLine, SymbolError, Symbols};

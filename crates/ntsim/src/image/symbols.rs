@@ -83,7 +83,7 @@ pub struct Symbols(Source);
 enum Source {
     Pdb {
         path: PathBuf,
-        data: ContextPdbData<'static, 'static, File>,
+        data: Box<ContextPdbData<'static, 'static, File>>,
     },
     Dwarf {
         image: String,
@@ -131,7 +131,7 @@ impl Symbols {
         let data = ContextPdbData::try_from_pdb(pdb).map_err(|error| malformed(error.to_string()))?;
         Ok(Self(Source::Pdb {
             path: path.to_owned(),
-            data,
+            data: Box::new(data),
         }))
     }
 

@@ -4,6 +4,7 @@ mod images;
 mod imports;
 mod life;
 mod load_errors;
+mod report;
 mod vendor_imports;
 
 use std::{cell::RefCell, rc::Rc};
