@@ -218,6 +218,7 @@ pub(crate) fn delete(k: &Kernel, device: Va) -> Outcome<()> {
     super::shutdown::forget(k, device);
     crate::wmi::device_deleted(k, device);
     po::forget_device(k, device)?;
+    super::timer::device_deleted(k, device)?;
     // The name is free at once, even if somebody has the device open still.
     ob::namespace::remove(k, device);
     let driver: Va = k.read(device + layout::DRIVER_OBJECT)?;

@@ -35,6 +35,7 @@ pub(crate) mod shutdown;
 mod start_io;
 #[cfg(test)]
 mod tests;
+mod timer;
 pub mod transfer;
 pub(crate) mod violation;
 mod work_item;
@@ -91,6 +92,7 @@ pub fn register(ddi: &mut Registry) {
     remove_lock::register(ddi);
     shutdown::register(ddi);
     start_io::register(ddi);
+    timer::register(ddi);
     work_item::register(ddi);
     zw::register(ddi);
 }

@@ -2,14 +2,19 @@
 
 pub mod affinity;
 pub mod bug_check;
+mod bug_check_callback;
+mod debugger;
 pub mod device_queue;
 pub mod dpc;
 pub mod event;
+mod extended_state;
 pub mod fast_mutex;
 pub mod interrupt;
 pub mod irql;
 pub mod mutex;
+mod priority;
 pub mod processor;
+pub(crate) mod processor_numbers;
 pub mod queued_spin_lock;
 pub mod region;
 pub mod semaphore;
@@ -41,14 +46,19 @@ pub struct KeState {
 pub fn register(ddi: &mut Registry) {
     affinity::register(ddi);
     bug_check::register(ddi);
+    bug_check_callback::register(ddi);
+    debugger::register(ddi);
     device_queue::register(ddi);
     dpc::register(ddi);
     event::register(ddi);
+    extended_state::register(ddi);
     fast_mutex::register(ddi);
     interrupt::register(ddi);
     irql::register(ddi);
     mutex::register(ddi);
+    priority::register(ddi);
     processor::register(ddi);
+    processor_numbers::register(ddi);
     queued_spin_lock::register(ddi);
     region::register(ddi);
     semaphore::register(ddi);

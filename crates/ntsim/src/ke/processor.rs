@@ -54,9 +54,6 @@ pub(super) fn register(ddi: &mut Registry) {
         }
         Ok(count as u64)
     });
-    ddi.function("KeQueryActiveProcessorCountEx", 1, Contract::ANY, |k, _| {
-        Ok(k.config().processors as u64)
-    });
 }
 
 fn index(k: &Kernel) -> u32 {

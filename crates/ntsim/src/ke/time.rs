@@ -9,10 +9,10 @@ use crate::{
 };
 
 /// System time (100 ns units since 1601) when the machine is switched on: 2025-01-01, 00:00 UTC.
-pub(super) const BOOT_TIME: u64 = 133_801_632_000_000_000;
+pub(crate) const BOOT_TIME: u64 = 133_801_632_000_000_000;
 
 /// Nanoseconds in a unit of system time.
-const UNIT: u64 = 100;
+pub(crate) const UNIT: u64 = 100;
 
 /// Nanoseconds in a millisecond.
 pub(super) const MILLISECOND: VirtualTime = 1_000_000;
@@ -36,7 +36,7 @@ pub fn system_time(k: &Kernel) -> u64 {
 }
 
 /// Virtual time in units of system time, counted from when the machine was switched on: interrupt time.
-pub(super) const fn units(time: VirtualTime) -> u64 {
+pub(crate) const fn units(time: VirtualTime) -> u64 {
     time / UNIT
 }
 
@@ -71,6 +71,9 @@ pub(super) fn register(ddi: &mut Registry) {
     });
     // The machine never sleeps, so there is no bias. The value is of the last tick.
     ddi.function("KeQueryUnbiasedInterruptTime", 0, Contract::ANY, |k, _| {
+        Ok(units(k.now() / TICK * TICK))
+    });
+    ddi.function("KeQueryInterruptTime", 0, Contract::ANY, |k, _| {
         Ok(units(k.now() / TICK * TICK))
     });
     ddi.function("KeQueryTimeIncrement", 0, Contract::ANY, |_, _| Ok(units(TICK)));

@@ -13,6 +13,7 @@ use super::{Irql, dpc, time, wait};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Halted, Outcome, VerifierRule},
     ddi::{Contract, Registry},
+    ex,
     kernel::Kernel,
     mm::Va,
     sched::VirtualTime,
@@ -83,32 +84,39 @@ pub fn initialize(k: &Kernel, timer: Va, kind: TimerType) -> Outcome<()> {
 /// # Errors
 /// When the timer is not initialized, or its memory cannot be accessed.
 pub fn set(k: &Kernel, timer: Va, setting: Setting) -> Outcome<bool> {
+    let period = VirtualTime::from(setting.period) * time::MILLISECOND;
+    let before = set_exactly(k, timer, setting.due, period, setting.dpc)?;
+    k.write(timer + layout::PERIOD, setting.period)?;
+    Ok(before)
+}
+
+/// The same, with a period in nanoseconds.
+///
+/// # Errors
+/// As for [`set`].
+pub(crate) fn set_exactly(k: &Kernel, timer: Va, due: VirtualTime, period: VirtualTime, dpc: Va) -> Outcome<bool> {
     check_initialized(k, timer)?;
     // What the caller did before is visible to the DPC, and to whoever waits.
     k.sync_release(SyncObject::Dispatcher(timer.get()));
-    if !setting.dpc.is_null() {
-        k.sync_release(SyncObject::Dpc(setting.dpc.get()));
+    if !dpc.is_null() {
+        k.sync_release(SyncObject::Dpc(dpc.get()));
     }
     k.write(timer + header::SIGNAL_STATE, 0_i32)?;
-    k.write(timer + layout::DUE_TIME, time::units(setting.due))?;
-    k.write(timer + layout::PERIOD, setting.period)?;
-    k.write(timer + layout::DPC, setting.dpc)?;
+    k.write(timer + layout::DUE_TIME, time::units(due))?;
+    k.write(timer + layout::DPC, dpc)?;
     let mut ke = k.ke().borrow_mut();
     let timers = &mut ke.timers;
     timers.settings += 1;
     let queued = Queued {
-        due: setting.due,
+        due,
         setting: timers.settings,
-        period: VirtualTime::from(setting.period) * time::MILLISECOND,
-        dpc: setting.dpc,
+        period,
+        dpc,
     };
     let before = timers.queued.insert(timer, queued);
     drop(ke);
     k.note_used(timer);
-    k.trace(Event::TimerSet {
-        timer,
-        due: setting.due,
-    });
+    k.trace(Event::TimerSet { timer, due });
     Ok(before.is_some())
 }
 
@@ -120,6 +128,12 @@ pub fn cancel(k: &Kernel, timer: Va) -> Outcome<bool> {
     check_initialized(k, timer)?;
     let before = k.ke().borrow_mut().timers.queued.remove(&timer);
     Ok(before.is_some())
+}
+
+/// Whether the timer is in the system's timer queue.
+#[must_use]
+pub(crate) fn is_set(k: &Kernel, timer: Va) -> bool {
+    k.ke().borrow().timers.queued.contains_key(&timer)
 }
 
 /// `KeReadStateTimer`.
@@ -248,7 +262,8 @@ pub(crate) fn needed_within(k: &Kernel, start: Va, length: u64) -> Option<Found>
                 timer,
             });
         }
-        let routine = k.peek(dpc + kdpc::DEFERRED_ROUTINE).map(Va)?;
+        let routine = ex::timer_object::routine_of(k, timer);
+        let routine = routine.or_else(|| k.peek(dpc + kdpc::DEFERRED_ROUTINE).map(Va))?;
         inside(routine).then_some(Found {
             what: What::DpcRoutine,
             address: routine,

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     bugcheck::Outcome,
     bus::{ConfigSpace, DevicePower, Slot},
+    ex::callback,
     io::pnp,
     kernel::Kernel,
     mm::Va,
@@ -21,6 +22,13 @@ use crate::{
     status::NtStatus,
     trace::Event,
 };
+
+/// The first argument that the callback object `\Callback\PowerState` is notified with when the system leaves or enters S0.
+const PO_CB_SYSTEM_STATE_LOCK: u64 = 3;
+/// The second one.
+const LEAVING_S0: u64 = 0;
+/// The same.
+const BACK_IN_S0: u64 = 1;
 
 /// A device's drivers have refused to let the system sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +90,7 @@ pub async fn wake(k: &Kernel) -> Outcome<()> {
     k.trace(Event::Note(format!("the system wakes up from {from}")));
     k.state::<PowerManager>().borrow_mut().system = SystemState::Working;
     tell_all(k, Minor::SET_POWER, from, SystemState::Working).await?;
+    callback::notify_system(k, "\\Callback\\PowerState", [PO_CB_SYSTEM_STATE_LOCK, BACK_IN_S0]).await?;
     end(k);
     Ok(())
 }
@@ -112,6 +121,7 @@ fn end(k: &Kernel) {
 
 async fn enter(k: &Kernel, to: SystemState) -> Outcome<()> {
     k.state::<PowerManager>().borrow_mut().system = to;
+    callback::notify_system(k, "\\Callback\\PowerState", [PO_CB_SYSTEM_STATE_LOCK, LEAVING_S0]).await?;
     tell_all(k, Minor::SET_POWER, SystemState::Working, to).await?;
     if to >= SystemState::S3 {
         cut_power(k);

@@ -45,6 +45,13 @@ impl WaitQueue {
         }
     }
 
+    /// Wakes every waiter; says whether there was one.
+    pub fn wake_any(&self, k: &Kernel) -> bool {
+        let any = !self.0.borrow().is_empty();
+        self.wake_all(k);
+        any
+    }
+
     /// Wakes every waiter.
     pub fn wake_all(&self, k: &Kernel) {
         let waiters = self.0.take();
