@@ -78,6 +78,8 @@ pub mod stream {
     pub const SCRIPT: u64 = 2;
     /// Which mappings of MDLs fail.
     pub const MAPPINGS: u64 = 3;
+    /// Whether threaded DPCs are disabled.
+    pub const THREADED_DPCS: u64 = 4;
 }
 
 /// The simulated system. Clones are handles to the same one.

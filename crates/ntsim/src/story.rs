@@ -58,7 +58,7 @@ impl Story {
         let who = match record.activity {
             Some(ActivityKind::Thread(thread)) => k.thread_name(thread),
             Some(ActivityKind::Dpc) => "DPC".to_owned(),
-            Some(ActivityKind::Interrupt { .. }) => "interrupt".to_owned(),
+            Some(ActivityKind::Ipi | ActivityKind::Interrupt { .. }) => "interrupt".to_owned(),
             None => String::new(),
         };
         let (microseconds, nanoseconds) = (record.time / 1000, record.time % 1000);

@@ -17,6 +17,7 @@ use crate::{
     mm::Va,
     sched::VirtualTime,
     status::NtStatus,
+    verifier::SyncObject,
 };
 
 /// The timers of devices.
@@ -82,14 +83,17 @@ fn stop(k: &Kernel, device: Va) -> Outcome<()> {
 }
 
 async fn dispatch(k: &Kernel, device: Va) -> Outcome<()> {
-    match of(k, device) {
-        Some(known) => k
-            .call(known.routine, &[device.get(), known.context])
-            .label("IoTimer")
-            .await
-            .map(|_| ()),
-        None => Ok(()),
-    }
+    let Some(known) = of(k, device) else {
+        return Ok(());
+    };
+    // The system holds a lock of its own around the routines, so that one call comes after the other on whichever processors.
+    let lock = SyncObject::SpinLock(known.timer.get());
+    k.sync_acquire(lock);
+    k.call(known.routine, &[device.get(), known.context])
+        .label("IoTimer")
+        .await?;
+    k.sync_release(lock);
+    Ok(())
 }
 
 /// A device is deleted: its timer stops and goes.

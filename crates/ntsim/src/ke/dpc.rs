@@ -3,6 +3,9 @@
 //! Each processor has its queue. A DPC that is queued already is not queued again, whatever its arguments; it may be queued
 //! again from the moment it is taken off the queue to run.
 
+mod generic;
+mod threaded;
+
 use ntlayout::kdpc;
 
 use super::Irql;
@@ -22,6 +25,8 @@ use crate::{
 pub struct Dpcs {
     /// Threads that wait for queued DPCs to have run.
     flushers: WaitQueue,
+    /// The DPCs whose routines are being called; one that was queued again can be here twice.
+    running: Vec<Va>,
 }
 
 /// `DpcObject` of `KOBJECTS`.
@@ -90,6 +95,12 @@ pub(super) fn enqueue(k: &Kernel, dpc: Va, argument1: u64, argument2: u64, own: 
     k.write(dpc + kdpc::SYSTEM_ARGUMENT2, argument2)?;
     let queue = k.scheduler().borrow().processors[target].kpcr;
     k.write(dpc + kdpc::DPC_DATA, queue)?;
+    if threaded::is_threaded(k, dpc)? {
+        threaded::enqueue(k, dpc, target);
+        k.count(Counter::DpcsQueued);
+        k.trace(Event::DpcQueued { dpc, processor: target });
+        return Ok(true);
+    }
     {
         let mut scheduler = k.scheduler().borrow_mut();
         let processor = &mut scheduler.processors[target];
@@ -120,6 +131,7 @@ pub fn remove(k: &Kernel, dpc: Va) -> Outcome<bool> {
         processor.dpc_queue.retain(|&other| other != dpc);
         processor.dpcs_retired += (before - processor.dpc_queue.len()) as u64;
     }
+    threaded::remove(k, dpc);
     k.write(dpc + kdpc::DPC_DATA, 0_u64)?;
     k.count(Counter::DpcsRemoved);
     wake_flushers(k);
@@ -145,7 +157,7 @@ pub async fn flush(k: &Kernel) -> Outcome<()> {
     for processor in 0..goals.len() {
         k.sync_acquire(drained(processor));
     }
-    Ok(())
+    threaded::flush(k).await
 }
 
 fn retired(k: &Kernel, goals: &[u64]) -> bool {
@@ -201,11 +213,29 @@ async fn run(k: &Kernel, dpc: Va) -> Outcome<()> {
     watchdog::begin_routine(k);
     k.count(Counter::DpcsRun);
     k.trace(Event::DpcStarted { dpc, routine });
+    k.ke().borrow_mut().dpc.running.push(dpc);
     k.call(routine, &[dpc.get(), context, argument1, argument2])
         .label("DPC")
         .await?;
+    {
+        let running = &mut k.ke().borrow_mut().dpc.running;
+        if let Some(index) = running.iter().position(|&other| other == dpc) {
+            running.swap_remove(index);
+        }
+    }
+    k.sync_release(returned(dpc));
     k.trace(Event::DpcFinished { dpc });
     Ok(())
+}
+
+/// What a DPC's routine did comes before whatever follows a wait for its return.
+fn returned(dpc: Va) -> SyncObject {
+    SyncObject::WorkItem(dpc.get())
+}
+
+/// Whether the DPC's routine is being called.
+fn is_running(k: &Kernel, dpc: Va) -> bool {
+    k.ke().borrow().dpc.running.contains(&dpc)
 }
 
 /// Whether a queued DPC object lies in a memory range, for the check of memory that is being freed.
@@ -216,7 +246,8 @@ pub fn queued_within(k: &Kernel, start: Va, length: u64) -> Option<Va> {
         .processors
         .iter()
         .flat_map(|processor| processor.dpc_queue.iter().copied());
-    queued.find(|&dpc| dpc - start < length)
+    let queued = queued.find(|&dpc| dpc - start < length);
+    queued.or_else(|| threaded::queued_within(k, start, length))
 }
 
 /// Adds this component's exports.
@@ -244,6 +275,8 @@ pub(super) fn register(ddi: &mut Registry) {
         Contract::exactly(Irql::PASSIVE).by_rule(VerifierRule::INCORRECT_IRQL),
         |k, _| async move { flush(&k).await },
     );
+    generic::register(ddi);
+    threaded::register(ddi);
     ddi.function("KeSetImportanceDpc", 2, Contract::ANY, |k, args| {
         k.write(args.va(0) + kdpc::IMPORTANCE, args.u8(1))
     });
@@ -262,3 +295,6 @@ pub(super) fn register(ddi: &mut Registry) {
         ))
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,8 @@ impl Irql {
     pub const DISPATCH: Self = Self(2);
     /// `CLOCK_LEVEL`: the clock interrupt.
     pub const CLOCK: Self = Self(13);
+    /// `IPI_LEVEL`: interrupts by other processors.
+    pub const IPI: Self = Self(14);
     /// `HIGH_LEVEL`: everything held off.
     pub const HIGH: Self = Self(15);
 
@@ -89,6 +91,7 @@ pub fn lower(k: &Kernel, new: Irql) -> Outcome<()> {
     }
     let floor = match k.activity() {
         Some(ActivityKind::Dpc) => Irql::DISPATCH,
+        Some(ActivityKind::Ipi) => Irql::IPI,
         Some(ActivityKind::Interrupt { source }) => super::interrupt::source_irql(k, source),
         _ => Irql::PASSIVE,
     };

@@ -10,6 +10,7 @@ pub mod event;
 mod extended_state;
 pub mod fast_mutex;
 pub mod interrupt;
+mod ipi;
 pub mod irql;
 pub mod mutex;
 mod priority;
@@ -54,6 +55,7 @@ pub fn register(ddi: &mut Registry) {
     extended_state::register(ddi);
     fast_mutex::register(ddi);
     interrupt::register(ddi);
+    ipi::register(ddi);
     irql::register(ddi);
     mutex::register(ddi);
     priority::register(ddi);

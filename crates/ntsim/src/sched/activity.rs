@@ -35,6 +35,8 @@ pub enum ActivityKind {
     Thread(ThreadId),
     /// The processor's DPC queue being drained.
     Dpc,
+    /// An interrupt by another processor.
+    Ipi,
     /// An interrupt being serviced.
     Interrupt {
         /// What interrupted.
@@ -47,6 +49,7 @@ impl fmt::Display for ActivityKind {
         match self {
             Self::Thread(thread) => write!(f, "{thread}"),
             Self::Dpc => f.write_str("dpc"),
+            Self::Ipi => f.write_str("ipi"),
             Self::Interrupt {
                 source: Source::Line(line),
             } => write!(f, "irq{line}"),

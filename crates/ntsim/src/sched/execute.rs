@@ -83,7 +83,7 @@ fn finish_flow(k: &Kernel, processor: usize, value: u64) -> Outcome<()> {
     let kind = k.activity().expect("a flow ran in an activity");
     match kind {
         ActivityKind::Thread(thread) => return end_thread(k, processor, thread),
-        ActivityKind::Dpc | ActivityKind::Interrupt { .. } => {
+        ActivityKind::Dpc | ActivityKind::Ipi | ActivityKind::Interrupt { .. } => {
             let mut scheduler = k.scheduler().borrow_mut();
             let this = &mut scheduler.processors[processor];
             let ended = this.activities.pop().expect("it ran");

@@ -84,7 +84,7 @@ fn with_input<T>(k: &Kernel, source: Source, work: impl FnOnce(&mut Input) -> T)
 }
 
 /// An interrupt over an interrupt goes on below it on the same stack.
-fn below_nested(activities: &[Activity], stack: Stack) -> Va {
+pub(in crate::ke) fn below_nested(activities: &[Activity], stack: Stack) -> Va {
     let nested = activities
         .iter()
         .rev()

@@ -10,6 +10,7 @@ mod synchronize;
 
 use std::{collections::BTreeMap, fmt};
 
+pub(super) use delivery::below_nested;
 pub(crate) use delivery::{deliver, deliverable, note_device_access};
 pub(super) use synchronize::register;
 pub use synchronize::synchronize_execution;
