@@ -19,7 +19,7 @@ use crate::{
     kernel::Kernel,
     mm::Va,
     sched::{ThreadId, WaitQueue},
-    verifier::SyncObject,
+    verifier::{SyncObject, lock_order},
 };
 
 /// The mutexes that are held, or waited for.
@@ -60,6 +60,7 @@ pub fn initialize(k: &Kernel, mutex: Va) -> Outcome<()> {
         "the event lies in the mutex"
     );
     k.state::<Mutexes>().borrow_mut().0.remove(&mutex);
+    lock_order::initialized(k, mutex);
     Ok(())
 }
 
@@ -84,6 +85,7 @@ pub async fn acquire(k: &Kernel, mutex: Va) -> Outcome<()> {
             message,
         )));
     }
+    lock_order::acquires(k, mutex)?;
     while !try_acquire(k, mutex)? {
         let contention: u32 = k.read(mutex + layout::CONTENTION)?;
         k.write(mutex + layout::CONTENTION, contention.wrapping_add(1))?;
@@ -170,6 +172,7 @@ pub fn release(k: &Kernel, mutex: Va) -> Outcome<()> {
         }
         Some(_) => {}
     }
+    lock_order::releases(k, mutex);
     k.sync_release(SyncObject::Dispatcher(mutex.get()));
     k.write(mutex + layout::OWNER, Va::NULL)?;
     k.write(mutex + layout::COUNT, FREE)?;

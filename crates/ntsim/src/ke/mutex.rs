@@ -16,6 +16,7 @@ use crate::{
     mm::Va,
     sched::ThreadId,
     status::NtStatus,
+    verifier::lock_order,
 };
 
 /// Who owns which mutex.
@@ -31,6 +32,7 @@ pub fn initialize(k: &Kernel, mutex: Va) -> Outcome<()> {
     wait::object::initialize(k, mutex, wait::object::MUTANT, layout::SIZE, 1)?;
     k.write(mutex + layout::APC_DISABLE, 1_u8)?;
     k.state::<Owners>().borrow_mut().0.remove(&mutex);
+    lock_order::initialized(k, mutex);
     Ok(())
 }
 
@@ -80,6 +82,7 @@ pub fn release(k: &Kernel, mutex: Va) -> Outcome<i32> {
     k.write(mutex + header::SIGNAL_STATE, before + 1)?;
     if before + 1 == 1 {
         k.state::<Owners>().borrow_mut().0.remove(&mutex);
+        lock_order::releases(k, mutex);
         k.write(mutex + layout::OWNER_THREAD, Va::NULL)?;
         if k.read::<u8>(mutex + layout::APC_DISABLE)? != 0 {
             region::leave_critical(k)?;

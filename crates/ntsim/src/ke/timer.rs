@@ -130,12 +130,6 @@ pub fn cancel(k: &Kernel, timer: Va) -> Outcome<bool> {
     Ok(before.is_some())
 }
 
-/// Whether the timer is in the system's timer queue.
-#[must_use]
-pub(crate) fn is_set(k: &Kernel, timer: Va) -> bool {
-    k.ke().borrow().timers.queued.contains_key(&timer)
-}
-
 /// `KeReadStateTimer`.
 ///
 /// # Errors

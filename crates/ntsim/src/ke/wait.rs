@@ -11,7 +11,9 @@ use std::{
     rc::Rc,
 };
 
-use ntlayout::kwait_block;
+use object::ObjectType;
+
+use ntlayout::{dispatcher_header as header, kwait_block};
 
 use super::Irql;
 use crate::{
@@ -21,7 +23,7 @@ use crate::{
     mm::Va,
     sched::{ThreadId, VirtualTime, Woken},
     status::NtStatus,
-    verifier::SyncObject,
+    verifier::{SyncObject, lock_order},
 };
 
 /// Which waits there are for which object, in the order they began.
@@ -107,6 +109,25 @@ impl Waiting {
         }
     }
 
+    /// Tells the order of locks about the mutexes that the wait has acquired. Who waits with a timeout does so in no deadlock.
+    fn note_order(&self, k: &Kernel, status: NtStatus, timeout: Timeout) -> Outcome<()> {
+        let index = (status.0 & 0x3F) as usize;
+        for (at, &object) in self.objects.iter().enumerate() {
+            let taken = self.kind == WaitType::All || at == index;
+            if !taken || ObjectType::of(k, object)? != ObjectType::Mutant {
+                continue;
+            }
+            let state: i32 = k.read(object + header::SIGNAL_STATE)?;
+            // Further acquisitions by the owner are no acquisitions of the lock.
+            match (state, timeout) {
+                (0, Timeout::Never) => lock_order::acquires(k, object)?,
+                (0, _) => lock_order::tried(k, object),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// What was done before the objects were signalled is visible to the waiter.
     fn acquire(&self, k: &Kernel, status: NtStatus) {
         let index = (status.0 & 0x3F) as usize;
@@ -185,6 +206,7 @@ pub async fn for_objects(k: &Kernel, objects: Vec<Va>, kind: WaitType, timeout: 
     });
     if let Some(status) = waiting.try_satisfy(k)? {
         waiting.acquire(k, status);
+        waiting.note_order(k, status, timeout)?;
         return Ok(status);
     }
     let deadline = match timeout {
@@ -211,6 +233,7 @@ pub async fn for_objects(k: &Kernel, objects: Vec<Va>, kind: WaitType, timeout: 
     match (waiting.result.get(), woken) {
         (Some(status), _) => {
             waiting.acquire(k, status);
+            waiting.note_order(k, status, timeout)?;
             Ok(status)
         }
         (None, Woken::TimedOut | Woken::Signalled) => {

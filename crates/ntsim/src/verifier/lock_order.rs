@@ -86,7 +86,7 @@ fn holder(k: &Kernel) -> Option<Holder> {
     match k.activity()? {
         ActivityKind::Thread(thread) => Some(Holder::Thread(thread.0)),
         ActivityKind::Dpc => Some(Holder::Dpc(k.processor())),
-        ActivityKind::Interrupt { .. } => None,
+        ActivityKind::Ipi | ActivityKind::Interrupt { .. } => None,
     }
 }
 

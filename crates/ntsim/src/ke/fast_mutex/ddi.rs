@@ -9,6 +9,7 @@ use crate::{
     ke::{self, Irql, region},
     kernel::Kernel,
     mm::Va,
+    verifier::lock_order,
 };
 
 /// Adds this component's exports. The IRQL contracts of fast mutexes are checked here, since Driver Verifier has a code for each.
@@ -32,6 +33,7 @@ fn fast(ddi: &mut Registry) {
         let old = k.raise_irql(Irql::APC);
         let acquired = try_acquire(k, mutex)?;
         if acquired {
+            lock_order::tried(k, mutex);
             k.write(mutex + layout::OLD_IRQL, u32::from(old.0))?;
         } else {
             k.lower_irql(old);
@@ -84,7 +86,9 @@ fn guarded(ddi: &mut Registry) {
     ddi.function("KeTryToAcquireGuardedMutex", 1, contract, |k, a| {
         region::enter_guarded(k);
         let acquired = try_acquire(k, a.va(0))?;
-        if !acquired {
+        if acquired {
+            lock_order::tried(k, a.va(0));
+        } else {
             region::leave_guarded(k)?;
         }
         Ok(acquired)

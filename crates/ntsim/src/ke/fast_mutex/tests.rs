@@ -179,3 +179,31 @@ fn a_programs_thread_takes_an_unsafe_mutex_in_a_critical_region_only() {
     });
     assert_eq!((bugcheck.code.0, bugcheck.parameters[0]), (0xC4, 0x39));
 }
+
+/// Two locks that are taken in one order, and then in the other.
+fn crossed(acquire: &'static str, release: &'static str) -> BugCheck {
+    crash(move |k| async move {
+        let locks = [new(&k)?, new(&k)?];
+        for [first, second] in [[0, 1], [1, 0]] {
+            let [first, second] = [locks[first].get(), locks[second].get()];
+            for (name, lock) in [(acquire, first), (acquire, second), (release, second), (release, first)] {
+                export(&k, name, &[lock]).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn mutexes_take_part_in_the_order_of_locks() {
+    for (acquire, release) in [
+        ("ExAcquireFastMutexUnsafe", "ExReleaseFastMutexUnsafe"),
+        ("KeAcquireGuardedMutex", "KeReleaseGuardedMutex"),
+    ] {
+        let bugcheck = crossed(acquire, release);
+        assert_eq!(
+            (bugcheck.code.0, bugcheck.parameters[0], bugcheck.rule),
+            (0xC4, 0x1001, "lock-order")
+        );
+    }
+}

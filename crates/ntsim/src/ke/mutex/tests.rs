@@ -120,3 +120,23 @@ fn a_hang_names_the_owner_of_the_mutex_that_is_waited_for() {
         "{message}"
     );
 }
+
+#[test]
+fn mutexes_take_part_in_the_order_of_locks() {
+    let bugcheck = crash(|k| async move {
+        let locks = [new(&k).await?, new(&k).await?];
+        for order in [[0, 1], [1, 0]] {
+            for lock in order {
+                acquire(&k, locks[lock]).await?;
+            }
+            for lock in order {
+                release(&k, locks[lock]).await?;
+            }
+        }
+        Ok(())
+    });
+    assert_eq!(
+        (bugcheck.code.0, bugcheck.parameters[0], bugcheck.rule),
+        (0xC4, 0x1001, "lock-order")
+    );
+}
