@@ -26,7 +26,7 @@ async fn sort(k: &Kernel, a: &Args) -> Outcome<()> {
     if count < 2 || width == 0 {
         return Ok(());
     }
-    let element = |index: usize| base + index * width;
+    let element = |index: usize| base + index.wrapping_mul(width);
     let swap = |first: usize, second: usize| -> Outcome<()> {
         let one = k.read_bytes(element(first), width)?;
         let other = k.read_bytes(element(second), width)?;
@@ -66,7 +66,7 @@ async fn search(k: &Kernel, a: &Args) -> Outcome<Va> {
     let (mut start, mut end) = (0, size(a.u64(2)));
     while start < end {
         let middle = start + (end - start) / 2;
-        let element = base + middle * width;
+        let element = base + middle.wrapping_mul(width);
         match compare(k, routine, key, element).await? {
             0 => return Ok(element),
             order if order < 0 => end = middle,

@@ -88,7 +88,14 @@ const FALLIBLE: &[(&str, Failure)] = &[
     ("PoRequestPowerIrp", NO_RESOURCES),
     ("PsCreateSystemThread", NO_RESOURCES),
     ("RtlAnsiStringToUnicodeString", NO_MEMORY),
+    ("RtlDowncaseUnicodeString", NO_MEMORY),
+    ("RtlDuplicateUnicodeString", NO_MEMORY),
+    ("RtlStringFromGUID", NO_MEMORY),
+    ("RtlUTF8StringToUnicodeString", NO_MEMORY),
     ("RtlUnicodeStringToAnsiString", NO_MEMORY),
+    ("RtlUnicodeStringToUTF8String", NO_MEMORY),
+    ("RtlUpcaseUnicodeString", NO_MEMORY),
+    ("RtlWriteRegistryValue", NO_RESOURCES),
     ("ZwCreateEvent", NO_RESOURCES),
     ("ZwCreateFile", NO_RESOURCES),
     ("ZwCreateKey", NO_RESOURCES),
@@ -118,7 +125,12 @@ fn may_fail(name: &str, args: &Args) -> bool {
         }
         // For user mode it raises an exception.
         "MmMapLockedPagesSpecifyCache" => args.u8(1) != USER_MODE,
-        "RtlAnsiStringToUnicodeString" | "RtlUnicodeStringToAnsiString" => args.bool(ALLOCATE),
+        "RtlAnsiStringToUnicodeString"
+        | "RtlDowncaseUnicodeString"
+        | "RtlUTF8StringToUnicodeString"
+        | "RtlUnicodeStringToAnsiString"
+        | "RtlUnicodeStringToUTF8String"
+        | "RtlUpcaseUnicodeString" => args.bool(ALLOCATE),
         _ => true,
     }
 }

@@ -6,6 +6,9 @@ use crate::{
     mm::{self, AddressSpace, GuestValue, Mapping, Pa, Protection, Va, layout, pool::POOL_BASE},
 };
 
+/// The most bytes that are read or filled at once.
+const PIECE: usize = 1 << 16;
+
 impl Kernel {
     /// Reads a value from guest memory.
     ///
@@ -49,8 +52,13 @@ impl Kernel {
     /// # Errors
     /// As for [`Kernel::read`].
     pub fn read_bytes(&self, va: Va, length: usize) -> Outcome<Vec<u8>> {
-        let mut bytes = vec![0; length];
-        self.read_into(va, &mut bytes)?;
+        // Piece by piece: a length that a driver has computed wrongly ends at the first page that is not there.
+        let mut bytes = Vec::new();
+        while bytes.len() < length {
+            let done = bytes.len();
+            bytes.resize(length.min(done + PIECE), 0);
+            self.read_into(va + done, &mut bytes[done..])?;
+        }
         Ok(bytes)
     }
 
@@ -74,7 +82,14 @@ impl Kernel {
     /// # Errors
     /// As for [`Kernel::read`].
     pub fn fill(&self, va: Va, byte: u8, length: usize) -> Outcome<()> {
-        self.write_bytes(va, &vec![byte; length])
+        let piece = vec![byte; length.min(PIECE)];
+        let mut done = 0;
+        while done < length {
+            let next = piece.len().min(length - done);
+            self.write_bytes(va + done, &piece[..next])?;
+            done += next;
+        }
+        Ok(())
     }
 
     /// Reads memory for a report: no checks, no consequences.

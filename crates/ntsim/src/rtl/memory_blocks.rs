@@ -47,13 +47,16 @@ fn length(argument: u64) -> usize {
 }
 
 fn fill(k: &Kernel, to: Va, byte: u8, count: u64) -> Outcome<()> {
-    write_bytes(k, to, &vec![byte; length(count)])
+    k.fill(to, byte, length(count))
 }
 
 /// `RtlFillMemoryUlong(Destination, Length, Pattern)`: the length is a multiple of the pattern's size.
 fn fill_numbers<const SIZE: usize>(k: &Kernel, a: &Args) -> Outcome<()> {
     let pattern = &a.u64(2).to_le_bytes()[..SIZE];
-    write_bytes(k, a.va(0), &pattern.repeat(length(a.u64(1)) / SIZE))
+    for index in 0..length(a.u64(1)) / SIZE {
+        k.write_bytes(a.va(0) + index * SIZE, pattern)?;
+    }
+    Ok(())
 }
 
 fn copy(k: &Kernel, a: &Args) -> Outcome<()> {

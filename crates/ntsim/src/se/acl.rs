@@ -196,7 +196,11 @@ fn add(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     let Some(revision) = revision.filter(|revision| REVISIONS.contains(revision)) else {
         return Ok(NtStatus::INVALID_PARAMETER);
     };
-    let list = k.read_bytes(a.va(3), usize::try_from(a.u32(4)).expect("32 bits fit"))?;
+    let length = usize::try_from(a.u32(4)).expect("32 bits fit");
+    if length > usize::from(header.size) {
+        return Ok(NtStatus::BUFFER_TOO_SMALL);
+    }
+    let list = k.read_bytes(a.va(3), length)?;
     let mut added = 0_u16;
     let mut rest = &list[..];
     while rest.len() >= ace::SIZE {

@@ -58,7 +58,7 @@ impl Sid {
     }
 
     /// In the form `S-1-5-18`.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let authority = &self.0[layout::IDENTIFIER_AUTHORITY..layout::SUB_AUTHORITY];
         let number = authority
             .iter()

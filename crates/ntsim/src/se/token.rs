@@ -1,4 +1,5 @@
-//! Access tokens: who a thread acts as. `SeTokenIsAdmin`, `SeTokenType`, `SeQueryAuthenticationIdToken` and the like.
+//! Access tokens: who a thread acts as. `SeTokenIsAdmin`, `SeTokenType`, `SeQueryAuthenticationIdToken` and the like;
+//! `RtlFormatCurrentUserKeyPath`.
 //!
 //! The system acts as itself. Programs act as one user: an administrator whose rights are in force, as in an elevated command prompt, or
 //! with [`set_program_is_administrator`] a plain user.
@@ -9,7 +10,7 @@ use crate::{
     kernel::Kernel,
     mm::Va,
     ps::{self, ProcessId},
-    rtl::PASSIVE,
+    rtl::{PASSIVE, string},
     se::sid::Sid,
     status::NtStatus,
 };
@@ -211,6 +212,10 @@ pub(super) fn register(ddi: &mut Registry) {
             Ok(false)
         });
     }
+    ddi.function("RtlFormatCurrentUserKeyPath", 1, PASSIVE, |k, a| {
+        let path = format!("\\REGISTRY\\USER\\{}", current(k)?.user.text());
+        string::store(k, a.va(0), &path, true)
+    });
     ddi.function("SeTokenType", 1, Contract::ANY, |k, a| {
         at(k, "SeTokenType", a.va(0))?;
         Ok(TOKEN_PRIMARY)

@@ -2,7 +2,7 @@
 
 use crate::{
     mm::Va,
-    rtl::testing::{buffer, call, int, narrow, run},
+    rtl::testing::{buffer, bugcheck_of, call, int, narrow, run},
 };
 
 #[test]
@@ -44,4 +44,27 @@ fn memory_is_filled_cleared_and_copied() {
         assert_eq!(bytes()?, b"12bcef12");
         Ok(())
     });
+}
+
+/// A length below zero is a length of 16 EiB: the run ends at the first byte that is nobody's.
+#[test]
+fn a_length_that_is_negative_ends_at_the_end_of_the_memory() {
+    for (name, length) in [
+        ("RtlZeroMemory", 1),
+        ("RtlFillMemory", 1),
+        ("RtlFillMemoryUlong", 1),
+        ("RtlMoveMemory", 2),
+        ("RtlIsZeroMemory", 1),
+        ("RtlCompareMemory", 2),
+        ("memset", 2),
+        ("memchr", 2),
+    ] {
+        let (_, _, rule) = bugcheck_of(move |k| async move {
+            let at = buffer(&k, 8)?;
+            let mut arguments = [at, at, at];
+            arguments[length] = u64::MAX;
+            call(&k, name, &arguments).await.map(|_| ())
+        });
+        assert!(rule.starts_with("pool") || rule.contains("memory"), "{name}: {rule}");
+    }
 }

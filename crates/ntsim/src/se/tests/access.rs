@@ -8,7 +8,7 @@ use crate::{
     kernel::{Config, Kernel},
     machine::Machine,
     mm::Va,
-    rtl::testing::{buffer, call, int, run, status},
+    rtl::testing::{buffer, call, counted_text, int, run, status},
     sched::ThreadSpec,
     se::{
         sid::Sid,
@@ -127,6 +127,13 @@ fn tokens_tell_who_they_are_of() {
         assert_eq!(query(25).await?, NtStatus::SUCCESS);
         assert_eq!(k.read::<u32>(Va(answer))?, 0x4000, "the system's integrity level");
         assert_eq!(query(99).await?, NtStatus::INVALID_INFO_CLASS);
+        let path = buffer(&k, 16)?;
+        assert_eq!(
+            status(&k, "RtlFormatCurrentUserKeyPath", &[path]).await?,
+            NtStatus::SUCCESS
+        );
+        assert_eq!(counted_text(&k, path)?, "\\REGISTRY\\USER\\S-1-5-18");
+        call(&k, "RtlFreeUnicodeString", &[path]).await?;
         assert!(k.driver_allocations().is_empty());
         Ok(())
     });
