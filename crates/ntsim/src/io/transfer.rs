@@ -40,7 +40,7 @@ impl Position {
         key: 0,
     };
 
-    /// The position in the file, which only a synchronous file has one of its own of.
+    /// The position that is meant. A synchronous file has one of its own.
     pub(crate) fn resolve(self, k: &Kernel, file: &File) -> Outcome<Self> {
         if self.offset != USE_FILE_POINTER_POSITION || !file.is_synchronous() {
             return Ok(self);

@@ -142,10 +142,10 @@ impl UserSpace {
     /// system included, so that an address from a program is one of a program's only after `ProbeForRead`, `ProbeForWrite` or
     /// `MmProbeAndLockPages` has said so.
     ///
-    /// What a driver has mapped or allocated by itself it knows, and in the System process there is no program.
+    /// What a driver has mapped or allocated by itself it knows.
     pub(crate) fn is_probed(&self, page: Va, thread: Option<ThreadId>, write: bool) -> bool {
         let region = self.by_start.range(..=page).next_back();
-        if region.is_some_and(|(_, region)| region.by_driver || region.process == ProcessId::SYSTEM) {
+        if region.is_some_and(|(_, region)| region.by_driver) {
             return true;
         }
         let probed = thread.and_then(|thread| self.probed.get(&thread));

@@ -13,6 +13,7 @@ pub mod thread;
 
 pub use process::{ProcessId, current, number, object, of_thread};
 pub(crate) use process::{by_object, current_thread_object};
+pub(crate) use query::expect;
 
 use crate::ddi::Registry;
 

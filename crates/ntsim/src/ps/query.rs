@@ -51,7 +51,7 @@ fn home(k: &Kernel, thread: Option<ThreadId>) -> ProcessId {
 ///
 /// # Errors
 /// When that is none: the run stops, for Windows would read what is no process.
-pub(super) fn expect(k: &Kernel, routine: &str, object: Va) -> Outcome<ProcessId> {
+pub(crate) fn expect(k: &Kernel, routine: &str, object: Va) -> Outcome<ProcessId> {
     if let Some(found) = process::by_object(k, object) {
         return Ok(found);
     }

@@ -61,6 +61,7 @@ fn threads_that_a_program_creates_are_of_its_process_and_see_its_memory() {
         let address = buffer.range().address;
         let thread = k.spawn(ThreadSpec::user("second"), move |k| async move {
             assert_eq!(current(&k), home);
+            value(&k, "ProbeForRead", &[address.get(), 4, 1]).await?;
             assert_eq!(k.read::<u32>(address)?, 0x0403_0201);
             Ok(())
         });
@@ -106,6 +107,7 @@ fn a_thread_sees_the_memory_of_the_process_that_it_attaches_to() {
         let thread = k.spawn(ThreadSpec::system("driver"), move |k| async move {
             let (outer, inner) = (memory(&k, 48)?, memory(&k, 48)?);
             value(&k, "KeStackAttachProcess", &[process.get(), outer.get()]).await?;
+            value(&k, "ProbeForRead", &[address.get(), 4, 1]).await?;
             assert_eq!(k.read::<u32>(address)?, 7);
             value(&k, "KeStackAttachProcess", &[process.get(), inner.get()]).await?;
             assert_eq!(value(&k, "PsGetCurrentProcess", &[]).await?, process.get());

@@ -11,6 +11,7 @@ mod relative;
 pub mod sid;
 mod subject;
 pub mod token;
+mod token_handle;
 mod token_information;
 
 /// Adds this component's exports.
@@ -26,6 +27,7 @@ pub fn register(ddi: &mut crate::ddi::Registry) {
     sid::register(ddi);
     subject::register(ddi);
     token::register(ddi);
+    token_handle::register(ddi);
     token_information::register(ddi);
 }
 

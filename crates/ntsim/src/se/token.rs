@@ -9,6 +9,7 @@ use crate::{
     ddi::{Contract, Registry},
     kernel::Kernel,
     mm::Va,
+    ob,
     ps::{self, ProcessId},
     rtl::{PASSIVE, string},
     se::sid::Sid,
@@ -156,7 +157,12 @@ fn program_token(object: Va, plain: bool) -> Token {
 
 /// The token of the current thread's process.
 pub(super) fn current(k: &Kernel) -> Outcome<Token> {
-    let is_system = ps::current(k) == ProcessId::SYSTEM;
+    of_process(k, ps::current(k))
+}
+
+/// The token of a process.
+pub(super) fn of_process(k: &Kernel, process: ProcessId) -> Outcome<Token> {
+    let is_system = process == ProcessId::SYSTEM;
     let tokens = k.state::<Tokens>();
     let known = {
         let tokens = tokens.borrow();
@@ -170,6 +176,7 @@ pub(super) fn current(k: &Kernel) -> Outcome<Token> {
         return Ok(token);
     }
     let object = k.allocate_system(TOKEN_SIZE, "token")?;
+    ob::object::adopt_foreign(k, object, ob::object::Type::Token);
     let mut tokens = tokens.borrow_mut();
     let token = if is_system {
         system_token(object)

@@ -21,7 +21,7 @@ pub(super) fn register(ddi: &mut Registry) {
 }
 
 /// Information in memory of its own: a structure, and behind it the identifiers that it points to.
-struct Information {
+pub(super) struct Information {
     fixed: Vec<u8>,
     /// Where in the structure a pointer to an identifier belongs.
     identifiers: Vec<(usize, Sid)>,
@@ -48,14 +48,25 @@ impl Information {
 
     /// Puts it into pool, which the driver has to free.
     fn store(self, k: &Kernel) -> Outcome<Va> {
-        let size: usize = self.fixed.len() + self.identifiers.iter().map(|(_, sid)| sid.bytes().len()).sum::<usize>();
         let at = k.allocate_pool(
             PoolKind::Paged,
-            size as u64,
+            self.size() as u64,
             TAG,
             PoolOwner::Driver,
             "token information",
         );
+        self.write(k, at)?;
+        Ok(at)
+    }
+
+    /// How many bytes it has.
+    pub(super) fn size(&self) -> usize {
+        let identifiers = self.identifiers.iter().map(|(_, sid)| sid.bytes().len());
+        self.fixed.len() + identifiers.sum::<usize>()
+    }
+
+    /// Puts it into a buffer that is large enough.
+    pub(super) fn write(&self, k: &Kernel, at: Va) -> Outcome<()> {
         k.write_bytes(at, &self.fixed)?;
         let mut behind = at + self.fixed.len();
         for (offset, sid) in &self.identifiers {
@@ -63,12 +74,12 @@ impl Information {
             k.write_bytes(behind, sid.bytes())?;
             behind = behind + sid.bytes().len();
         }
-        Ok(at)
+        Ok(())
     }
 }
 
 /// What a class of `TOKEN_INFORMATION_CLASS` tells; none when the model does not have it.
-fn information(token: &Token, class: u32) -> Option<Information> {
+pub(super) fn information(token: &Token, class: u32) -> Option<Information> {
     let number = |number: u32| Information::new(number.to_le_bytes().to_vec());
     let nothing = || Information::new(Vec::new());
     Some(match class {

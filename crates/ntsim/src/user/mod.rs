@@ -4,12 +4,14 @@
 //! system call of the same name does.
 
 mod buffer;
+mod event;
 mod name;
 mod request;
 
 use std::rc::Rc;
 
 pub use buffer::Buffer;
+pub use event::Event;
 pub use name::nt_path;
 pub use request::{Completion, Request};
 
