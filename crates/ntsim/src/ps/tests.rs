@@ -27,6 +27,15 @@ where
     assert!(report.is_none(), "{}", report.unwrap_or_default());
 }
 
+/// Reads a program's memory as a driver that has probed it.
+fn peek(k: &Kernel, address: Va) -> crate::bugcheck::Outcome<u32> {
+    k.watch()
+        .user
+        .borrow_mut()
+        .note_probe(k.current_thread(), address, 4, false);
+    k.read(address)
+}
+
 #[test]
 fn a_programs_thread_is_in_a_process_of_its_own() {
     run_program(|k| async move {
@@ -61,8 +70,7 @@ fn threads_that_a_program_creates_are_of_its_process_and_see_its_memory() {
         let address = buffer.range().address;
         let thread = k.spawn(ThreadSpec::user("second"), move |k| async move {
             assert_eq!(current(&k), home);
-            value(&k, "ProbeForRead", &[address.get(), 4, 1]).await?;
-            assert_eq!(k.read::<u32>(address)?, 0x0403_0201);
+            assert_eq!(peek(&k, address)?, 0x0403_0201);
             Ok(())
         });
         k.join(thread).await
@@ -107,19 +115,18 @@ fn a_thread_sees_the_memory_of_the_process_that_it_attaches_to() {
         let thread = k.spawn(ThreadSpec::system("driver"), move |k| async move {
             let (outer, inner) = (memory(&k, 48)?, memory(&k, 48)?);
             value(&k, "KeStackAttachProcess", &[process.get(), outer.get()]).await?;
-            value(&k, "ProbeForRead", &[address.get(), 4, 1]).await?;
-            assert_eq!(k.read::<u32>(address)?, 7);
+            assert_eq!(peek(&k, address)?, 7);
             value(&k, "KeStackAttachProcess", &[process.get(), inner.get()]).await?;
             assert_eq!(value(&k, "PsGetCurrentProcess", &[]).await?, process.get());
             assert_ne!(value(&k, "PsGetCurrentProcessId", &[]).await?, number);
             value(&k, "KeUnstackDetachProcess", &[inner.get()]).await?;
-            assert_eq!(k.read::<u32>(address)?, 7);
+            assert_eq!(peek(&k, address)?, 7);
             value(&k, "KeUnstackDetachProcess", &[outer.get()]).await?;
             value(&k, "KeAttachProcess", &[process.get()]).await?;
-            assert_eq!(k.read::<u32>(address)?, 7);
+            assert_eq!(peek(&k, address)?, 7);
             value(&k, "KeDetachProcess", &[]).await?;
             // Here it is not there any more.
-            k.read::<u32>(address).map(|_| ())
+            peek(&k, address).map(|_| ())
         });
         k.join(thread).await
     });
