@@ -123,6 +123,35 @@ pub async fn add_device(k: &Kernel, driver: Va, slot: Slot) -> Outcome<Result<Sy
     Ok(Ok(System { driver, pdo }))
 }
 
+/// What a device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hardware<'n> {
+    /// A device on the PCI bus.
+    Slot(Slot),
+    /// A root-enumerated device, which has no hardware: software devices are such. The name is the middle of its instance path.
+    Root(&'n str),
+}
+
+/// Adds a device whose stack has several drivers, the lowest first: lower filters, the function driver, upper filters. Its physical device
+/// object, for [`pnp::start_device`] and what follows.
+///
+/// The devices that a bus driver reports get their drivers by [`pnp::set_drivers`].
+///
+/// # Errors
+/// When a driver breaks a rule.
+pub async fn add_stack(k: &Kernel, hardware: Hardware<'_>, drivers: &[Va]) -> Outcome<Result<Va, StartFailure>> {
+    let pdo = match hardware {
+        Hardware::Slot(slot) => pnp::enumerate(k, slot)?,
+        Hardware::Root(name) => pnp::enumerate_root(k, name)?,
+    };
+    let added = pnp::add_drivers(k, pdo, drivers).await?;
+    Ok(if added.is_success() {
+        Ok(pdo)
+    } else {
+        Err(StartFailure::AddDevice(added))
+    })
+}
+
 /// Loads the driver, and adds and starts the device in `slot`.
 ///
 /// # Errors

@@ -129,8 +129,12 @@ pub(super) fn find<T>(k: &Kernel, adapter: Va, work: impl FnOnce(&mut Adapter) -
 
 /// `IoGetDmaAdapter`: null when the model has none for such a device.
 pub(crate) fn get(k: &Kernel, pdo: Va, description: Va, map_registers: Va) -> Outcome<Va> {
-    let Some(slot) = pnp::slot(k, pdo) else {
+    if !pnp::is_pdo(k, pdo) {
         return Err(pnp::not_a_pdo(k, "IoGetDmaAdapter", pdo));
+    }
+    // A device that is not on the PCI bus reaches no memory by itself.
+    let Some(slot) = pnp::slot(k, pdo) else {
+        return Ok(Va::NULL);
     };
     let described = description::read(k, description)?;
     let refused = k.config().dma == DmaSupport::NoAdapters;

@@ -63,8 +63,10 @@ pub(crate) async fn call_driver(k: &Kernel, device: Va, irp: Va) -> Outcome<NtSt
     k.write(location + stack::DEVICE_OBJECT, device)?;
     let calls = record.sent(number, major);
 
-    let status = if bus_driver::owns(k, device) {
+    if pnp::is_pdo(k, device) {
         record.reached_bottom.set(true);
+    }
+    let status = if bus_driver::owns(k, device) {
         bus_driver::dispatch(k, device, irp, major).await?
     } else {
         let driver: Va = k.read(device + device_object::DRIVER_OBJECT)?;

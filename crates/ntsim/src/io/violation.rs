@@ -54,6 +54,9 @@ io_rules! {
     COMPLETED_NOT_UNDERSTOOD = 0x22D "unknown-irp-answered" "A PnP IRP was completed, instead of being passed down, that no driver understands.";
     ROUTINE_MISSING = 0x21F "dispatch-routine-missing" "A driver has no dispatch routine for a major function that it needs one for.";
     ILLEGAL_STATUS = 0x225 "illegal-status" "A dispatch routine returned 0xFFFFFFFF.";
+    DELETED_PRESENT = 0x221 "present-child-deleted" "A bus driver deleted the physical device object of a device that it has not reported missing.";
+    NOT_ANSWERED = 0x22A "pdo-without-answer" "A physical device object did not answer a request that it must.";
+    RELATION_NOT_A_PDO = 0x248 "relation-not-a-pdo" "A bus driver reported a device object that is no physical device object.";
     FREED_IN_USE = 0x20B "irp-under-way" "`IoFreeIrp` was given an IRP that is in use.";
     INITIALIZED_ALLOCATED = 0x20D "irp-initialized-twice" "`IoInitializeIrp` was given an IRP that `IoAllocateIrp` has made.";
     REINITIALIZED_IN_USE = 0x310 "irp-under-way" "An IRP was initialized again that is in use.";

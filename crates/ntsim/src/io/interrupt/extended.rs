@@ -54,7 +54,12 @@ fn connect(k: &Kernel, parameters: Va) -> Outcome<NtStatus> {
     }
     let pdo: Va = k.read(parameters + layout::PHYSICAL_DEVICE_OBJECT)?;
     let Some(slot) = pnp::slot(k, pdo) else {
-        return Ok(NtStatus::INVALID_PARAMETER);
+        // A device that is not on the PCI bus has no interrupt.
+        return Ok(if pnp::is_pdo(k, pdo) {
+            NtStatus::NOT_FOUND
+        } else {
+            NtStatus::INVALID_PARAMETER
+        });
     };
     let assigned = k.bus().borrow().function(slot).resources().interrupt;
     let Some(assigned) = assigned else {

@@ -4,7 +4,7 @@ use ntlayout::{
     device_object, device_relations, driver_object, io_stack_location as stack, irp as layout, pnp_bus_information,
 };
 
-use super::{Minor, Node, bus_interface, bus_power, capabilities, config_request, registry_key};
+use super::{Minor, Node, Origin, bus_interface, bus_power, capabilities, config_request, registry_key};
 use crate::{
     bugcheck::Outcome,
     bus::Slot,
@@ -18,7 +18,7 @@ use crate::{
     kernel::Kernel,
     mm::{PoolKind, PoolOwner, Va},
     po,
-    sched::{ThreadSpec, WaitQueue},
+    sched::ThreadSpec,
     status::NtStatus,
 };
 
@@ -52,11 +52,29 @@ pub(super) fn register(ddi: &mut Registry) {
 
 /// Whether `device` is one of the bus driver's.
 pub(crate) fn owns(k: &Kernel, device: Va) -> bool {
-    k.io().borrow().pnp.nodes.contains_key(&device)
+    let io = k.io().borrow();
+    let node = io.pnp.nodes.get(&device);
+    node.is_some_and(|node| !matches!(node.origin, Origin::Child(_)))
 }
 
 /// Makes the physical device object of the device in `slot`.
 pub(super) fn report(k: &Kernel, slot: Slot) -> Outcome<Va> {
+    let instance_path = k.bus().borrow().function(slot).instance_path();
+    make(k, Origin::Slot(slot), instance_path)
+}
+
+/// Makes the physical device object of a device without hardware.
+pub(super) fn report_root(k: &Kernel, name: &str) -> Outcome<Va> {
+    let instance = {
+        let io = k.io().borrow();
+        let prefix = format!("ROOT\\{name}\\");
+        let nodes = io.pnp.nodes.values();
+        nodes.filter(|node| node.instance_path.starts_with(&prefix)).count()
+    };
+    make(k, Origin::Root, format!("ROOT\\{name}\\{instance:04}"))
+}
+
+fn make(k: &Kernel, origin: Origin, instance_path: String) -> Outcome<Va> {
     let driver = driver_object(k)?;
     let pdo = device::create(
         k,
@@ -74,17 +92,7 @@ pub(super) fn report(k: &Kernel, slot: Slot) -> Outcome<Va> {
         pdo + device_object::FLAGS,
         device::DO_POWER_PAGABLE | device::DO_DEVICE_HAS_NAME,
     )?;
-    let instance_path = k.bus().borrow().function(slot).instance_path();
-    let node = Node {
-        slot,
-        instance_path,
-        state: super::DeviceState::Enumerated,
-        saved_config: None,
-        before_removal: None,
-        not_disableable: false,
-        open: 0,
-        waiters: WaitQueue::default(),
-    };
+    let node = Node::new(origin, instance_path);
     k.io().borrow_mut().pnp.nodes.insert(pdo, node);
     registry_key::create(k, pdo);
     Ok(pdo)
@@ -112,8 +120,41 @@ fn driver_object(k: &Kernel) -> Outcome<Va> {
     Ok(driver)
 }
 
-fn slot_of(k: &Kernel, pdo: Va) -> Slot {
-    k.io().borrow().pnp.nodes[&pdo].slot
+/// What the PnP manager answers for a device without hardware.
+fn without_hardware(k: &Kernel, location: Va, minor: Minor, before: IoStatus) -> Outcome<IoStatus> {
+    match minor {
+        Minor::QUERY_CAPABILITIES => {
+            let capabilities: Va = k.read(location + stack::CAPABILITIES)?;
+            capabilities::answer(k, None, capabilities)?;
+        }
+        Minor::START_DEVICE
+        | Minor::STOP_DEVICE
+        | Minor::REMOVE_DEVICE
+        | Minor::SURPRISE_REMOVAL
+        | Minor::QUERY_REMOVE_DEVICE
+        | Minor::CANCEL_REMOVE_DEVICE
+        | Minor::QUERY_STOP_DEVICE
+        | Minor::CANCEL_STOP_DEVICE
+        | Minor::DEVICE_USAGE_NOTIFICATION
+        | Minor::QUERY_PNP_DEVICE_STATE => {}
+        _ => return Ok(before),
+    }
+    Ok(IoStatus {
+        status: NtStatus::SUCCESS,
+        ..before
+    })
+}
+
+/// `TargetDeviceRelation`: the device itself, referenced for who has asked.
+fn target_relation(k: &Kernel, pdo: Va) -> Outcome<IoStatus> {
+    let size = device_relations::SIZE as u64;
+    let relations = k.allocate_pool(PoolKind::Paged, size, 0, PoolOwner::System, "DEVICE_RELATIONS");
+    k.write(relations + device_relations::COUNT, 1_u32)?;
+    k.write(relations + device_relations::OBJECTS, pdo)?;
+    Ok(IoStatus {
+        status: NtStatus::SUCCESS,
+        information: relations.get(),
+    })
 }
 
 /// The driver's dispatch routine. Now and then it answers later, as real ones do.
@@ -152,7 +193,17 @@ async fn answer(k: &Kernel, pdo: Va, irp: Va, major: Major) -> Outcome<NtStatus>
 }
 
 fn plug_and_play(k: &Kernel, pdo: Va, location: Va, minor: Minor, before: IoStatus) -> Outcome<IoStatus> {
-    let slot = slot_of(k, pdo);
+    if minor == Minor::QUERY_DEVICE_RELATIONS {
+        let kind: u32 = k.read(location + stack::DEVICE_RELATIONS_TYPE)?;
+        return if kind == TARGET_DEVICE_RELATION {
+            target_relation(k, pdo)
+        } else {
+            Ok(before)
+        };
+    }
+    let Some(slot) = super::slot(k, pdo) else {
+        return without_hardware(k, location, minor, before);
+    };
     let succeeded = IoStatus {
         status: NtStatus::SUCCESS,
         information: before.information,
@@ -182,23 +233,9 @@ fn plug_and_play(k: &Kernel, pdo: Va, location: Va, minor: Minor, before: IoStat
             }
             Ok(succeeded)
         }
-        Minor::QUERY_DEVICE_RELATIONS => {
-            let kind: u32 = k.read(location + stack::DEVICE_RELATIONS_TYPE)?;
-            if kind != TARGET_DEVICE_RELATION {
-                return Ok(before);
-            }
-            let size = device_relations::SIZE as u64;
-            let relations = k.allocate_pool(PoolKind::Paged, size, 0, PoolOwner::System, "DEVICE_RELATIONS");
-            k.write(relations + device_relations::COUNT, 1_u32)?;
-            k.write(relations + device_relations::OBJECTS, pdo)?;
-            Ok(IoStatus {
-                status: NtStatus::SUCCESS,
-                information: relations.get(),
-            })
-        }
         Minor::QUERY_CAPABILITIES => {
             let capabilities: Va = k.read(location + stack::CAPABILITIES)?;
-            capabilities::answer(k, slot, capabilities)?;
+            capabilities::answer(k, Some(slot), capabilities)?;
             Ok(succeeded)
         }
         Minor::READ_CONFIG | Minor::WRITE_CONFIG => {

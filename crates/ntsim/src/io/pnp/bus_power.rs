@@ -49,8 +49,8 @@ fn set(k: &Kernel, pdo: Va, power: Option<DevicePower>) -> NtStatus {
 
 /// Puts the device into D0 and writes back its configuration; fails when it is no longer there.
 pub(super) fn power_up(k: &Kernel, pdo: Va) -> NtStatus {
-    let (slot, saved) = with_node(k, pdo, |node| (node.slot, node.saved_config.take()));
-    {
+    let saved = with_node(k, pdo, |node| node.saved_config.take());
+    if let Some(slot) = super::slot(k, pdo) {
         let mut bus = k.bus().borrow_mut();
         let function = bus.function_mut(slot);
         if !function.present() {
@@ -66,15 +66,14 @@ pub(super) fn power_up(k: &Kernel, pdo: Va) -> NtStatus {
 }
 
 fn power_down(k: &Kernel, pdo: Va) {
-    let slot = with_node(k, pdo, |node| node.slot);
-    let saved = {
+    let saved = super::slot(k, pdo).and_then(|slot| {
         let mut bus = k.bus().borrow_mut();
         let function = bus.function_mut(slot);
         let on = function.power() == DevicePower::D0;
         let saved = on.then(|| function.config().clone());
         function.set_power(DevicePower::D3);
         saved
-    };
+    });
     if saved.is_some() {
         with_node(k, pdo, |node| node.saved_config = saved);
     }
@@ -83,11 +82,10 @@ fn power_down(k: &Kernel, pdo: Va) {
 
 /// Stops the device from answering, whatever power it has, until it is started again.
 pub(super) fn disable(k: &Kernel, pdo: Va) {
-    let slot = with_node(k, pdo, |node| {
-        node.saved_config = None;
-        node.slot
-    });
-    k.bus().borrow_mut().function_mut(slot).set_enabled(false);
+    with_node(k, pdo, |node| node.saved_config = None);
+    if let Some(slot) = super::slot(k, pdo) {
+        k.bus().borrow_mut().function_mut(slot).set_enabled(false);
+    }
 }
 
 fn note(k: &Kernel, pdo: Va, power: DevicePower) {

@@ -26,8 +26,8 @@ const DEVICE_STATE: [DevicePower; 6] = [
     DevicePower::D3,
 ];
 
-/// Fills in what the bus knows of the device in `slot`: it has no state between D0 and D3 and wakes nobody, so all bits stay clear.
-pub(super) fn answer(k: &Kernel, slot: Slot, capabilities: Va) -> Outcome<()> {
+/// Fills in what the bus knows of the device in `slot`, or without hardware: it has no state between D0 and D3 and wakes nobody, so all bits stay clear.
+pub(super) fn answer(k: &Kernel, slot: Option<Slot>, capabilities: Va) -> Outcome<()> {
     let size: u16 = k.read(capabilities + layout::SIZE_FIELD)?;
     let version: u16 = k.read(capabilities + layout::VERSION)?;
     let check = |rule, what: String| verify(k, rule, Va::NULL, Va::NULL, what);
@@ -40,7 +40,9 @@ pub(super) fn answer(k: &Kernel, slot: Slot, capabilities: Va) -> Outcome<()> {
         check(IoRule::CAPABILITIES_SIZE, what)?;
     }
     // Device number in the upper half, function number in the lower.
-    k.write(capabilities + layout::ADDRESS, u32::from(slot.0) << 16)?;
+    if let Some(slot) = slot {
+        k.write(capabilities + layout::ADDRESS, u32::from(slot.0) << 16)?;
+    }
     // The entry of PowerSystemUnspecified comes first, and is the system's.
     for (index, power) in DEVICE_STATE.into_iter().enumerate() {
         k.write(capabilities + layout::DEVICE_STATE + 4 * (index + 1), power.value())?;

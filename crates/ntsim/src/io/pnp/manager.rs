@@ -2,7 +2,7 @@
 
 use ntlayout::{device_object, driver_extension, driver_object};
 
-use super::{DeviceState, Node, bus_driver};
+use super::{DeviceState, Node, bus_driver, removal::send_remove};
 use crate::{
     bugcheck::Outcome,
     bus::Slot,
@@ -80,27 +80,61 @@ pub fn enumerate(k: &Kernel, slot: Slot) -> Outcome<Va> {
     Ok(pdo)
 }
 
+/// Reports a device without hardware, as software devices are: its physical device object. `name` is the middle of its instance path,
+/// `ROOT\name\0000`.
+///
+/// # Errors
+/// When the machine has stopped.
+pub fn enumerate_root(k: &Kernel, name: &str) -> Outcome<Va> {
+    let pdo = bus_driver::report_root(k, name)?;
+    let path = super::instance_path(k, pdo).unwrap_or_default();
+    k.trace(Event::Note(format!("device found: {path}")));
+    Ok(pdo)
+}
+
 /// Calls the `AddDevice` routine of `driver` for the device.
 ///
 /// # Errors
 /// When the driver breaks a rule.
 pub async fn add_device(k: &Kernel, pdo: Va, driver: Va) -> Outcome<NtStatus> {
+    add_drivers(k, pdo, &[driver]).await
+}
+
+/// Calls the `AddDevice` routines of a device's drivers, from the lowest to the highest: lower filters, the function driver, upper
+/// filters. When one fails, those before it let go of the device again.
+///
+/// # Errors
+/// When a driver breaks a rule.
+pub async fn add_drivers(k: &Kernel, pdo: Va, drivers: &[Va]) -> Outcome<NtStatus> {
     begin(k).await?;
-    let extension: Va = k.read(driver + driver_object::DRIVER_EXTENSION)?;
-    let routine: Va = k.read(extension + driver_extension::ADD_DEVICE)?;
-    let status = if routine.is_null() {
-        NtStatus::UNSUCCESSFUL
-    } else {
-        let returned = k.call(routine, &[driver.get(), pdo.get()]).label("AddDevice").await?;
-        NtStatus((returned & 0xFFFF_FFFF) as u32)
-    };
-    k.trace(Event::Note(format!("AddDevice returned {status}")));
-    if status.is_success() {
+    let status = build_stack(k, pdo, drivers).await?;
+    end(k);
+    Ok(status)
+}
+
+pub(super) async fn build_stack(k: &Kernel, pdo: Va, drivers: &[Va]) -> Outcome<NtStatus> {
+    let mut status = NtStatus::SUCCESS;
+    for &driver in drivers {
+        let extension: Va = k.read(driver + driver_object::DRIVER_EXTENSION)?;
+        let routine: Va = k.read(extension + driver_extension::ADD_DEVICE)?;
+        status = if routine.is_null() {
+            NtStatus::UNSUCCESSFUL
+        } else {
+            let returned = k.call(routine, &[driver.get(), pdo.get()]).label("AddDevice").await?;
+            NtStatus((returned & 0xFFFF_FFFF) as u32)
+        };
+        k.trace(Event::Note(format!("AddDevice returned {status}")));
+        if !status.is_success() {
+            break;
+        }
         check_dispatch_routines(k, pdo)?;
         check_added(k, pdo)?;
-        set_state(k, pdo, DeviceState::Added);
     }
-    end(k);
+    if status.is_success() {
+        set_state(k, pdo, DeviceState::Added);
+    } else if device::top_of_stack(k, pdo)? != pdo {
+        send_remove(k, pdo).await?;
+    }
     Ok(status)
 }
 

@@ -6,9 +6,12 @@ mod bus_power;
 mod capabilities;
 mod config_request;
 mod device_state;
+mod eject;
+mod identify;
 pub(crate) mod manager;
 mod minor;
 pub(in crate::io) mod registry_key;
+mod relations;
 mod removal;
 mod send;
 mod start;
@@ -16,7 +19,8 @@ mod start;
 use std::collections::BTreeMap;
 
 pub(in crate::io) use bus_driver::GUID_BUS_TYPE_PCI;
-pub use manager::{add_device, enumerate};
+pub use identify::set_drivers;
+pub use manager::{add_device, add_drivers, enumerate, enumerate_root};
 pub use minor::Minor;
 pub(crate) use registry_key::hardware_key;
 pub use removal::{
@@ -40,6 +44,8 @@ pub(super) fn register(ddi: &mut Registry) {
     bus_driver::register(ddi);
     bus_interface::register(ddi);
     device_state::register(ddi);
+    eject::register(ddi);
+    relations::register(ddi);
     registry_key::register(ddi);
 }
 
@@ -64,9 +70,24 @@ pub enum DeviceState {
     Removed,
 }
 
+/// What a device node stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// A device on the PCI bus.
+    Slot(Slot),
+    /// A device that the PnP manager itself reports: it has no hardware.
+    Root,
+    /// A device that a bus driver reports, whose own physical device object this is.
+    Child(Va),
+}
+
 #[derive(Debug)]
 struct Node {
-    slot: Slot,
+    origin: Origin,
+    /// Its bus driver has not reported it the last time.
+    missing: bool,
+    /// The resources that its firmware or bus has given it: a `CM_RESOURCE_LIST`.
+    boot_configuration: Option<Vec<u8>>,
     instance_path: String,
     state: DeviceState,
     /// Its configuration space from before it went to D3.
@@ -81,11 +102,31 @@ struct Node {
     waiters: WaitQueue,
 }
 
+impl Node {
+    /// A device that has just been found.
+    fn new(origin: Origin, instance_path: String) -> Self {
+        Self {
+            origin,
+            missing: false,
+            boot_configuration: None,
+            instance_path,
+            state: DeviceState::Enumerated,
+            saved_config: None,
+            before_removal: None,
+            not_disableable: false,
+            open: 0,
+            waiters: WaitQueue::default(),
+        }
+    }
+}
+
 /// The PnP manager's state.
 #[derive(Debug, Default)]
 pub(crate) struct Pnp {
     /// By physical device object.
     nodes: BTreeMap<Va, Node>,
+    /// The drivers of devices that bus drivers report, by hardware ID in lower case.
+    assigned: BTreeMap<String, Vec<Va>>,
     bus_driver: Option<Va>,
     /// An action is under way: the manager does one at a time.
     busy: bool,
@@ -104,7 +145,7 @@ pub fn pdo_of_slot(k: &Kernel, slot: Slot) -> Option<Va> {
     let io = k.io().borrow();
     let mut nodes = io.pnp.nodes.iter();
     nodes
-        .find(|(_, node)| node.slot == slot && node.state != DeviceState::Removed)
+        .find(|(_, node)| node.origin == Origin::Slot(slot) && node.state != DeviceState::Removed)
         .map(|(&pdo, _)| pdo)
 }
 
@@ -123,12 +164,44 @@ pub(crate) fn device_number(k: &Kernel, pdo: Va) -> u8 {
 
 /// Whether the device is still plugged in.
 pub(crate) fn is_present(k: &Kernel, pdo: Va) -> bool {
-    slot(k, pdo).is_some_and(|slot| k.bus().borrow().function(slot).present())
+    let missing = k.io().borrow().pnp.nodes.get(&pdo).is_none_or(|node| node.missing);
+    match slot(k, pdo) {
+        Some(slot) => k.bus().borrow().function(slot).present(),
+        None => !missing,
+    }
 }
 
-/// Where the device whose physical device object is `pdo` is plugged in; none when `pdo` is no physical device object.
+/// Whether `device` is the physical device object of a device.
+pub(crate) fn is_pdo(k: &Kernel, device: Va) -> bool {
+    k.io().borrow().pnp.nodes.contains_key(&device)
+}
+
+/// The devices that the bus driver of the device `parent` has reported and that have not been removed.
+#[must_use]
+pub fn children(k: &Kernel, parent: Va) -> Vec<Va> {
+    let io = k.io().borrow();
+    let nodes = io.pnp.nodes.iter();
+    let children = nodes.filter(|(_, node)| node.origin == Origin::Child(parent) && node.state != DeviceState::Removed);
+    children.map(|(&pdo, _)| pdo).collect()
+}
+
+/// The device `pdo` and all below it on the buses that it is, those farthest from it first.
+fn subtree(k: &Kernel, pdo: Va) -> Vec<Va> {
+    let mut found: Vec<Va> = children(k, pdo)
+        .into_iter()
+        .flat_map(|child| subtree(k, child))
+        .collect();
+    found.push(pdo);
+    found
+}
+
+/// Where the device whose physical device object is `pdo` is plugged into the PCI bus; none when it is not, or `pdo` is no physical device
+/// object.
 pub(crate) fn slot(k: &Kernel, pdo: Va) -> Option<Slot> {
-    k.io().borrow().pnp.nodes.get(&pdo).map(|node| node.slot)
+    match k.io().borrow().pnp.nodes.get(&pdo)?.origin {
+        Origin::Slot(slot) => Some(slot),
+        Origin::Root | Origin::Child(_) => None,
+    }
 }
 
 /// The instance path of a device; none when `pdo` is no physical device object.

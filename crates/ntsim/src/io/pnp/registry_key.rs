@@ -45,8 +45,13 @@ fn software_key(k: &Kernel, pdo: Va) -> Option<String> {
 
 /// The name of the software key below the keys of all classes: `DevicePropertyDriverKeyName`.
 pub(in crate::io) fn driver_key_name(k: &Kernel, pdo: Va) -> Option<String> {
-    let slot = super::slot(k, pdo)?;
-    Some(format!("{CLASS_GUID}\\{:04}", slot.0))
+    /// Devices on other buses than PCI have numbers from here on, in the order in which they were found.
+    const OTHERS: usize = 100;
+    let number = match super::slot(k, pdo) {
+        Some(slot) => slot.0.into(),
+        None => OTHERS + k.io().borrow().pnp.nodes.keys().position(|&known| known == pdo)?,
+    };
+    Some(format!("{CLASS_GUID}\\{number:04}"))
 }
 
 /// The path of the key that the device was enumerated into, where setup keeps most of its properties.

@@ -1,7 +1,7 @@
 //! How a device is removed: in order, after its drivers were asked; and by surprise.
 
 use super::{
-    DeviceState, Minor,
+    DeviceState, Minor, Origin,
     manager::{begin, end, set_state, state, with_node},
     send::send,
 };
@@ -44,25 +44,41 @@ pub async fn remove_device(k: &Kernel, pdo: Va) -> Outcome<Removal> {
     Ok(removal)
 }
 
-async fn query_and_remove(k: &Kernel, pdo: Va) -> Outcome<Removal> {
-    if with_node(k, pdo, |node| node.not_disableable) {
+/// Asks the drivers of the device and of all devices below it, and removes them if nobody objects, those farthest from it first.
+pub(super) async fn query_and_remove(k: &Kernel, pdo: Va) -> Outcome<Removal> {
+    let tree = super::subtree(k, pdo);
+    if tree
+        .iter()
+        .any(|&device| with_node(k, device, |node| node.not_disableable))
+    {
         return Ok(Removal::NotDisableable);
     }
-    let asked = match state(k, pdo) {
-        DeviceState::RemovePending => NtStatus::SUCCESS,
-        _ => send_query_remove(k, pdo).await?,
-    };
-    let open = with_node(k, pdo, |node| node.open);
-    if asked.is_success() && open == 0 {
-        send_remove(k, pdo).await?;
-        return Ok(Removal::Done);
+    let mut objection = None;
+    let mut asked = Vec::new();
+    for &device in &tree {
+        let status = match state(k, device) {
+            DeviceState::RemovePending => NtStatus::SUCCESS,
+            _ => send_query_remove(k, device).await?,
+        };
+        asked.push(device);
+        let open = with_node(k, device, |node| node.open);
+        objection = match (status.is_success(), open) {
+            (true, 0) => continue,
+            (true, open) => Some(Removal::HandlesOpen(open)),
+            (false, _) => Some(Removal::RefusedByDriver(status)),
+        };
+        break;
     }
-    send_cancel_remove(k, pdo).await?;
-    Ok(if asked.is_success() {
-        Removal::HandlesOpen(open)
-    } else {
-        Removal::RefusedByDriver(asked)
-    })
+    if let Some(objection) = objection {
+        for device in asked.into_iter().rev() {
+            send_cancel_remove(k, device).await?;
+        }
+        return Ok(objection);
+    }
+    for device in tree {
+        send_remove(k, device).await?;
+    }
+    Ok(Removal::Done)
 }
 
 /// Asks those who have registered for the device, and then its drivers.
@@ -119,8 +135,10 @@ async fn send_cancel_remove(k: &Kernel, pdo: Va) -> Outcome<()> {
 /// # Errors
 /// When a driver breaks a rule.
 pub async fn surprise_remove(k: &Kernel, pdo: Va) -> Outcome<()> {
-    let slot = with_node(k, pdo, |node| node.slot);
-    k.bus().borrow_mut().function_mut(slot).unplug();
+    match super::slot(k, pdo) {
+        Some(slot) => k.bus().borrow_mut().function_mut(slot).unplug(),
+        None => with_node(k, pdo, |node| node.missing = true),
+    }
     k.trace(Event::Note("the device was pulled out".to_owned()));
     begin(k).await?;
     send_surprise_removal(k, pdo).await?;
@@ -128,8 +146,19 @@ pub async fn surprise_remove(k: &Kernel, pdo: Va) -> Outcome<()> {
     Ok(())
 }
 
-/// Sends `IRP_MN_SURPRISE_REMOVAL`, once; `IRP_MN_REMOVE_DEVICE` follows from another thread.
+/// Sends `IRP_MN_SURPRISE_REMOVAL`, once, to the devices below this one as well, which are gone with it; `IRP_MN_REMOVE_DEVICE` follows
+/// from other threads.
 pub(super) async fn send_surprise_removal(k: &Kernel, pdo: Va) -> Outcome<()> {
+    for device in super::subtree(k, pdo) {
+        if device != pdo {
+            with_node(k, device, |node| node.missing = true);
+        }
+        surprise_one(k, device).await?;
+    }
+    Ok(())
+}
+
+async fn surprise_one(k: &Kernel, pdo: Va) -> Outcome<()> {
     if state(k, pdo) >= DeviceState::SurpriseRemoved {
         return Ok(());
     }
@@ -140,6 +169,9 @@ pub(super) async fn send_surprise_removal(k: &Kernel, pdo: Va) -> Outcome<()> {
         check_kept_at_surprise_removal(k, top)?;
     }
     k.spawn(ThreadSpec::system("PnP: removal"), move |k| async move {
+        for child in super::children(&k, pdo) {
+            wait_for_removal(&k, child).await?;
+        }
         wait_for_closes(&k, pdo).await?;
         begin(&k).await?;
         send_remove(&k, pdo).await?;
@@ -206,9 +238,30 @@ pub(super) async fn send_remove(k: &Kernel, pdo: Va) -> Outcome<()> {
         let message = format!("device {top} still exists after IRP_MN_REMOVE_DEVICE");
         return Err(violation(k, IoRule::NOT_DELETED_AT_REMOVE, Va::NULL, top, message));
     }
+    check_object_of_child(k, pdo)?;
     hal::check_put(k, pdo, "IRP_MN_REMOVE_DEVICE")?;
     notification::remove_complete(k, pdo).await?;
     k.trace(Event::Note("the device was removed".to_owned()));
     set_state(k, pdo, DeviceState::Removed);
     Ok(())
+}
+
+/// A bus driver deletes the physical device object of a device that it has reported missing, and of no other, at `IRP_MN_REMOVE_DEVICE`
+/// ("Removing a Device in a Bus Driver").
+fn check_object_of_child(k: &Kernel, pdo: Va) -> Outcome<()> {
+    let (origin, missing) = with_node(k, pdo, |node| (node.origin, node.missing));
+    let deleted = k.io().borrow().devices.is_deleted(pdo);
+    if !matches!(origin, Origin::Child(_)) || deleted == missing {
+        return Ok(());
+    }
+    if deleted {
+        let message = format!(
+            "the physical device object {pdo} was deleted at IRP_MN_REMOVE_DEVICE, but its bus driver has not reported the device missing"
+        );
+        return Err(violation(k, IoRule::DELETED_PRESENT, Va::NULL, pdo, message));
+    }
+    let message = format!(
+        "the physical device object {pdo} still exists after IRP_MN_REMOVE_DEVICE, although its bus driver has reported the device missing"
+    );
+    Err(violation(k, IoRule::NOT_DELETED_AT_REMOVE, Va::NULL, pdo, message))
 }

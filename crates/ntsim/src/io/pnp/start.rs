@@ -5,15 +5,13 @@ use ntlayout::{device_capabilities, io_stack_location as stack};
 use super::{
     DeviceState, Minor, capabilities, device_state,
     manager::{begin, end, set_state, state, with_node},
+    relations,
     removal::{send_remove, send_surprise_removal},
     send::send,
 };
 use crate::{
     bugcheck::Outcome, bus::Resources, hal, io::notification, kernel::Kernel, mm::Va, status::NtStatus, trace::Event,
 };
-
-/// `BusRelations`.
-const BUS_RELATIONS: u32 = 0;
 
 /// Starts the device, or starts it again after a stop, with its assigned resources.
 ///
@@ -28,7 +26,7 @@ pub async fn start_device(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
     Ok(status)
 }
 
-async fn start(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
+pub(super) async fn start(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
     let first = state(k, pdo) != DeviceState::Stopped;
     if first {
         query_capabilities(k, pdo).await?;
@@ -49,16 +47,15 @@ async fn start(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
         notification::device_changed(k, pdo, true);
         query_capabilities(k, pdo).await?;
         device_state::query(k, pdo).await?;
-        send(k, pdo, Minor::QUERY_DEVICE_RELATIONS, |k, location| {
-            k.write(location + stack::DEVICE_RELATIONS_TYPE, BUS_RELATIONS)
-        })
-        .await?;
+        relations::refresh(k, pdo).await?;
     }
     Ok(status)
 }
 
 async fn send_start(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
-    let slot = with_node(k, pdo, |node| node.slot);
+    let Some(slot) = super::slot(k, pdo) else {
+        return send_start_without_slot(k, pdo).await;
+    };
     let (raw, translated, described) = {
         let bus = k.bus().borrow();
         let resources = bus.function(slot).resources();
@@ -70,8 +67,27 @@ async fn send_start(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
         )
     };
     k.trace(Event::Note(format!("resources assigned: {described}")));
-    let raw = resource_list(k, &raw)?;
-    let translated = resource_list(k, &translated)?;
+    send_start_with(k, pdo, &raw, &translated).await
+}
+
+/// A device that is on no bus of this machine's has the resources that its bus driver has told of, or none at all: null lists.
+async fn send_start_without_slot(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
+    let configuration = with_node(k, pdo, |node| node.boot_configuration.clone());
+    if let Some(list) = configuration {
+        k.trace(Event::Note(
+            "resources assigned: those of the boot configuration".to_owned(),
+        ));
+        // Physical addresses mean the same on every bus of a PC.
+        return send_start_with(k, pdo, &list, &list).await;
+    }
+    k.trace(Event::Note("resources assigned: none".to_owned()));
+    let io_status = send(k, pdo, Minor::START_DEVICE, |_, _| Ok(())).await?;
+    Ok(io_status.status)
+}
+
+async fn send_start_with(k: &Kernel, pdo: Va, raw: &[u8], translated: &[u8]) -> Outcome<NtStatus> {
+    let raw = resource_list(k, raw)?;
+    let translated = resource_list(k, translated)?;
     let io_status = send(k, pdo, Minor::START_DEVICE, |k, location| {
         k.write(location + stack::ALLOCATED_RESOURCES, raw)?;
         k.write(location + stack::ALLOCATED_RESOURCES_TRANSLATED, translated)
@@ -89,7 +105,10 @@ fn resource_list(k: &Kernel, list: &[u8]) -> Outcome<Va> {
     Ok(va)
 }
 
-async fn query_capabilities(k: &Kernel, pdo: Va) -> Outcome<()> {
+/// Asks for the device's capabilities: the bits that the structure begins with, after its size and version.
+pub(super) async fn query_capabilities(k: &Kernel, pdo: Va) -> Outcome<u32> {
+    /// Where those bits lie.
+    const BITS: usize = 4;
     let buffer = k.allocate_system(device_capabilities::SIZE, "DEVICE_CAPABILITIES")?;
     let size = u16::try_from(device_capabilities::SIZE).expect("64");
     k.write(buffer + device_capabilities::SIZE_FIELD, size)?;
@@ -100,7 +119,9 @@ async fn query_capabilities(k: &Kernel, pdo: Va) -> Outcome<()> {
         k.write(location + stack::CAPABILITIES, buffer)
     })
     .await?;
-    k.free_system(buffer)
+    let bits = k.read(buffer + BITS)?;
+    k.free_system(buffer)?;
+    Ok(bits)
 }
 
 /// Asks the device's drivers whether it can be stopped.
@@ -164,8 +185,9 @@ pub async fn rebalance(k: &Kernel, pdo: Va, resources: Resources) -> Outcome<NtS
     let mut status = query_stop(k, pdo).await?;
     if status.is_success() {
         stop(k, pdo).await?;
-        let slot = with_node(k, pdo, |node| node.slot);
-        k.bus().borrow_mut().assign(slot, resources);
+        if let Some(slot) = super::slot(k, pdo) {
+            k.bus().borrow_mut().assign(slot, resources);
+        }
         status = start(k, pdo).await?;
     }
     end(k);

@@ -29,7 +29,7 @@ fn minor_of(minor: Minor) -> i32 {
 }
 
 /// `rcx` is the device, `rdx` the IRP.
-fn dispatch_pnp(f: &mut Function<'_>) {
+pub(super) fn dispatch_pnp(f: &mut Function<'_>) {
     let [mut not_start, mut down, mut end] = [(); 3].map(|()| f.asm.create_label());
     f.asm.mov(rbx, rdx).unwrap();
     f.asm.mov(rdi, rcx).unwrap();

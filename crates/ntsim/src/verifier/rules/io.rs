@@ -42,5 +42,8 @@ super::rules! { IoVerification, "devtest/i-o-verification";
     "returned-pending-only" GoesOn "Call IoMarkIrpPending before STATUS_PENDING is returned.", "kernel/returning-status-pending";
     "unknown-irp-answered" GoesOn "Leave IoStatus of an IRP that the driver does not handle alone, and pass the IRP down.", "kernel/passing-irps-down-the-driver-stack";
     "still-initializing" GoesOn "Clear DO_DEVICE_INITIALIZING at the end of AddDevice.";
+    "pdo-without-answer" Stops "Answer the requests that the documentation requires of a bus driver for its physical device objects.";
+    "present-child-deleted" Stops "Keep the physical device object of a device that is still on the bus.", "kernel/removing-a-device-in-a-bus-driver";
+    "relation-not-a-pdo" Stops "Report physical device objects that the bus driver has created, and no others.", "kernel/irp-mn-query-device-relations";
     "system-power-irp-early" Stops "Complete a system power IRP when the device power IRP that it caused has ended.", "kernel/handling-a-system-query-power-irp-in-a-device-power-policy-owner";
 }

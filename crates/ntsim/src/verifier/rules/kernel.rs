@@ -1,6 +1,8 @@
 //! What Windows stops for without Driver Verifier.
 
 super::rules! { Kernel, "debugger/bug-check-code-reference2";
+    "bus-relations" Stops "Report each physical device object once, referenced, and not after it was deleted.", "kernel/irp-mn-query-device-relations";
+    "invalid-device-id" Stops "Answer IRP_MN_QUERY_ID with null-terminated strings of printable characters without commas.", "kernel/irp-mn-query-id";
     "assertion-failed" Stops "Look at the assertion: what it states did not hold. RtlAssert breaks into a debugger, and there is none.";
     "bad-reference" Stops "Reference an object only while a reference of your own keeps it; dereference it as often as you referenced it.", "debugger/bug-check-0x18--reference-by-pointer";
     "cancel-spin-lock-not-released" Stops "Call IoReleaseCancelSpinLock in the cancel routine, with Irp->CancelIrql.", "kernel/using-the-system-s-cancel-spin-lock";
