@@ -42,7 +42,7 @@ pub(super) fn register(ddi: &mut Registry) {
         let mut message =
             format!("error log: code {code:#010x}, unique value {unique:#x}, final status {status:#010x}");
         for text in strings(k, entry)? {
-            message += &format!(", \"{text}\"");
+            message.extend([", \"", &text, "\""]);
         }
         k.trace(Event::Note(message));
         k.free_system(entry)

@@ -1,6 +1,6 @@
 //! What the I/O manager keeps for each thread: its stack, the top-level IRP, the device to verify, and whether errors are shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ntlayout::irp;
 
@@ -19,7 +19,7 @@ struct Threads {
     top_level_irp: BTreeMap<Va, Va>,
     device_to_verify: BTreeMap<Va, Va>,
     /// Threads that do not want hard errors to be shown.
-    quiet: BTreeMap<Va, ()>,
+    quiet: BTreeSet<Va>,
 }
 
 pub(super) fn register(ddi: &mut Registry) {
@@ -69,12 +69,12 @@ pub(super) fn register(ddi: &mut Registry) {
         let thread = current(k);
         let state = k.state::<Threads>();
         let quiet = &mut state.borrow_mut().quiet;
-        let before = if a.bool(0) {
+        let was_quiet = if a.bool(0) {
             quiet.remove(&thread)
         } else {
-            quiet.insert(thread, ())
+            !quiet.insert(thread)
         };
-        Ok(before.is_none())
+        Ok(!was_quiet)
     });
 }
 

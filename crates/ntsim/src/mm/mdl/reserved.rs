@@ -30,7 +30,7 @@ struct Reservation {
     tag: u32,
     pages: u64,
     /// The MDL that is mapped there, and its pages.
-    mapped: Option<(Va, u64)>,
+    mapped: MappedList,
 }
 
 /// All reserved ranges, by address.
@@ -88,8 +88,11 @@ fn reserve(k: &Kernel, length: u64, tag: u32) -> Outcome<Va> {
     Ok(start)
 }
 
+/// An MDL that is mapped in a range, and its pages.
+type MappedList = Option<(Va, u64)>;
+
 /// The reservation's tag, pages and MDL; none when there is none.
-fn find(k: &Kernel, start: Va) -> Option<(u32, u64, Option<(Va, u64)>)> {
+fn find(k: &Kernel, start: Va) -> Option<(u32, u64, MappedList)> {
     let books = books(k);
     let books = books.borrow();
     let range = books.reserved.by_start.get(&start)?;
@@ -135,20 +138,21 @@ fn map(k: &Kernel, a: &Args) -> Outcome<Va> {
     const MISSING_FLAGS: u64 = 0xB3;
     let (start, tag, list) = (a.va(0), a.u32(1), a.va(2));
     let routine = "MmMapLockedPagesWithReservedMapping";
-    let Some((owner, room, mapped)) = find(k, start) else {
+    let Some((reserved_with, room, earlier)) = find(k, start) else {
         let message = format!("{routine} was given {start}, where nothing is reserved");
         let parameters = [INVALID, start.get(), tag.into(), 0];
         return Err(misuse(k, parameters, "mapping-address-invalid", message));
     };
-    if owner != tag {
-        let message = format!("{routine} was given the tag {tag:#x} for {start}, which was reserved with {owner:#x}");
-        let parameters = [FOREIGN, start.get(), tag.into(), owner.into()];
+    if reserved_with != tag {
+        let message =
+            format!("{routine} was given the tag {tag:#x} for {start}, which was reserved with {reserved_with:#x}");
+        let parameters = [FOREIGN, start.get(), tag.into(), reserved_with.into()];
         return Err(misuse(k, parameters, "mapping-address-wrong-tag", message));
     }
-    if let Some((earlier, _)) = mapped {
-        let message = format!("{routine} was given {start}, where the MDL {earlier} is still mapped");
-        let last = start + (room - 1) * PAGE_SIZE;
-        let parameters = [NOT_EMPTY, start.get(), start.get(), last.get()];
+    if let Some((there, _)) = earlier {
+        let message = format!("{routine} was given {start}, where the MDL {there} is still mapped");
+        let end = start + (room - 1) * PAGE_SIZE;
+        let parameters = [NOT_EMPTY, start.get(), start.get(), end.get()];
         return Err(misuse(k, parameters, "mapping-address-still-mapped", message));
     }
     let mdl = Fields::read(k, list)?;

@@ -24,7 +24,9 @@ fn allocate(k: &Kernel, length: u64) -> Va {
     let taken: u64 = pieces.iter().map(|piece| piece.length).sum();
     if length == 0 || taken < length {
         let books = books(k);
-        pieces.into_iter().for_each(|piece| books.borrow_mut().ram.free(piece));
+        for piece in pieces {
+            books.borrow_mut().ram.free(piece);
+        }
         return Va::NULL;
     }
     for &piece in &pieces {

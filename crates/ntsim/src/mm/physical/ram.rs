@@ -131,14 +131,11 @@ impl Ram {
     /// Gives memory back.
     pub(super) fn free(&mut self, piece: Piece) {
         self.taken -= piece.length;
-        match piece.zone {
-            Some(zone) => {
-                self.zones[zone].frames.unmap(piece.start);
-            }
-            None => {
-                self.live.remove(&piece.start.0);
-                self.freed.insert(piece.start.0, piece.start.0 + piece.length);
-            }
+        if let Some(zone) = piece.zone {
+            self.zones[zone].frames.unmap(piece.start);
+        } else {
+            self.live.remove(&piece.start.0);
+            self.freed.insert(piece.start.0, piece.start.0 + piece.length);
         }
     }
 
