@@ -58,7 +58,7 @@ pub fn map(k: &Kernel, physical: Pa, length: u64) -> Outcome<Va> {
 /// The most that is mapped at a time.
 const LARGEST: u64 = 1 << 32;
 /// Where firmware has its tables and its code, below 1 MiB.
-const FIRMWARE: u64 = 0x10_0000;
+pub(super) const FIRMWARE: u64 = 0x10_0000;
 
 /// What lies at a physical address.
 enum Lies {
@@ -72,6 +72,16 @@ enum Lies {
 #[derive(Debug, Default)]
 struct Firmware(bool);
 
+/// Puts memory where firmware has its own, once somebody looks for it.
+pub(super) fn show_firmware(k: &Kernel) {
+    let state = k.state::<Firmware>();
+    if !std::mem::replace(&mut state.borrow_mut().0, true) {
+        // This machine's firmware has left nothing there that a driver would look for.
+        let mapped = k.engine().borrow_mut().map_ram(Pa(0), FIRMWARE);
+        mapped.expect("nothing else lies there");
+    }
+}
+
 fn what_lies_at(k: &Kernel, physical: Pa, length: u64) -> Lies {
     let windows = k.watch().hardware.borrow().windows();
     let within = |&(start, size): &(Pa, u64)| physical - start < size && length <= size - (physical - start);
@@ -82,12 +92,7 @@ fn what_lies_at(k: &Kernel, physical: Pa, length: u64) -> Lies {
         return Lies::Nothing;
     };
     if end <= FIRMWARE {
-        let state = k.state::<Firmware>();
-        if !std::mem::replace(&mut state.borrow_mut().0, true) {
-            // This machine's firmware has left nothing there that a driver would look for.
-            let mapped = k.engine().borrow_mut().map_ram(Pa(0), FIRMWARE);
-            mapped.expect("nothing else lies there");
-        }
+        show_firmware(k);
         return Lies::Memory;
     }
     let ram = physical::ranges();

@@ -254,6 +254,9 @@ fn exists(k: &Kernel, pa: Pa) -> bool {
     if in_window {
         return !k.bus().borrow().functions().is_empty();
     }
+    if pa.0 < super::io_space::FIRMWARE {
+        super::io_space::show_firmware(k);
+    }
     k.engine().borrow().try_read(pa, &mut [0])
 }
 

@@ -54,6 +54,10 @@ fn a_view_of_physical_memory_shows_what_lies_there() {
             call(&k, "ZwUnmapViewOfSection", &unmap).await?,
             NtStatus::NOT_MAPPED_VIEW
         );
+        let (status, base, ..) = map(&k, section, 0xF_0000, 0x1_0000).await?;
+        assert_eq!(status, NtStatus::SUCCESS, "firmware has its tables there");
+        assert_eq!(k.read::<u64>(base + 0xFFF0_u64)?, 0);
+        call(&k, "ZwUnmapViewOfSection", &[CURRENT_PROCESS, base.get()]).await?;
         close(&k, section).await
     });
 }
