@@ -76,6 +76,7 @@ codes! {
     RESOURCE_NOT_OWNED = 0xE3 ["address of the resource", "the thread", "address of the owner table, if any", "reserved"];
     DRIVER_VERIFIER_DMA_VIOLATION = 0xE6 ["type of violation", "depends on parameter 1", "depends on parameter 1", "depends on parameter 1"];
     ACTIVE_EX_WORKER_THREAD_TERMINATION = 0xE9 ["the worker thread", "reserved", "reserved", "reserved"];
+    DRIVER_OVERRAN_STACK_BUFFER = 0xF7 ["the cookie found", "the cookie expected", "the complement of the cookie expected", "reserved"];
     HARDWARE_INTERRUPT_STORM = 0xF2 ["address of the ISR", "ISR context", "address of the interrupt object", "1 ISR not chained, 2 chained"];
     ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY = 0xFC ["address executed", "page table entry", "reserved", "reserved"];
     INVALID_MDL_RANGE = 0x12E ["source MDL", "target MDL", "virtual address", "length"];

@@ -21,6 +21,7 @@ use crate::{
     bus::Bus,
     cpu::{Engine, EngineError, Watch},
     ddi::Registry,
+    exception::Exception,
     hal::DmaSupport,
     io::IoState,
     ke::KeState,
@@ -80,6 +81,10 @@ pub mod stream {
     pub const MAPPINGS: u64 = 3;
     /// Whether threaded DPCs are disabled.
     pub const THREADED_DPCS: u64 = 4;
+    /// `rdrand` and `rdseed`.
+    pub const PROCESSOR: u64 = 16;
+    /// The stack cookies of images.
+    pub const COOKIES: u64 = 17;
 }
 
 /// The simulated system. Clones are handles to the same one.
@@ -99,6 +104,8 @@ struct Inner {
     /// The processor whose step is being taken; none between steps.
     current: Cell<Option<usize>>,
     crash: RefCell<Option<Box<Crash>>>,
+    /// The exception that was raised in this step.
+    raised: RefCell<Option<Box<Exception>>>,
     pool_mapped: Cell<u64>,
     ke: RefCell<KeState>,
     mm: RefCell<mm::io_space::IoSpace>,
@@ -133,6 +140,7 @@ impl Kernel {
             request: RefCell::default(),
             current: Cell::new(None),
             crash: RefCell::default(),
+            raised: RefCell::default(),
             pool_mapped: Cell::new(0),
             ke: RefCell::default(),
             mm: RefCell::default(),
@@ -170,6 +178,11 @@ impl Kernel {
 
     pub(crate) fn current_cell(&self) -> &Cell<Option<usize>> {
         &self.0.current
+    }
+
+    /// The exception that was raised in this step and is to be dispatched at its end.
+    pub(crate) fn raised(&self) -> &RefCell<Option<Box<Exception>>> {
+        &self.0.raised
     }
 
     /// The scheduler's stream of decisions.

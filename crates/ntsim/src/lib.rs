@@ -162,6 +162,7 @@ pub mod ddi;
 pub mod devices;
 pub mod etw;
 pub mod ex;
+pub mod exception;
 pub mod fs;
 pub mod hal;
 pub mod image;

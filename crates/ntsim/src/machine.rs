@@ -1,5 +1,6 @@
 //! Building a machine and loading a driver image into it.
 
+pub(crate) mod guard;
 mod hardware;
 pub(crate) mod imports;
 mod loader;
@@ -60,6 +61,8 @@ impl Registry {
         crate::etw::register(&mut ddi);
         crate::ex::register(&mut ddi);
         crate::fs::register(&mut ddi);
+        crate::exception::register(&mut ddi);
+        guard::register(&mut ddi);
         crate::hal::register(&mut ddi);
         crate::io::register(&mut ddi);
         ke::register(&mut ddi);

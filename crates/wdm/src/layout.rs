@@ -52,6 +52,32 @@ assert_layout!(wdk_sys::IO_STACK_LOCATION {
     Context => nt::io_stack_location::CONTEXT;
 });
 
+assert_layout!(wdk_sys::EXCEPTION_RECORD {
+    ExceptionCode => nt::exception_record::EXCEPTION_CODE;
+    ExceptionFlags => nt::exception_record::EXCEPTION_FLAGS;
+    ExceptionRecord => nt::exception_record::EXCEPTION_RECORD;
+    ExceptionAddress => nt::exception_record::EXCEPTION_ADDRESS;
+    NumberParameters => nt::exception_record::NUMBER_PARAMETERS;
+    ExceptionInformation => nt::exception_record::EXCEPTION_INFORMATION;
+});
+
+assert_layout!(wdk_sys::EXCEPTION_POINTERS {
+    ExceptionRecord => nt::exception_pointers::EXCEPTION_RECORD;
+    ContextRecord => nt::exception_pointers::CONTEXT_RECORD;
+});
+
+assert_layout!(wdk_sys::CONTEXT {
+    ContextFlags => nt::context::CONTEXT_FLAGS;
+    MxCsr => nt::context::MX_CSR;
+    SegCs => nt::context::SEG_CS;
+    SegSs => nt::context::SEG_SS;
+    EFlags => nt::context::E_FLAGS;
+    Rax => nt::context::RAX;
+    Rip => nt::context::RIP;
+    __bindgen_anon_1.FltSave => nt::context::FLT_SAVE;
+    __bindgen_anon_1.__bindgen_anon_1.Xmm0 => nt::context::XMM0;
+});
+
 assert_layout!(wdk_sys::MDL {
     MdlFlags => nt::mdl::MDL_FLAGS;
     MappedSystemVa => nt::mdl::MAPPED_SYSTEM_VA;
@@ -175,6 +201,9 @@ assert_layout!(wdk_sys::KLOCK_QUEUE_HANDLE {
 const _: () = {
     assert!(size_of::<wdk_sys::IO_STACK_LOCATION>() == nt::io_stack_location::SIZE);
     assert!(size_of::<wdk_sys::CM_PARTIAL_RESOURCE_DESCRIPTOR>() == nt::cm_partial_resource_descriptor::SIZE);
+    assert!(size_of::<wdk_sys::EXCEPTION_RECORD>() == nt::exception_record::SIZE);
+    assert!(size_of::<wdk_sys::EXCEPTION_POINTERS>() == nt::exception_pointers::SIZE);
+    assert!(size_of::<wdk_sys::CONTEXT>() == nt::context::SIZE);
     assert!(size_of::<wdk_sys::KDPC>() == nt::kdpc::SIZE);
     assert!(size_of::<wdk_sys::IO_CONNECT_INTERRUPT_PARAMETERS>() == nt::io_connect_interrupt_parameters::SIZE);
     assert!(size_of::<wdk_sys::IO_DISCONNECT_INTERRUPT_PARAMETERS>() == nt::io_disconnect_interrupt_parameters::SIZE);

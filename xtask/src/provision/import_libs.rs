@@ -6,11 +6,12 @@
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
-    fs::{self, File},
+    fs,
+    io::Cursor,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use implib::{Flavor, ImportLibrary, MachineType};
 use object::read::archive::ArchiveFile;
 
@@ -19,10 +20,21 @@ use crate::workspace::Workspace;
 /// Where Debian's mingw-w64-x86-64-dev puts its import libraries.
 pub const MINGW_LIB: &str = "/usr/x86_64-w64-mingw32/lib";
 
-/// Exports of ntoskrnl.exe that mingw-w64's list does not have.
-const NEWER_NTOSKRNL: [&str; 2] = [
+/// Exports of ntoskrnl.exe that mingw-w64's list does not have, but the WDK's import library does.
+const NEWER_NTOSKRNL: [&str; 13] = [
     "ExAllocatePool2", // Windows 10, version 2004
-    "MmMapIoSpaceEx",  // Windows 10
+    "IoCallDriverStackSafe",
+    "MmMapIoSpaceEx", // Windows 10
+    "MmSetUserExceptionCallout",
+    "PsChargeProcessCpuCycles",
+    "SeAuditTransactionStateChange",
+    "SeSetAuthorizationCallbacks",
+    "WheaRegisterErrSrcInitializer",
+    "__GSHandlerCheck",
+    "__GSHandlerCheckCommon",
+    "__GSHandlerCheck_SEH",
+    "__chkstk", // called by every function with a frame of a page or more
+    "_invalid_parameter",
 ];
 
 /// Exports of wmilib.sys.
@@ -87,7 +99,53 @@ fn write(library: &Path, module: &str, exports: &BTreeSet<String>) -> Result<()>
     for export in exports {
         let _ = writeln!(definition, "{export}");
     }
-    let mut file = File::create(library).with_context(|| format!("cannot write {}", library.display()))?;
-    ImportLibrary::new(&definition, MachineType::AMD64, Flavor::Msvc)?.write_to(&mut file)?;
+    let mut made = Vec::new();
+    ImportLibrary::new(&definition, MachineType::AMD64, Flavor::Msvc)?.write_to(&mut Cursor::new(&mut made))?;
+    check(library, &made, exports)?;
+    fs::write(library, made).with_context(|| format!("cannot write {}", library.display()))
+}
+
+/// Every export must have both of its symbols: the pointer, for code that says `dllimport`, and the routine, for code that does not, such as a
+/// compiler's own calls.
+fn check(library: &Path, made: &[u8], exports: &BTreeSet<String>) -> Result<()> {
+    let archive = ArchiveFile::parse(made)?;
+    let mut symbols = BTreeSet::new();
+    for symbol in archive.symbols()?.context("an import library has a symbol table")? {
+        symbols.insert(symbol?.name().to_owned());
+    }
+    for export in exports {
+        for symbol in [export.clone(), format!("__imp_{export}")] {
+            ensure!(
+                symbols.contains(symbol.as_bytes()),
+                "{} does not have the symbol {symbol}",
+                library.display()
+            );
+        }
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_compilers_call_by_themselves_can_be_linked() {
+        for name in ["__chkstk", "__GSHandlerCheck", "__GSHandlerCheck_SEH"] {
+            assert!(NEWER_NTOSKRNL.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_library_without_an_export_is_found_out() {
+        let directory = std::env::temp_dir();
+        let library = directory.join(format!("customdpc-import-library-{}.lib", std::process::id()));
+        let exports = ["ExRaiseStatus", "__chkstk"].map(str::to_owned).into();
+        write(&library, "ntoskrnl.exe", &exports).unwrap();
+        let made = fs::read(&library).unwrap();
+        fs::remove_file(&library).unwrap();
+        let more = ["ExRaiseStatus", "__chkstk", "KeBugCheckEx"].map(str::to_owned).into();
+        assert!(check(&library, &made, &exports).is_ok());
+        assert!(check(&library, &made, &more).is_err());
+    }
 }

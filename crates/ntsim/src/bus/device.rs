@@ -132,7 +132,7 @@ pub struct PciIdentity {
     pub subsystem: u16,
 }
 
-/// A memory range that a device wants in the address space.
+/// A range that a device wants in memory, or among the I/O ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BarRequest {
     /// Bytes, a power of two.
@@ -152,6 +152,12 @@ pub trait Device: Any + fmt::Debug {
     /// The ranges it wants, by BAR. None, unless it says so.
     fn bars(&self) -> &[BarRequest] {
         &[]
+    }
+
+    /// Whether the range behind BAR `bar` lies among the I/O ports. It lies in memory, unless the device says so.
+    fn is_port_bar(&self, bar: usize) -> bool {
+        let _ = bar;
+        false
     }
 
     /// Whether it has an interrupt pin (INTA). It has none, unless it says so.

@@ -3,6 +3,7 @@
 mod device;
 pub mod iommu;
 mod pci;
+mod ports;
 mod power;
 mod ram;
 mod resources;
@@ -16,9 +17,10 @@ pub use iommu::Iommu;
 pub use pci::{ConfigSpace, PciFunction};
 pub use power::DevicePower;
 pub use ram::{Ram, Translated};
-pub use resources::{Interrupt, InterruptMode, MemoryRange, Resources};
+pub use resources::{Interrupt, InterruptMode, MemoryRange, PortRange, Resources};
 
 use ram::Master;
+use resources::Range;
 
 /// Where devices' registers lie in physical memory: the upper end of the hole that PC firmware leaves below 4 GiB, up to the I/O APIC's.
 pub const WINDOW: MemoryRange = MemoryRange {
@@ -79,6 +81,8 @@ pub struct Bus {
     /// interrupt request register, a message that comes while the same one is pending coalesces with it.
     pending: BTreeSet<u32>,
     iommu: Iommu,
+    /// What was last written to the port that selects a register of configuration space.
+    configuration_address: u32,
 }
 
 impl Bus {
@@ -97,9 +101,11 @@ impl Bus {
     pub fn plug_with(&mut self, device: Box<dyn Device>, placement: Placement) -> Slot {
         let slot = Slot(FIRST_DEVICE + u8::try_from(self.functions.len()).expect("at most 29 devices"));
         let memory = self.room_for(&*device);
+        let ports = self.ports_for(&*device);
         let interrupt = self.assign_interrupt(&*device, placement);
         let resources = Resources {
             memory,
+            ports,
             interrupt,
             affinity: None,
         };
@@ -140,8 +146,12 @@ impl Bus {
     /// Free ranges of memory for the BARs of `device`: the lowest that are nobody's.
     fn room_for(&self, device: &dyn Device) -> Vec<MemoryRange> {
         let mut taken: Vec<MemoryRange> = self.windows().collect();
-        for bar in device.bars() {
-            let length = bar.size;
+        let bars = device.bars().iter().enumerate();
+        let wanted: Vec<u64> = bars
+            .filter(|&(bar, _)| !device.is_port_bar(bar))
+            .map(|(_, request)| request.size)
+            .collect();
+        for &length in &wanted {
             // A memory BAR is aligned to its size, which is a power of two.
             let range = (0..WINDOW.length / length)
                 .map(|index| WINDOW.start + index * length)
@@ -150,7 +160,7 @@ impl Bus {
                 .expect("there is room in the PCI memory window");
             taken.push(range);
         }
-        taken.split_off(taken.len() - device.bars().len())
+        taken.split_off(taken.len() - wanted.len())
     }
 
     /// Resources for the device in `slot` that have nothing in common with those it has: another place in memory, another interrupt line.
@@ -163,6 +173,7 @@ impl Bus {
         let current = function.resources();
         Resources {
             memory: self.room_for(function.device()),
+            ports: self.ports_for(function.device()),
             interrupt: current.interrupt.map(|interrupt| match interrupt {
                 Interrupt::Line { line: current, .. } => {
                     let index = LINES.iter().position(|line| line.number == current);
@@ -223,9 +234,16 @@ impl Bus {
     #[must_use]
     pub fn decode(&self, address: u64) -> Option<(Slot, usize, u64)> {
         self.functions.iter().find_map(|function| {
-            let ranges = &function.resources().memory;
-            let bar = ranges.iter().position(|range| range.contains(address))?;
-            Some((function.slot(), bar, address - ranges[bar].start))
+            function
+                .resources()
+                .ranges()
+                .into_iter()
+                .find_map(|(bar, range)| match range {
+                    Range::Memory(range) if range.contains(address) => {
+                        Some((function.slot(), bar, address - range.start))
+                    }
+                    _ => None,
+                })
         })
     }
 

@@ -6,10 +6,14 @@ use super::Slot;
 use super::device::{BusContext, BusMaster, Device, DeviceFault, PciIdentity, Width};
 use super::power::DevicePower;
 use super::ram::Mastering;
-use super::resources::{Interrupt, Resources};
+use super::resources::{Interrupt, Range, Resources};
 
 /// Bytes of a conventional PCI function's configuration space.
 const CONFIG_SIZE: usize = 256;
+/// `PCI_ENABLE_IO_SPACE` of the command register.
+const COMMAND_IO_SPACE: u16 = 0x0001;
+/// The lowest bit of a BAR says that it is one of ports.
+const BASE_ADDRESS_IO: u32 = 1;
 /// `PCI_ENABLE_MEMORY_SPACE` of the command register.
 const COMMAND_MEMORY_SPACE: u16 = 0x0002;
 /// `PCI_ENABLE_BUS_MASTER` of the command register.
@@ -57,8 +61,11 @@ impl ConfigSpace {
 
     /// Writes what the device was assigned where it looks for it.
     fn assign(&mut self, resources: &Resources) {
-        for (bar, range) in resources.memory.iter().enumerate() {
-            let address = u32::try_from(range.start).expect("the PCI window lies below 4 GiB");
+        for (bar, range) in resources.ranges() {
+            let address = match range {
+                Range::Memory(range) => u32::try_from(range.start).expect("the PCI window lies below 4 GiB"),
+                Range::Ports(range) => u32::from(range.start) | BASE_ADDRESS_IO,
+            };
             self.put(offset::BASE_ADDRESS + 4 * bar, &address.to_le_bytes());
         }
         if let Some(Interrupt::Line { line, .. }) = resources.interrupt {
@@ -192,7 +199,12 @@ impl PciFunction {
     /// Makes it decode its memory ranges and reach memory, or not: what the bus driver does when it starts or stops it.
     pub fn set_enabled(&mut self, enabled: bool) {
         self.post();
-        let bits = COMMAND_MEMORY_SPACE | COMMAND_BUS_MASTER;
+        let io = if self.resources.ports.is_empty() {
+            0
+        } else {
+            COMMAND_IO_SPACE
+        };
+        let bits = io | COMMAND_MEMORY_SPACE | COMMAND_BUS_MASTER;
         let command = if enabled {
             // It may have forgotten what it was assigned.
             self.config.assign(&self.resources);
@@ -277,8 +289,10 @@ impl PciFunction {
     }
 
     /// Whether a processor reaches its registers.
-    fn decodes(&self) -> bool {
-        self.works() && self.config.command() & COMMAND_MEMORY_SPACE != 0 && self.lies_where_assigned()
+    fn decodes(&self, bar: usize) -> bool {
+        let ports = self.resources.ports.iter().any(|range| range.bar == bar);
+        let space = if ports { COMMAND_IO_SPACE } else { COMMAND_MEMORY_SPACE };
+        self.works() && self.config.command() & space != 0 && self.lies_where_assigned()
     }
 
     /// Reads a register.
@@ -288,7 +302,7 @@ impl PciFunction {
     pub fn read(&mut self, cx: &mut BusContext<'_>, bar: usize, offset: u64, width: Width) -> Result<u64, DeviceFault> {
         self.reads += 1;
         self.count_access();
-        if !self.decodes() {
+        if !self.decodes(bar) {
             return Ok(width.ones());
         }
         Ok(self.device.read(cx, bar, offset, width)? & width.ones())
@@ -308,7 +322,7 @@ impl PciFunction {
     ) -> Result<(), DeviceFault> {
         self.writes += 1;
         self.count_access();
-        if !self.decodes() {
+        if !self.decodes(bar) {
             return Ok(());
         }
         self.device.write(cx, bar, offset, width, value & width.ones())

@@ -9,6 +9,10 @@ use ntlayout::{
 
 /// `PCIBus` of `INTERFACE_TYPE`.
 const INTERFACE_TYPE_PCI: u32 = 5;
+/// `CmResourceTypePort`.
+const TYPE_PORT: u8 = 1;
+/// `CM_RESOURCE_PORT_IO | CM_RESOURCE_PORT_POSITIVE_DECODE`.
+const PORT_IO: u16 = 0x21;
 /// `CmResourceTypeInterrupt`.
 const TYPE_INTERRUPT: u8 = 2;
 /// `CmResourceTypeMemory`.
@@ -105,11 +109,45 @@ impl Interrupt {
     }
 }
 
+/// A range of I/O ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRange {
+    /// The number of the BAR that it is behind.
+    pub bar: usize,
+    /// The first port.
+    pub start: u16,
+    /// How many ports.
+    pub length: u16,
+}
+
+impl PortRange {
+    /// Whether `port` lies in it.
+    #[must_use]
+    pub const fn contains(&self, port: u16) -> bool {
+        port >= self.start && port - self.start < self.length
+    }
+
+    /// Whether a port lies in both.
+    #[must_use]
+    pub const fn overlaps(&self, other: &Self) -> bool {
+        self.contains(other.start) || other.contains(self.start)
+    }
+}
+
+/// A range behind a BAR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Range {
+    Memory(MemoryRange),
+    Ports(PortRange),
+}
+
 /// What a device was assigned.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Resources {
-    /// A range of memory for each BAR.
+    /// A range of memory for each memory BAR.
     pub memory: Vec<MemoryRange>,
+    /// A range of ports for each port BAR.
+    pub ports: Vec<PortRange>,
     /// The interrupt its pin is wired to.
     pub interrupt: Option<Interrupt>,
     /// The processors that take it, one bit each; none for all.
@@ -117,6 +155,22 @@ pub struct Resources {
 }
 
 impl Resources {
+    /// The ranges in the order of their BARs, each with its BAR's number.
+    pub(super) fn ranges(&self) -> Vec<(usize, Range)> {
+        let mut memory = self.memory.iter();
+        let count = self.memory.len() + self.ports.len();
+        (0..count)
+            .filter_map(|bar| {
+                let ports = self.ports.iter().find(|range| range.bar == bar);
+                let range = match ports {
+                    Some(&ports) => Range::Ports(ports),
+                    None => Range::Memory(*memory.next()?),
+                };
+                Some((bar, range))
+            })
+            .collect()
+    }
+
     /// The `CM_RESOURCE_LIST` of `IRP_MN_START_DEVICE`'s `AllocatedResources`: as the bus sees them.
     #[must_use]
     pub fn raw_list(&self) -> Vec<u8> {
@@ -148,7 +202,7 @@ impl Resources {
 
     /// `describe` fills in the union of an interrupt's descriptor.
     fn list(&self, describe: impl Fn(&mut Bytes, usize, &Interrupt)) -> Vec<u8> {
-        let count = self.memory.len() + usize::from(self.interrupt.is_some());
+        let count = self.memory.len() + self.ports.len() + usize::from(self.interrupt.is_some());
         let first = list::LIST + full::PARTIAL_RESOURCE_LIST + partial_list::PARTIAL_DESCRIPTORS;
         let mut bytes = Bytes(vec![0; first + count * partial::SIZE]);
         let resource_list = list::LIST + full::PARTIAL_RESOURCE_LIST;
@@ -160,12 +214,17 @@ impl Resources {
         bytes.put(resource_list + partial_list::COUNT, count.to_le_bytes());
 
         let mut at = first;
-        for range in &self.memory {
-            bytes.put(at + partial::TYPE, [TYPE_MEMORY]);
+        for (_, range) in self.ranges() {
+            let (kind, flags, start, length) = match range {
+                Range::Memory(range) => (TYPE_MEMORY, MEMORY_READ_WRITE, range.start, range.length),
+                Range::Ports(range) => (TYPE_PORT, PORT_IO, range.start.into(), range.length.into()),
+            };
+            bytes.put(at + partial::TYPE, [kind]);
             bytes.put(at + partial::SHARE_DISPOSITION, [SHARE_DEVICE_EXCLUSIVE]);
-            bytes.put(at + partial::FLAGS, MEMORY_READ_WRITE.to_le_bytes());
-            bytes.put(at + partial::MEMORY_START, range.start.to_le_bytes());
-            let length = u32::try_from(range.length).expect("larger ranges are described otherwise");
+            bytes.put(at + partial::FLAGS, flags.to_le_bytes());
+            // Ports are described by the same fields.
+            bytes.put(at + partial::MEMORY_START, start.to_le_bytes());
+            let length = u32::try_from(length).expect("larger ranges are described otherwise");
             bytes.put(at + partial::MEMORY_LENGTH, length.to_le_bytes());
             at += partial::SIZE;
         }
@@ -187,6 +246,10 @@ impl fmt::Display for Resources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for range in &self.memory {
             write!(f, "memory {:#x}..{:#x}, ", range.start, range.start + range.length)?;
+        }
+        for range in &self.ports {
+            let end = u32::from(range.start) + u32::from(range.length);
+            write!(f, "ports {:#x}..{end:#x}, ", range.start)?;
         }
         match &self.interrupt {
             Some(interrupt @ Interrupt::Line { line, vector }) => {
@@ -227,9 +290,27 @@ mod tests {
                 start: 0xFEA0_0000,
                 length: 0x10_0000,
             }],
+            ports: Vec::new(),
             interrupt: Some(Interrupt::Line { line: 16, vector: 0x91 }),
             affinity: None,
         }
+    }
+
+    #[test]
+    fn ports_are_described_in_the_place_of_their_bar() {
+        let mut resources = resources();
+        let start = 0xC000;
+        resources.ports.push(PortRange {
+            bar: 0,
+            start,
+            length: 0x20,
+        });
+        let raw = resources.raw_list();
+        assert_eq!(raw[16], 3, "descriptors");
+        #[rustfmt::skip]
+        let ports = [1, 1, 0x21, 0,  0, 0xC0, 0, 0, 0, 0, 0, 0,  0x20, 0, 0, 0,  0, 0, 0, 0];
+        assert_eq!(raw[20..40], ports);
+        assert_eq!(raw[40], 3, "the memory comes behind them");
     }
 
     /// A list of one bus with its 20-byte header, then 20 bytes per descriptor.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use super::{Access, Exit};
 use crate::{
-    image::{AccessKind, CodeMap, Image, SystemInstruction},
+    image::{AccessKind, CodeAt, CodeMap, Image, SystemInstruction},
     ke::Irql,
     mm::{PAGE_SIZE, Pa, Va, layout},
 };
@@ -59,6 +59,8 @@ impl LoadedCode {
 const TRAPPED: u8 = 1;
 /// The byte may be paged out: it must not be touched at `DISPATCH_LEVEL` or above.
 const PAGED: u8 = 2;
+/// An instruction starts at this byte.
+const KNOWN: u8 = 4;
 
 /// Unmapped pages between images, so that what runs off the end of one does not reach the next.
 const GAP: u64 = 16 * PAGE_SIZE;
@@ -89,10 +91,12 @@ impl LoadedImages {
     pub fn add(&mut self, code: LoadedCode) {
         assert_eq!(code.base, self.next_base(), "images lie one after the other");
         let start = usize::try_from(code.base - layout::DRIVER).expect("images fit the host");
-        self.flags.resize(start + code.image.size() as usize, 0);
-        for instruction in code.map.system_instructions() {
-            self.flags[start + instruction.rva as usize] |= TRAPPED;
-        }
+        self.flags.resize(start, 0);
+        self.flags.extend(code.map.code().map(|at| match at {
+            CodeAt::Unknown => 0,
+            CodeAt::Instruction => KNOWN,
+            CodeAt::System => KNOWN | TRAPPED,
+        }));
         self.images.push(code);
     }
 
@@ -131,10 +135,15 @@ impl LoadedImages {
         offset.and_then(|offset| self.flags.get(offset)).copied().unwrap_or(0)
     }
 
+    /// Whether the disassembly has found the instruction at `pc`.
+    pub(super) fn is_known(&self, pc: Va) -> bool {
+        self.flags_at(pc) & KNOWN != 0
+    }
+
     /// Why the instruction at `pc` must not simply run at this IRQL.
     pub(super) fn stop_at(&self, pc: Va, irql: Irql) -> Option<Exit> {
         let flags = self.flags_at(pc);
-        if flags == 0 {
+        if flags & !KNOWN == 0 {
             return None;
         }
         if flags & PAGED != 0 && irql >= Irql::DISPATCH {

@@ -31,6 +31,11 @@ pub struct Engine {
     fresh: Registers,
 }
 
+/// The emulator's number of vector register `index`: they are consecutive.
+fn vector_register(index: usize) -> i32 {
+    RegisterX86::XMM0 as i32 + i32::try_from(index).expect("below 16")
+}
+
 /// `IF` and the bit that is always set.
 const INITIAL_FLAGS: u64 = 0x202;
 
@@ -59,7 +64,8 @@ impl Engine {
 
         let on = Rc::clone(watch);
         unicorn.add_code_hook(begin, end, move |unicorn, address, _| {
-            if !on.on_instruction(Va(address)) {
+            let go_on = on.on_instruction(Va(address), &mut |pa, bytes| unicorn.mem_read(pa.0, bytes).is_ok());
+            if !go_on {
                 // Stopping fails only without a running emulation, and this is one.
                 let _ = unicorn.emu_stop();
             }
@@ -176,6 +182,41 @@ impl Engine {
             .context_save(&mut registers)
             .expect("registers can be saved");
         Registers(registers)
+    }
+
+    /// xmm0 to xmm15 of a register file.
+    ///
+    /// # Panics
+    /// Never: x86-64 has the registers.
+    pub fn vector_registers(&mut self, registers: &Registers) -> [u128; 16] {
+        self.unicorn
+            .context_restore(&registers.0)
+            .expect("registers can be restored");
+        std::array::from_fn(|index| {
+            let bytes = self
+                .unicorn
+                .reg_read_long(vector_register(index))
+                .expect("x86-64 has sixteen vector registers");
+            u128::from_le_bytes(bytes[..].try_into().expect("a vector register has 16 bytes"))
+        })
+    }
+
+    /// Sets xmm0 to xmm15 of a register file.
+    ///
+    /// # Panics
+    /// Never: x86-64 has the registers.
+    pub fn set_vector_registers(&mut self, registers: &mut Registers, values: &[u128; 16]) {
+        self.unicorn
+            .context_restore(&registers.0)
+            .expect("registers can be restored");
+        for (index, value) in values.iter().enumerate() {
+            self.unicorn
+                .reg_write_long(vector_register(index), &value.to_le_bytes())
+                .expect("x86-64 has sixteen vector registers");
+        }
+        self.unicorn
+            .context_save(&mut registers.0)
+            .expect("registers can be saved");
     }
 
     /// Runs guest code for at most `budget` instructions, and says why it stopped and after how many.

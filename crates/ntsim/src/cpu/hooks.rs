@@ -11,7 +11,7 @@ use std::{
 
 use super::{Access, PageFault, code::LoadedImages};
 use crate::{
-    bus::{DeviceFault, Ram},
+    bus::{DeviceFault, Ram, Width},
     image::SystemInstruction,
     ke::Irql,
     mm::{
@@ -77,6 +77,18 @@ pub trait Hardware {
     /// # Errors
     /// What rule of the device or bus the access breaks.
     fn write(&mut self, address: Pa, width: u8, value: u64, now: VirtualTime) -> Result<(), String>;
+
+    /// A load from an I/O port; none when no device is known to have it.
+    ///
+    /// # Errors
+    /// What rule of the device or bus the access breaks.
+    fn read_port(&mut self, port: u16, width: Width, now: VirtualTime) -> Result<Option<u64>, String>;
+
+    /// A store to an I/O port; none when no device is known to have it.
+    ///
+    /// # Errors
+    /// What rule of the device or bus the access breaks.
+    fn write_port(&mut self, port: u16, width: Width, value: u64, now: VirtualTime) -> Result<Option<()>, String>;
 
     /// When a device next does something by itself.
     fn next_event(&self) -> Option<VirtualTime>;
@@ -222,7 +234,9 @@ impl Watch {
     }
 
     /// Before an instruction. Says whether it may run.
-    pub(super) fn on_instruction(&self, pc: Va) -> bool {
+    ///
+    /// `memory` reads RAM, for code that no disassembly shows.
+    pub(super) fn on_instruction(&self, pc: Va, memory: &mut dyn FnMut(Pa, &mut [u8]) -> bool) -> bool {
         if self.exit.borrow().is_some() {
             return false;
         }
@@ -235,7 +249,14 @@ impl Watch {
             self.stop(Exit::Budget);
             return false;
         }
-        let stop = self.code.borrow().stop_at(pc, self.irql.get());
+        let (stop, known) = {
+            let code = self.code.borrow();
+            (code.stop_at(pc, self.irql.get()), code.is_known(pc))
+        };
+        let stop = stop.or_else(|| {
+            let unknown = (!known).then(|| self.decode(pc, memory)).flatten();
+            unknown.map(Exit::System)
+        });
         if let Some(exit) = stop {
             self.stop(exit);
             return false;
@@ -244,6 +265,26 @@ impl Watch {
         self.budget.set(self.budget.get() - 1);
         self.executed.set(self.executed.get() + 1);
         true
+    }
+
+    /// The instruction at `pc`, as memory holds it now, when the model must carry it out.
+    fn decode(&self, pc: Va, memory: &mut dyn FnMut(Pa, &mut [u8]) -> bool) -> Option<SystemInstruction> {
+        /// The longest x86 instruction.
+        const LONGEST: usize = 15;
+        let mut bytes = [0; LONGEST];
+        let mut known = 0;
+        while known < LONGEST {
+            let Some((pa, _, available)) = self.space.borrow().translate_prefix(pc + known) else {
+                break;
+            };
+            let rest = &mut bytes[known..];
+            let length = usize::try_from(available).map_or(rest.len(), |available| rest.len().min(available));
+            if !memory(pa, &mut rest[..length]) {
+                break;
+            }
+            known += length;
+        }
+        SystemInstruction::decode(&bytes[..known], pc.get())
     }
 
     /// Before a memory access, by physical address. Says whether it may happen.

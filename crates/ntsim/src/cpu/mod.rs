@@ -8,6 +8,6 @@ mod registers;
 
 pub use code::{LoadedCode, LoadedImages};
 pub use engine::{Engine, EngineError};
-pub use fault::{Access, PageFault};
+pub use fault::{Access, Divisor, PageFault, divisor};
 pub use hooks::{DeviceAccess, Exit, Hardware, Watch};
 pub use registers::{Gpr, Registers};

@@ -52,6 +52,9 @@ const NAMES: [&str; 16] = [
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
 ];
 
+/// `IF` of rflags.
+const INTERRUPT_FLAG: u64 = 1 << 9;
+
 /// The whole register file (general-purpose, flags, vector) of guest code that does not run at the moment.
 pub struct Registers(pub(super) Context);
 
@@ -105,6 +108,22 @@ impl Registers {
     #[must_use]
     pub fn flags(&self) -> u64 {
         self.read(RegisterX86::RFLAGS)
+    }
+
+    /// Whether the interrupt flag is set.
+    #[must_use]
+    pub fn interrupts_enabled(&self) -> bool {
+        self.flags() & INTERRUPT_FLAG != 0
+    }
+
+    /// Clears the interrupt flag.
+    pub fn disable_interrupts(&mut self) {
+        self.set_flags(self.flags() & !INTERRUPT_FLAG);
+    }
+
+    /// Sets rflags.
+    pub fn set_flags(&mut self, flags: u64) {
+        self.write(RegisterX86::RFLAGS, flags);
     }
 
     /// All general-purpose registers, by encoding number.

@@ -55,6 +55,9 @@ pub(super) fn allocate(k: &Kernel, kind: PoolKind, size: u64, tag: u32, zeroed: 
             "zero bytes of pool were asked for".to_owned(),
         ))?;
     }
+    if !k.has_pool(size) {
+        return Ok(Va::NULL);
+    }
     let start = k.allocate_pool(kind, size, tag, PoolOwner::Driver, "pool");
     if !zeroed {
         let length = usize::try_from(size).expect("the allocation fits the host");

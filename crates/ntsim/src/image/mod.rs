@@ -8,6 +8,7 @@ mod dwarf;
 mod error;
 mod exports;
 mod headers;
+mod load_config;
 mod pe;
 mod scan;
 mod sites;
@@ -15,10 +16,13 @@ mod symbols;
 #[cfg(test)]
 pub(crate) mod synthetic;
 mod unwind;
+mod virtual_unwind;
 
 pub use error::ImageError;
+pub use load_config::LoadConfig;
 pub use pe::{Image, Import, ImportName, PdbReference, Protection, Section};
-pub use scan::{AccessKind, CodeMap, SystemInstruction, SystemInstructionKind};
+pub use scan::{AccessKind, CodeAt, CodeMap, SystemInstruction, SystemInstructionKind};
 pub use sites::is_return_address;
 pub use symbols::{SourceLine, SymbolError, Symbols};
 pub use unwind::{GeneralRegisters, Unwinder};
+pub use virtual_unwind::{FrameRegisters, LanguageHandler, RSP, RuntimeFunction, UnwoundFrame};

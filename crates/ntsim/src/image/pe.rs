@@ -12,7 +12,7 @@ use object::pe;
 use object::read::pe::{ImageOptionalHeader as _, PeFile64};
 
 use super::{
-    ImageError, dwarf,
+    ImageError, LoadConfig, dwarf,
     exports::{self, Exports},
     headers,
 };
@@ -113,6 +113,7 @@ pub struct Image {
     relocations: Vec<u32>,
     /// RVA and size of the exception directory (`.pdata`).
     exceptions: std::ops::Range<usize>,
+    load_config: LoadConfig,
     pdb: Option<PdbReference>,
     dwarf: dwarf::Sections,
 }
@@ -156,6 +157,11 @@ impl Image {
             relocations: contents::relocations(&file, memory.len()).map_err(malformed)?,
             exceptions: contents::exceptions(&file, memory.len()).map_err(malformed)?,
             pdb: contents::pdb(&file).map_err(malformed)?,
+            load_config: LoadConfig::read(
+                super::load_config::directory(&file, memory.len()),
+                &memory,
+                optional.image_base(),
+            ),
             dwarf: dwarf::Sections::read(&file),
             sections,
             memory,
@@ -265,6 +271,21 @@ impl Image {
     #[must_use]
     pub fn exception_directory(&self) -> &[u8] {
         &self.memory[self.exceptions.clone()]
+    }
+
+    /// The load configuration; empty when the image has none.
+    #[must_use]
+    pub const fn load_config(&self) -> &LoadConfig {
+        &self.load_config
+    }
+
+    /// The RVA of the exception directory.
+    ///
+    /// # Panics
+    /// Never: the directory lies in the image.
+    #[must_use]
+    pub fn exception_directory_rva(&self) -> u32 {
+        u32::try_from(self.exceptions.start).expect("an image is smaller than 4 GiB")
     }
 }
 

@@ -11,8 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{
-    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind,
-    Register,
+    Code, Decoder, DecoderOptions, EncodingKind, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
+    OpKind, Register,
 };
 
 use super::Image;
@@ -65,12 +65,35 @@ pub enum SystemInstructionKind {
     Rdtsc,
     /// `rdtscp`: the same, and the processor's number to ecx.
     Rdtscp,
-    /// Anything else that a driver has no business with, or that would not be the same in every run: port I/O, `hlt`,
-    /// `cli`, model-specific registers, `rdrand`, …
-    Other {
-        /// Its mnemonic.
-        mnemonic: String,
-    },
+    /// Anything else that reaches beyond the emulated core, that the emulator does not execute as the processor does, or that would
+    /// not be the same in every run: port I/O, `hlt`, model-specific registers, `rdrand`, AVX, …
+    Other(Instruction),
+}
+
+impl SystemInstruction {
+    /// The instruction that starts with `bytes`, at the address `ip`, when it is one that the machine must run. For code that no
+    /// image shows beforehand; its RVA is 0.
+    #[must_use]
+    pub fn decode(bytes: &[u8], ip: u64) -> Option<Self> {
+        let instruction = Decoder::with_ip(64, bytes, ip, DecoderOptions::NONE).decode();
+        let kind = system_kind(&instruction)?;
+        Some(Self {
+            rva: 0,
+            length: length_of(&instruction),
+            kind,
+        })
+    }
+}
+
+/// What a disassembly says of the code at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeAt {
+    /// No instruction was found that starts there: the bytes are data, or are written while the image runs.
+    Unknown,
+    /// An instruction that the processor runs.
+    Instruction,
+    /// One that the machine runs.
+    System,
 }
 
 /// The disassembly's findings, by RVA.
@@ -87,6 +110,7 @@ pub struct CodeMap {
 #[repr(u8)]
 enum Class {
     #[default]
+    Unknown,
     Plain,
     Atomic,
     Rmw,
@@ -102,12 +126,13 @@ impl CodeMap {
     #[must_use]
     pub fn scan(image: &Image) -> Self {
         let mut map = Self {
-            classes: vec![Class::Plain; image.size() as usize],
+            classes: vec![Class::Unknown; image.size() as usize],
             ..Self::default()
         };
         let functions = function_starts(image);
         for section in image.sections() {
-            if !section.protection.execute {
+            // What can be written may be other code by the time it runs.
+            if !section.protection.execute || section.protection.write {
                 continue;
             }
             let range = section.rva..section.rva + section.size;
@@ -121,7 +146,7 @@ impl CodeMap {
     #[must_use]
     pub fn access(&self, rva: u32) -> AccessKind {
         match self.classes.get(rva as usize) {
-            None | Some(Class::Plain) => AccessKind::Plain,
+            None | Some(Class::Unknown | Class::Plain) => AccessKind::Plain,
             Some(Class::Atomic) => AccessKind::Atomic,
             Some(Class::Rmw) => AccessKind::Rmw,
             Some(Class::RmwLoad) => AccessKind::RmwLoad,
@@ -129,6 +154,20 @@ impl CodeMap {
                 back: rva - self.loads[&rva],
             },
         }
+    }
+
+    /// For each byte of the image, what starts there.
+    pub fn code(&self) -> impl Iterator<Item = CodeAt> + '_ {
+        let mut system = self.system.iter().map(|instruction| instruction.rva).peekable();
+        self.classes.iter().enumerate().map(move |(rva, class)| {
+            if system.next_if(|&next| next as usize == rva).is_some() {
+                CodeAt::System
+            } else if *class == Class::Unknown {
+                CodeAt::Unknown
+            } else {
+                CodeAt::Instruction
+            }
+        })
     }
 
     /// The instructions that the machine must run itself, by ascending RVA.
@@ -146,10 +185,14 @@ impl CodeMap {
             if joins.contains(&rva) || functions.contains(&rva) {
                 flow.forget();
             }
+            let class = &mut self.classes[rva as usize];
+            if *class == Class::Unknown {
+                *class = Class::Plain;
+            }
             if let Some(kind) = system_kind(instruction) {
                 self.system.push(SystemInstruction {
                     rva,
-                    length: u8::try_from(instruction.len()).expect("at most 15"),
+                    length: length_of(instruction),
                     kind,
                 });
             }
@@ -226,6 +269,10 @@ fn stored_registers(instruction: &Instruction) -> impl Iterator<Item = Register>
         .map(|operand| instruction.op_register(operand))
 }
 
+fn length_of(instruction: &Instruction) -> u8 {
+    u8::try_from(instruction.len()).expect("at most 15")
+}
+
 fn system_kind(instruction: &Instruction) -> Option<SystemInstructionKind> {
     let encoding = |register: Register| u8::try_from(register.number()).expect("below 16");
     match instruction.code() {
@@ -237,14 +284,57 @@ fn system_kind(instruction: &Instruction) -> Option<SystemInstructionKind> {
         }),
         Code::Rdtsc => Some(SystemInstructionKind::Rdtsc),
         Code::Rdtscp => Some(SystemInstructionKind::Rdtscp),
-        _ => {
-            let mnemonic = instruction.mnemonic();
-            let varies = matches!(mnemonic, Mnemonic::Rdrand | Mnemonic::Rdseed | Mnemonic::Rdpid);
-            (instruction.is_privileged() || varies).then(|| SystemInstructionKind::Other {
-                mnemonic: format!("{mnemonic:?}").to_lowercase(),
-            })
-        }
+        _ => by_machine(instruction).then(|| SystemInstructionKind::Other(*instruction)),
     }
+}
+
+/// Whether the machine runs an instruction without a kind of its own, or stops at it.
+fn by_machine(instruction: &Instruction) -> bool {
+    match instruction.mnemonic() {
+        // The interrupt flag is a part of the emulated core.
+        Mnemonic::Cli | Mnemonic::Sti => false,
+        Mnemonic::Cpuid
+        | Mnemonic::Rdpid
+        | Mnemonic::Rdrand
+        | Mnemonic::Rdseed
+        | Mnemonic::Rdpmc
+        | Mnemonic::Rdfsbase
+        | Mnemonic::Rdgsbase
+        | Mnemonic::Wrfsbase
+        | Mnemonic::Wrgsbase
+        | Mnemonic::Sgdt
+        | Mnemonic::Sidt
+        | Mnemonic::Sldt
+        | Mnemonic::Smsw
+        | Mnemonic::Str
+        | Mnemonic::Syscall
+        | Mnemonic::Sysenter
+        | Mnemonic::Iretq
+        | Mnemonic::Xgetbv
+        | Mnemonic::Xsave
+        | Mnemonic::Xsave64
+        | Mnemonic::Xsavec
+        | Mnemonic::Xsavec64
+        | Mnemonic::Xsaveopt
+        | Mnemonic::Xsaveopt64
+        | Mnemonic::Xrstor
+        | Mnemonic::Xrstor64 => true,
+        _ => instruction.is_privileged() || is_wide_vector(instruction),
+    }
+}
+
+/// Whether an instruction has an AVX encoding of vector or mask registers. The emulator takes some of them for their SSE forms, which
+/// have other operands.
+fn is_wide_vector(instruction: &Instruction) -> bool {
+    if instruction.encoding() == EncodingKind::Legacy {
+        return false;
+    }
+    let general = (0..instruction.op_count()).all(|operand| match instruction.op_kind(operand) {
+        OpKind::Register => instruction.op_register(operand).is_gpr(),
+        _ => true,
+    });
+    // The bit-manipulation instructions share the encoding, and work on general registers alone.
+    !general || instruction.op_count() == 0
 }
 
 #[cfg(test)]
@@ -368,6 +458,19 @@ mod tests {
     }
 
     #[test]
+    fn avx_is_not_taken_for_sse_and_bit_manipulation_is_not_taken_for_avx() {
+        let (map, starts) = scan(|a| {
+            a.vpaddd(xmm0, xmm1, xmm2)?;
+            a.vzeroupper()?;
+            a.paddd(xmm0, xmm1)?;
+            a.andn(rax, rcx, rdx)?;
+            a.vaddps(ymm0, ymm1, ymm2)
+        });
+        let found: Vec<_> = map.system_instructions().iter().map(|i| i.rva).collect();
+        assert_eq!(found, [starts[0], starts[1], starts[4]]);
+    }
+
+    #[test]
     fn instructions_beyond_the_processor_are_listed() {
         let (map, starts) = scan(|a| {
             a.mov(r9, cr8)?;
@@ -375,9 +478,12 @@ mod tests {
             a.rdtsc()?;
             a.rdtscp()?;
             a.cli()?;
+            a.rdmsr()?;
             a.mov(rax, rcx)
         });
-        let found: Vec<_> = map.system_instructions().iter().map(|i| i.kind.clone()).collect();
+        let mut found: Vec<_> = map.system_instructions().iter().map(|i| i.kind.clone()).collect();
+        let last = found.pop();
+        assert!(matches!(last, Some(SystemInstructionKind::Other(i)) if i.mnemonic() == Mnemonic::Rdmsr));
         assert_eq!(
             found,
             [
@@ -385,9 +491,6 @@ mod tests {
                 SystemInstructionKind::WriteCr8 { register: 0 },
                 SystemInstructionKind::Rdtsc,
                 SystemInstructionKind::Rdtscp,
-                SystemInstructionKind::Other {
-                    mnemonic: "cli".to_owned()
-                },
             ]
         );
         let first = &map.system_instructions()[0];

@@ -28,6 +28,15 @@ pub(crate) struct ImageBuilder {
     export: Option<(String, u32)>,
     renamed: Vec<([u8; 8], [u8; 8])>,
     debug: Vec<(String, Vec<u8>)>,
+    guards: Option<(Guards, u64, Vec<u32>)>,
+}
+
+/// Where a guarded image has its cookie and the pointers to the routines of Control Flow Guard: RVAs in `.data`.
+#[derive(Clone, Copy)]
+pub(crate) struct Guards {
+    pub(crate) cookie: u32,
+    pub(crate) check: u32,
+    pub(crate) dispatch: u32,
 }
 
 impl ImageBuilder {
@@ -44,6 +53,7 @@ impl ImageBuilder {
             export: None,
             renamed: Vec::new(),
             debug: Vec::new(),
+            guards: None,
         }
     }
 
@@ -105,12 +115,43 @@ impl ImageBuilder {
         self
     }
 
+    /// Adds a load configuration: a cookie, and the functions that may be called indirectly.
+    pub(crate) fn guarded(mut self, guards: Guards, cookie: u64, targets: &[u32]) -> Self {
+        self.guards = Some((guards, cookie, targets.to_vec()));
+        self
+    }
+
+    /// The load configuration and its table, in `.data`.
+    fn load_config(&self, data: &mut Vec<u8>) {
+        const DIRECTORY: usize = 0x100;
+        const TABLE: usize = 0x200;
+        const TABLE_PRESENT: u32 = 0x400;
+        let Some((guards, cookie, targets)) = &self.guards else {
+            return;
+        };
+        data.resize(0x400, 0);
+        let mut put = |at: usize, bytes: &[u8]| data[at..at + bytes.len()].copy_from_slice(bytes);
+        let va = |rva: u32| (BASE + u64::from(rva)).to_le_bytes();
+        put(DIRECTORY, &0x94_u32.to_le_bytes());
+        put(DIRECTORY + 0x58, &va(guards.cookie));
+        put(DIRECTORY + 0x70, &va(guards.check));
+        put(DIRECTORY + 0x78, &va(guards.dispatch));
+        put(DIRECTORY + 0x80, &va(DATA + u32::try_from(TABLE).unwrap()));
+        put(DIRECTORY + 0x88, &(targets.len() as u64).to_le_bytes());
+        put(DIRECTORY + 0x90, &TABLE_PRESENT.to_le_bytes());
+        put((guards.cookie - DATA) as usize, &cookie.to_le_bytes());
+        for (index, target) in targets.iter().enumerate() {
+            put(TABLE + 4 * index, &target.to_le_bytes());
+        }
+    }
+
     pub(crate) fn build(self) -> Vec<u8> {
         let idata = self.import_section();
         let pdata = self.exception_section();
         let mut data = vec![0; 0x100];
         let exports = self.export_table();
         data.extend_from_slice(&exports);
+        self.load_config(&mut data);
         let mut buffer = Vec::new();
         let mut writer = Writer::new(true, 0x1000, 0x200, &mut buffer);
         writer.reserve_dos_header_and_stub();
@@ -136,6 +177,9 @@ impl ImageBuilder {
         );
         if !exports.is_empty() {
             writer.set_data_directory(pe::IMAGE_DIRECTORY_ENTRY_EXPORT, EXPORTS, length(&exports));
+        }
+        if self.guards.is_some() {
+            writer.set_data_directory(pe::IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG, DATA + 0x100, 0x94);
         }
         writer.write_dos_header_and_stub().unwrap();
         writer.write_nt_headers(NtHeaders {

@@ -1,8 +1,6 @@
 //! Call stacks from the exception directory, as `RtlVirtualUnwind` finds them.
 
-use pe_unwind_info::x86_64::{FunctionTableEntries, Register, UnwindState, XmmRegister};
-
-use super::Image;
+use super::{FrameRegisters, Image};
 
 /// The registers a walk starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -12,9 +10,6 @@ pub struct GeneralRegisters {
     /// rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 … r15: the order of their encoding.
     pub general: [u64; 16],
 }
-
-/// Index of rsp in [`GeneralRegisters::general`].
-const RSP: usize = 4;
 
 /// Walks the stack of code in images.
 #[derive(Debug, Clone)]
@@ -36,25 +31,31 @@ impl<'i> Unwinder<'i> {
     ///
     /// `read` gives the 8 bytes at an address of the stack. The walk ends with the first address outside every image (which is
     /// returned too, unless it is 0), at an unreadable stack, or after `limit` frames.
-    pub fn walk(&self, registers: GeneralRegisters, read: impl FnMut(u64) -> Option<u64>, limit: usize) -> Vec<u64> {
-        let mut frame = Frame {
-            registers: registers.general,
-            read,
+    pub fn walk(
+        &self,
+        registers: GeneralRegisters,
+        mut read: impl FnMut(u64) -> Option<u64>,
+        limit: usize,
+    ) -> Vec<u64> {
+        let mut frame = FrameRegisters {
+            rip: registers.rip,
+            general: registers.general,
+            ..FrameRegisters::default()
         };
         let mut pcs = Vec::new();
-        let mut pc = registers.rip;
-        while pc != 0 && pcs.len() < limit {
-            pcs.push(pc);
-            let Some((image, rva)) = self.place(pc) else {
+        while frame.rip != 0 && pcs.len() < limit {
+            pcs.push(frame.rip);
+            let Some((image, rva)) = self.place(frame.rip) else {
                 break;
             };
-            let functions = FunctionTableEntries::parse(image.exception_directory());
-            let stack = frame.registers[RSP];
-            let memory = |rva: u32| image.memory().get(rva as usize..);
-            match functions.unwind_frame(&mut frame, memory, rva) {
-                // A caller's frame lies above its callee's: anything else is a broken stack, and no walk of it would end.
-                Some(caller) if frame.registers[RSP] > stack => pc = caller,
-                _ => break,
+            let stack = frame.rsp();
+            let undone = match image.runtime_function(rva) {
+                Some(function) => image.virtual_unwind(function, rva, &mut frame, &mut read).map(|_| ()),
+                None => frame.unwind_leaf(&mut read),
+            };
+            // A caller's frame lies above its callee's: anything else is a broken stack, and no walk of it would end.
+            if undone.is_none() || frame.rsp() <= stack {
+                break;
             }
         }
         pcs
@@ -69,31 +70,10 @@ impl<'i> Unwinder<'i> {
     }
 }
 
-struct Frame<R> {
-    registers: [u64; 16],
-    read: R,
-}
-
-impl<R: FnMut(u64) -> Option<u64>> UnwindState for Frame<R> {
-    fn read_register(&mut self, register: Register) -> u64 {
-        self.registers[register as usize]
-    }
-
-    fn read_stack(&mut self, address: u64) -> Option<u64> {
-        (self.read)(address)
-    }
-
-    fn write_register(&mut self, register: Register, value: u64) {
-        self.registers[register as usize] = value;
-    }
-
-    /// No return address depends on a vector register.
-    fn write_xmm_register(&mut self, _: XmmRegister, _: u128) {}
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::RSP;
     use crate::image::synthetic::{ImageBuilder, TEXT};
 
     const BASE: u64 = 0xFFFF_F800_0000_0000;

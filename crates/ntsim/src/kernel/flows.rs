@@ -6,12 +6,13 @@ use super::Kernel;
 use crate::{
     bugcheck::Outcome,
     ddi::{Flow, Registry, ReturnValue},
+    exception::MachineState,
     ke::{self, region::Regions},
     mm::{PAGE_SIZE, PoolKind, PoolOwner, Protection, Va, layout},
     ps,
     sched::{
         Activity, ActivityKind, GuestCall, Stack, ThreadId, ThreadSpec, VirtualTime,
-        flow::{Block, EndThread, Request, Reschedule, SpinUntil, Yield},
+        flow::{Block, EndThread, Request, Reschedule, Restore, SpinUntil, Yield},
         thread::{Thread, ThreadState},
     },
     trace::Event,
@@ -51,6 +52,11 @@ impl Kernel {
     /// Keeps the processor busy until the condition holds; interrupts above the current IRQL go on.
     pub fn spin_until(&self, why: impl Into<String>, until: impl Fn(&Kernel) -> bool + 'static) -> SpinUntil {
         SpinUntil::new(self.clone(), why.into(), Rc::new(until))
+    }
+
+    /// Leaves every frame above the guest frame `frame` of the current activity, the calling flow among them, and goes on there.
+    pub(crate) fn restore(&self, frame: usize, state: MachineState) -> Restore {
+        Restore::new(self.clone(), frame, state)
     }
 
     /// A point where interrupts, DPCs, other threads and other processors may come first.

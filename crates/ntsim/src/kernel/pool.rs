@@ -30,11 +30,29 @@ impl Kernel {
         self.allocate_pool(PoolKind::NonPagedNx, size, 0, PoolOwner::System, what)
     }
 
+    /// Whether there is room for `size` bytes of pool.
+    #[must_use]
+    pub fn has_pool(&self, size: u64) -> bool {
+        /// More would be taken from the host.
+        const MOST: u64 = 1 << 28;
+        let used = self.watch().pool.borrow().end() - POOL_BASE;
+        size < MOST && used + size < MOST
+    }
+
     /// Allocates zeroed pool.
     #[must_use]
     pub fn allocate_pool(&self, kind: PoolKind, size: u64, tag: u32, owner: PoolOwner, what: &'static str) -> Va {
         self.count(Counter::PoolAllocations);
         let caller = self.caller();
+        let size = if self.has_pool(size) {
+            size
+        } else {
+            // The machine has stopped: what is given back is not used any more.
+            let _ = self.not_modelled(format!(
+                "{size} bytes of pool ({what}), which is more than this machine has, are not modelled"
+            ));
+            1
+        };
         let (start, end) = {
             let mut pool = self.watch().pool.borrow_mut();
             let start = pool.allocate(kind, size, tag, owner, what, caller);

@@ -58,6 +58,16 @@ impl Hardware for Port {
             .map_err(|fault| fault.to_string())
     }
 
+    fn read_port(&mut self, port: u16, width: Width, now: VirtualTime) -> Result<Option<u64>, String> {
+        self.with(now, |bus, cx| bus.read_port(cx, port, width))
+            .map_err(|fault| fault.to_string())
+    }
+
+    fn write_port(&mut self, port: u16, width: Width, value: u64, now: VirtualTime) -> Result<Option<()>, String> {
+        self.with(now, |bus, cx| bus.write_port(cx, port, width, value))
+            .map_err(|fault| fault.to_string())
+    }
+
     fn next_event(&self) -> Option<VirtualTime> {
         self.bus.borrow().next_event()
     }

@@ -178,6 +178,7 @@ pub(super) fn load(k: &Kernel, driver: &DriverImage) -> Result<LoadedImage, Load
     let base = k.watch().code.borrow().next_base();
     let mut memory = image.memory_at(base.get());
     bind_imports(k, image, &mut memory)?;
+    super::guard::set_up(k, image, &mut memory);
 
     let length = u64::from(image.size());
     let physical = k.reserve_ram(length);

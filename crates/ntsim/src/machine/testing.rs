@@ -4,13 +4,16 @@ pub(crate) mod script;
 
 use std::rc::Rc;
 
-use iced_x86::code_asm::{AsmRegister64, CodeAssembler, qword_ptr, r8, rax, rcx, rdx, rsp};
+use iced_x86::{
+    BlockEncoderOptions,
+    code_asm::{AsmRegister64, CodeAssembler, CodeLabel, qword_ptr, r8, rax, rcx, rdx, rsp},
+};
 
 use super::{DriverImage, Machine};
 use crate::{
     image::{
         Image, ImportName,
-        synthetic::{DATA, ImageBuilder, TEXT},
+        synthetic::{DATA, Guards, ImageBuilder, TEXT},
     },
     kernel::Config,
     mm::{Va, layout},
@@ -40,6 +43,7 @@ pub(crate) struct Program {
     functions: Vec<Body>,
     exports_first: Option<&'static str>,
     renamed: Vec<(&'static str, &'static str)>,
+    guards: Option<(Guards, u64, Vec<usize>)>,
 }
 
 impl Default for Program {
@@ -52,6 +56,7 @@ impl Default for Program {
             functions: Vec::new(),
             exports_first: None,
             renamed: Vec::new(),
+            guards: None,
         }
     }
 }
@@ -60,7 +65,35 @@ impl Default for Program {
 pub(crate) struct Function<'p> {
     pub(crate) asm: CodeAssembler,
     imports: &'p [(String, Va)],
+    scopes: Vec<Scope>,
 }
+
+/// An entry of a function's scope table, as a compiler makes one for `__try`.
+struct Scope {
+    begin: CodeLabel,
+    end: CodeLabel,
+    handler: ScopeHandler,
+    target: Option<CodeLabel>,
+}
+
+/// What a scope table says of a `__try`.
+#[derive(Clone, Copy)]
+pub(crate) enum ScopeHandler {
+    /// `__except (EXCEPTION_EXECUTE_HANDLER)`.
+    Always,
+    /// The function at this index: the filter, or the `__finally` block.
+    Function(usize),
+}
+
+/// A function as assembled.
+struct Assembled {
+    bytes: Vec<u8>,
+    /// Begin, end, handler, target: RVAs.
+    scopes: Vec<[u32; 4]>,
+}
+
+/// The language-specific handler of functions with a scope table.
+const SPECIFIC_HANDLER: &str = "__C_specific_handler";
 
 impl Function<'_> {
     /// Where the address of an import is found.
@@ -75,6 +108,16 @@ impl Function<'_> {
         let slot = self.slot(name);
         self.load(rax, slot.get());
         self.asm.call(qword_ptr(rax)).unwrap();
+    }
+
+    /// `__try` from `begin` to `end`. With a `target`, the block of its `__except` starts there; without, it has a `__finally`.
+    pub(crate) fn scope(&mut self, begin: CodeLabel, end: CodeLabel, handler: ScopeHandler, target: Option<CodeLabel>) {
+        self.scopes.push(Scope {
+            begin,
+            end,
+            handler,
+            target,
+        });
     }
 
     /// `mov register, value`.
@@ -147,6 +190,12 @@ impl Program {
         Self::SECOND + u64::from(TEXT) + index * FUNCTION_SIZE
     }
 
+    /// Has the image a stack cookie and Control Flow Guard; the functions at `targets` may be called indirectly.
+    pub(crate) fn guarded(mut self, guards: Guards, cookie: u64, targets: &[usize]) -> Self {
+        self.guards = Some((guards, cookie, targets.to_vec()));
+        self
+    }
+
     /// Where the function at `index` will be.
     pub(crate) fn address(index: usize) -> Va {
         layout::DRIVER + u64::from(TEXT) + index * FUNCTION_SIZE
@@ -157,7 +206,7 @@ impl Program {
         layout::DRIVER + u64::from(DATA)
     }
 
-    fn builder(&self, code: &[u8]) -> ImageBuilder {
+    fn builder(&self, code: &[u8], scopes: &[Vec<[u32; 4]>]) -> ImageBuilder {
         let mut builder = ImageBuilder::new(code).entry(TEXT);
         for (module, name) in &self.imports {
             builder = builder.import(module, name);
@@ -168,18 +217,50 @@ impl Program {
         if let Some(name) = self.exports_first {
             builder = builder.export(name, TEXT);
         }
+        if let Some((guards, cookie, targets)) = &self.guards {
+            let rva = |&index: &usize| TEXT + u32::try_from(index * FUNCTION_SIZE).unwrap();
+            let targets: Vec<u32> = targets.iter().map(rva).collect();
+            builder = builder.guarded(*guards, *cookie, &targets);
+        }
         for index in 0..self.functions.len() {
             let begin = TEXT + u32::try_from(index * FUNCTION_SIZE).unwrap();
             let end = begin + u32::try_from(FUNCTION_SIZE).unwrap();
-            builder = builder.function(begin, end, &unwind_info(self.frame));
+            let scopes = scopes.get(index).map_or(&[][..], |scopes| &scopes[..]);
+            builder = builder.function(begin, end, &self.unwind_info(scopes));
         }
         builder
     }
 
+    /// `UNWIND_INFO`, with the scope table if there is one.
+    fn unwind_info(&self, scopes: &[[u32; 4]]) -> Vec<u8> {
+        const BOTH_HANDLERS: u8 = 3 << 3;
+        let mut info = unwind_info(self.frame).to_vec();
+        if scopes.is_empty() {
+            return info;
+        }
+        info[0] |= BOTH_HANDLERS;
+        info.extend_from_slice(&[0, 0]);
+        let count = u32::try_from(scopes.len()).unwrap();
+        for value in [self.handler_rva(), count].iter().chain(scopes.iter().flatten()) {
+            info.extend_from_slice(&value.to_le_bytes());
+        }
+        info
+    }
+
+    /// Where the jump to the language-specific handler is: behind the functions.
+    fn handler_rva(&self) -> u32 {
+        self.rva_of(self.functions.len())
+    }
+
+    #[expect(clippy::unused_self, reason = "a place in this program's image")]
+    fn rva_of(&self, index: usize) -> u32 {
+        TEXT + u32::try_from(index * FUNCTION_SIZE).unwrap()
+    }
+
     /// Assembles the image.
     pub(crate) fn image(&self) -> Rc<DriverImage> {
-        let size = self.functions.len() * FUNCTION_SIZE;
-        let draft = self.builder(&vec![0xCC; size]).build();
+        let size = (self.functions.len() + 1) * FUNCTION_SIZE;
+        let draft = self.builder(&vec![0xCC; size], &[]).build();
         let draft = Image::parse("draft.sys", &draft).unwrap();
         let imports: Vec<(String, Va)> = draft
             .imports()
@@ -190,22 +271,53 @@ impl Program {
             })
             .collect();
         let mut code = Vec::new();
-        for (index, body) in self.functions.iter().enumerate() {
-            let mut function = Function {
-                asm: CodeAssembler::new(64).unwrap(),
-                imports: &imports,
-            };
-            function.asm.sub(rsp, i32::from(self.frame)).unwrap();
-            body(&mut function);
-            function.asm.add(rsp, i32::from(self.frame)).unwrap();
-            function.asm.ret().unwrap();
-            let address = self.base + u64::from(TEXT) + index * FUNCTION_SIZE;
-            let bytes = function.asm.assemble(address.get()).unwrap();
-            assert!(bytes.len() <= FUNCTION_SIZE, "function {index} is too long");
-            code.extend_from_slice(&bytes);
+        let mut scopes = Vec::new();
+        for index in 0..self.functions.len() {
+            let assembled = self.assemble(index, &imports);
+            assert!(assembled.bytes.len() <= FUNCTION_SIZE, "function {index} is too long");
+            code.extend_from_slice(&assembled.bytes);
             code.resize((index + 1) * FUNCTION_SIZE, 0xCC);
+            scopes.push(assembled.scopes);
         }
-        DriverImage::parse(self.name, &self.builder(&code).build()).unwrap()
+        if let Some((_, slot)) = imports.iter().find(|(import, _)| import == SPECIFIC_HANDLER) {
+            let mut jump = CodeAssembler::new(64).unwrap();
+            jump.mov(rax, slot.get()).unwrap();
+            jump.jmp(qword_ptr(rax)).unwrap();
+            code.extend_from_slice(&jump.assemble(0).unwrap());
+        }
+        code.resize(size, 0xCC);
+        DriverImage::parse(self.name, &self.builder(&code, &scopes).build()).unwrap()
+    }
+
+    fn assemble(&self, index: usize, imports: &[(String, Va)]) -> Assembled {
+        let mut function = Function {
+            asm: CodeAssembler::new(64).unwrap(),
+            imports,
+            scopes: Vec::new(),
+        };
+        function.asm.sub(rsp, i32::from(self.frame)).unwrap();
+        self.functions[index](&mut function);
+        function.asm.add(rsp, i32::from(self.frame)).unwrap();
+        function.asm.ret().unwrap();
+        let options = BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS;
+        let assembled = function
+            .asm
+            .assemble_options((self.base + u64::from(self.rva_of(index))).get(), options)
+            .unwrap();
+        let rva = |va: Va| u32::try_from(va - self.base).unwrap();
+        let place = |label: &CodeLabel| rva(Va(assembled.label_ip(label).unwrap()));
+        let scopes = function.scopes.iter().map(|scope| {
+            let handler = match scope.handler {
+                ScopeHandler::Always => 1,
+                ScopeHandler::Function(index) => self.rva_of(index),
+            };
+            let target = scope.target.as_ref().map_or(0, place);
+            [place(&scope.begin), place(&scope.end), handler, target]
+        });
+        Assembled {
+            scopes: scopes.collect(),
+            bytes: assembled.inner.code_buffer,
+        }
     }
 
     /// A machine with the driver loaded.

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
     cpu::Access,
+    exception,
     ke::Irql,
     kernel::Kernel,
     machine::imports,
@@ -26,7 +27,7 @@ pub(crate) fn check_access(k: &Kernel, va: Va, length: usize, write: bool) -> Ou
     }
     let translation = k.watch().space.borrow().translate_prefix(va);
     let Some((pa, protection, available)) = translation else {
-        return Err(k.bugcheck(page_fault(k, va, access, k.caller())));
+        return Err(exception::fault(k, page_fault(k, va, access, k.caller())));
     };
     if super::is_device(pa) {
         return Err(k.bugcheck(BugCheck::new(
@@ -70,7 +71,7 @@ fn check_user_access(k: &Kernel, va: Va, length: usize, access: Access) -> Outco
         Ok((pa, protection)) if probed && (!write || protection.write) => {
             Ok((pa, within_piece(length, PAGE_SIZE - u64::from(va.offset_in_page()))))
         }
-        _ => Err(k.bugcheck(page_fault(k, va, access, k.caller()))),
+        _ => Err(exception::fault(k, page_fault(k, va, access, k.caller()))),
     }
 }
 

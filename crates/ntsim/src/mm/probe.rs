@@ -1,9 +1,10 @@
 //! `ProbeForRead` and `ProbeForWrite`: whether a range is a program's.
 
-use super::{USER_PROBE_ADDRESS, UserRange, mdl};
+use super::{USER_PROBE_ADDRESS, UserRange};
 use crate::{
     bugcheck::Outcome,
     ddi::{Args, Contract, Registry},
+    exception,
     ke::Irql,
     kernel::Kernel,
     status::NtStatus,
@@ -18,8 +19,8 @@ pub(super) fn register(ddi: &mut Registry) {
 
 /// `ProbeForRead` looks at the address only; `ProbeForWrite` touches each page.
 fn probe(k: &Kernel, a: &Args, routine: &str, write: bool) -> Outcome<()> {
-    let (address, length, alignment) = (a.va(0), a.u64(1), a.u64(2));
-    let raised = |status| Err(mdl::raised(k, routine, status));
+    let (address, length, alignment) = (a.va(0), a.u64(1), u64::from(a.u32(2)));
+    let raised = |status| Err(exception::raise_status(k, routine, status));
     if length == 0 {
         return Ok(());
     }

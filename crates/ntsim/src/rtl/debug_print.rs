@@ -8,6 +8,7 @@ use crate::{
         format::{Arguments, format},
     },
     ddi::{Args, Contract, Registry},
+    exception,
     ke::Irql,
     kernel::Kernel,
     mm::Va,
@@ -51,12 +52,17 @@ fn assert_failed(k: &Kernel, a: &Args) -> Outcome<()> {
     let line = a.u32(2);
     let printed = format!("*** Assertion failed: {message}{assertion}\n***   Source File: {file}, line {line}\n");
     k.trace(Event::Printed(printed));
-    Err(k.bugcheck(BugCheck::new(
-        Code::KMODE_EXCEPTION_NOT_HANDLED,
-        [NtStatus::BREAKPOINT.0.into(), k.caller().get(), 0, 0],
-        "assertion-failed",
-        format!("the assertion {message}{assertion} failed at {file}:{line}, and no debugger is there to break into"),
-    )))
+    Err(exception::fault(
+        k,
+        BugCheck::new(
+            Code::KMODE_EXCEPTION_NOT_HANDLED,
+            [NtStatus::BREAKPOINT.0.into(), k.caller().get(), 0, 0],
+            "assertion-failed",
+            format!(
+                "the assertion {message}{assertion} failed at {file}:{line}, and no debugger is there to break into"
+            ),
+        ),
+    ))
 }
 
 /// Adds this component's exports. The documentation allows them up to DIRQL.

@@ -6,6 +6,7 @@ use super::{ThreadId, VirtualTime};
 use crate::{
     cpu::Registers,
     ddi::Flow,
+    exception::Machinery,
     ke::{Irql, interrupt::Source, region::Regions},
     kernel::Kernel,
     mm::Va,
@@ -87,6 +88,23 @@ pub struct HostFrame {
     pub flow: Option<Flow>,
     /// Its name: a DDI, or the flow at the bottom of a thread.
     pub name: &'static str,
+    /// The stack that the flow holds starts here; guest code that it calls goes below.
+    pub reserved: Option<Va>,
+    /// What part of exception handling it is, if any.
+    pub(crate) machinery: Option<Machinery>,
+}
+
+impl HostFrame {
+    /// A flow.
+    #[must_use]
+    pub fn new(name: &'static str, flow: Flow) -> Self {
+        Self {
+            flow: Some(flow),
+            name,
+            reserved: None,
+            machinery: None,
+        }
+    }
 }
 
 impl fmt::Debug for HostFrame {
@@ -151,7 +169,7 @@ impl Activity {
     pub fn new(kind: ActivityKind, name: &'static str, flow: Flow, stack: Stack) -> Self {
         Self {
             kind,
-            frames: vec![Frame::Host(HostFrame { flow: Some(flow), name })],
+            frames: vec![Frame::Host(HostFrame::new(name, flow))],
             stack,
             stack_base: stack.top,
             resume_irql: Irql::PASSIVE,
@@ -170,10 +188,22 @@ impl Activity {
         })
     }
 
+    /// Whether the innermost guest code has disabled interrupts.
+    #[must_use]
+    pub fn interrupts_disabled(&self) -> bool {
+        self.guest().is_some_and(|guest| !guest.registers.interrupts_enabled())
+    }
+
     /// Where the next guest frame may put its stack.
     #[must_use]
     pub fn stack_pointer(&self) -> Va {
-        self.guest()
-            .map_or(self.stack_base, |guest| guest.registers.stack_pointer())
+        self.frames
+            .iter()
+            .rev()
+            .find_map(|frame| match frame {
+                Frame::Guest(guest) => Some(guest.registers.stack_pointer()),
+                Frame::Host(host) => host.reserved,
+            })
+            .unwrap_or(self.stack_base)
     }
 }

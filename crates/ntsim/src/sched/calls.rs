@@ -27,7 +27,8 @@ pub(super) fn export_reached(k: &Kernel, address: Va) -> Outcome<()> {
     if imports::is_unmodelled(address) {
         return Err(k.bugcheck(imports::unmodelled(k, address, Access::Execute)));
     }
-    let Some(ddi) = k.registry().at(address) else {
+    let routine = |ddi: &&crate::ddi::Ddi| !matches!(ddi.handler, Handler::Data { .. });
+    let Some(ddi) = k.registry().at(address).filter(routine) else {
         return Err(k.bugcheck(BugCheck::new(
             Code::PAGE_FAULT_IN_NONPAGED_AREA,
             [address.get(), 0x10, address.get(), 0],
@@ -63,10 +64,7 @@ pub(super) fn export_reached(k: &Kernel, address: Va) -> Outcome<()> {
             return_to_guest(k, value)
         }
         Handler::Flow(start) => {
-            let frame = Frame::Host(HostFrame {
-                flow: Some(start(k.clone(), args)),
-                name: ddi.name,
-            });
+            let frame = Frame::Host(HostFrame::new(ddi.name, start(k.clone(), args)));
             k.with_activity(|activity| activity.frames.push(frame));
             Ok(())
         }
@@ -96,8 +94,14 @@ pub(super) fn return_to_guest(k: &Kernel, value: u64) -> Outcome<()> {
 
 /// Starts a guest routine on the current activity.
 pub(super) fn enter_guest(k: &Kernel, call: CallRequest) -> Outcome<()> {
-    let (base, locks_held) = k
-        .with_activity(|activity| (activity.stack_pointer(), activity.locks.len()))
+    let (base, locks_held, interrupts_disabled) = k
+        .with_activity(|activity| {
+            (
+                activity.stack_pointer(),
+                activity.locks.len(),
+                activity.interrupts_disabled(),
+            )
+        })
         .expect("flows run in activities");
     let beyond_registers = call.arguments.len().saturating_sub(4) as u64;
     let reserved = (HOME_SPACE + 8 * beyond_registers).next_multiple_of(16);
@@ -115,6 +119,9 @@ pub(super) fn enter_guest(k: &Kernel, call: CallRequest) -> Outcome<()> {
     }
     registers.set(Gpr::Rsp, stack_pointer.get());
     registers.set_program_counter(call.routine);
+    if interrupts_disabled {
+        registers.disable_interrupts();
+    }
     let irql = k.irql();
     k.trace(Event::Entered {
         label: call.label,

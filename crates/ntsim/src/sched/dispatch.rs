@@ -122,9 +122,11 @@ fn possible(k: &Kernel, processor: usize) -> Possible {
     let scheduler = k.scheduler().borrow();
     let this = &scheduler.processors[processor];
     let idle = this.activities.is_empty();
+    // Dispatch interrupts are interrupts as well.
+    let held_off = this.current().is_some_and(Activity::interrupts_disabled);
     Possible {
-        interrupt,
-        drain: this.can_drain(),
+        interrupt: interrupt.filter(|_| !held_off),
+        drain: this.can_drain() && !held_off,
         proceed: !idle && !blocked,
         switch_in: idle && scheduler.ready_for(processor).next().is_some(),
     }
@@ -172,7 +174,8 @@ fn act(k: &Kernel, processor: usize, could: Possible) {
 fn may_preempt(k: &Kernel, processor: usize) -> bool {
     let scheduler = k.scheduler().borrow();
     let this = &scheduler.processors[processor];
-    this.irql < Irql::DISPATCH && this.activities.len() == 1 && this.thread().is_some()
+    let held_off = this.current().is_some_and(Activity::interrupts_disabled);
+    this.irql < Irql::DISPATCH && this.activities.len() == 1 && this.thread().is_some() && !held_off
 }
 
 /// Gives an idle processor one of the ready threads.

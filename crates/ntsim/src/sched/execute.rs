@@ -9,14 +9,15 @@ use super::{
     ActivityKind, Frame, ThreadId, calls,
     dispatch::switch_out,
     flow::Request,
+    instructions,
     thread::{ThreadState, Wait},
     watchdog,
 };
 use crate::{
-    bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
-    cpu::{Access, Exit},
+    bugcheck::{BugCheck, BugCheckCode as Code, Halted, Outcome},
+    cpu::{self, Access, Divisor, Exit},
     ddi::Flow,
-    image::SystemInstructionKind,
+    exception::{self, MachineState},
     ke::{self, Irql},
     kernel::Kernel,
     mm::{Va, fault, pageable},
@@ -50,6 +51,10 @@ pub(super) fn advance(k: &Kernel, processor: usize) {
         None => run_slice(k, processor),
     }
     .and_then(|()| watchdog::charge(k, processor, k.now() - begin));
+    let raised = k.raised().borrow_mut().take();
+    if let Some(raised) = raised {
+        let _: Outcome<()> = exception::dispatch(k, *raised);
+    }
 }
 
 fn poll(k: &Kernel, processor: usize, mut flow: Flow) -> Outcome<()> {
@@ -117,6 +122,8 @@ fn end_thread(k: &Kernel, processor: usize, thread: ThreadId) -> Outcome<()> {
 fn serve(k: &Kernel, processor: usize, request: Request) -> Outcome<()> {
     match request {
         Request::Yield => Ok(()),
+        // A DPC has nobody to give the processor to.
+        Request::Reschedule if !is_switchable(k, processor) => Ok(()),
         Request::Reschedule => {
             let (thread, activity) = switch_out(k, processor);
             let mut scheduler = k.scheduler().borrow_mut();
@@ -126,7 +133,7 @@ fn serve(k: &Kernel, processor: usize, request: Request) -> Outcome<()> {
         }
         Request::EndThread => {
             let Some(ActivityKind::Thread(thread)) = k.activity() else {
-                unreachable!("a thread asks to end itself");
+                return Err(cannot_switch(k, "its end, which only a thread has"));
             };
             k.with_activity(|activity| activity.frames.clear());
             end_thread(k, processor, thread)
@@ -136,6 +143,10 @@ fn serve(k: &Kernel, processor: usize, request: Request) -> Outcome<()> {
             Ok(())
         }
         Request::Call(call) => calls::enter_guest(k, call),
+        Request::Restore { frame, state } => {
+            restore(k, frame, &state);
+            Ok(())
+        }
         Request::Block { why, deadline, reply } => {
             may_block(k, &why)?;
             k.trace(Event::ThreadWaits { why: why.clone() });
@@ -147,19 +158,51 @@ fn serve(k: &Kernel, processor: usize, request: Request) -> Outcome<()> {
     }
 }
 
+/// Leaves the frames above the guest frame `frame`.
+fn restore(k: &Kernel, frame: usize, state: &MachineState) {
+    let left = k.with_activity(|activity| {
+        let left = activity.frames.split_off(frame + 1);
+        if let Some(Frame::Guest(guest)) = activity.frames.last_mut() {
+            let registers = &mut guest.registers;
+            for (index, value) in state.registers.general.into_iter().enumerate() {
+                registers.set_by_number(index, value);
+            }
+            registers.set_program_counter(Va(state.registers.rip));
+            registers.set_flags(state.flags.into());
+            k.engine()
+                .borrow_mut()
+                .set_vector_registers(registers, &state.registers.vector);
+        }
+        left
+    });
+    // What the flows held is given back by their destructors, which may need the scheduler.
+    drop(left);
+}
+
 /// A thread may give up its processor below `DISPATCH_LEVEL` only; DPCs and interrupts never.
 fn may_block(k: &Kernel, why: &str) -> Outcome<()> {
-    let irql = k.irql();
-    if irql < Irql::DISPATCH {
+    if k.irql() < Irql::DISPATCH && is_switchable(k, k.processor()) {
         return Ok(());
     }
+    Err(cannot_switch(k, why))
+}
+
+/// Whether a thread runs on the processor, with nothing over it. A DPC that has lowered the IRQL is none all the same.
+fn is_switchable(k: &Kernel, processor: usize) -> bool {
+    let scheduler = k.scheduler().borrow();
+    let this = &scheduler.processors[processor];
+    this.activities.len() == 1 && this.thread().is_some()
+}
+
+fn cannot_switch(k: &Kernel, why: &str) -> Halted {
+    let irql = k.irql();
     let thread = k.current_thread().map_or(Va::NULL, |thread| k.thread_object(thread));
-    Err(k.bugcheck(BugCheck::new(
+    k.bugcheck(BugCheck::new(
         Code::ATTEMPTED_SWITCH_FROM_DPC,
         [thread.get(), 0, 0, 0],
         "wait-at-dispatch",
         format!("the processor cannot wait for {why} at {irql}"),
-    )))
+    ))
 }
 
 fn run_slice(k: &Kernel, processor: usize) -> Outcome<()> {
@@ -217,15 +260,7 @@ fn handle(k: &Kernel, exit: Exit) -> Outcome<()> {
     match exit {
         Exit::Budget => Ok(()),
         Exit::Export(address) => calls::export_reached(k, address),
-        Exit::System(instruction) => {
-            let length = u64::from(instruction.length);
-            carry_out(k, &instruction.kind)?;
-            with_guest(k, |guest| {
-                let next = guest.program_counter() + length;
-                guest.set_program_counter(next);
-            });
-            Ok(())
-        }
+        Exit::System(instruction) => instructions::carry_out(k, &instruction),
         Exit::PageFault(page_fault) => {
             let kpcr = k.scheduler().borrow().processors[k.processor()].kpcr;
             let code = instruction_bytes(k);
@@ -234,7 +269,10 @@ fn handle(k: &Kernel, exit: Exit) -> Outcome<()> {
                 (address, guest.program_counter())
             });
             // A jump into nowhere is its caller's doing; the instruction itself has no line.
-            Err(k.bugcheck(fault::page_fault(k, address, page_fault.access, pc)))
+            Err(exception::fault(
+                k,
+                fault::page_fault(k, address, page_fault.access, pc),
+            ))
         }
         Exit::Pool {
             address,
@@ -268,14 +306,15 @@ fn handle(k: &Kernel, exit: Exit) -> Outcome<()> {
                 format!("device access at {address} by {pc}: {message}"),
             )))
         }
-        Exit::Exception(vector) => Err(k.bugcheck(exception(k, vector))),
-        Exit::InvalidInstruction => {
-            Err(k.bugcheck(unhandled(k, NtStatus::ILLEGAL_INSTRUCTION, "an invalid instruction")))
-        }
+        Exit::Exception(vector) => Err(processor_exception(k, vector)),
+        Exit::InvalidInstruction => Err(exception::fault(
+            k,
+            unhandled(k, NtStatus::ILLEGAL_INSTRUCTION, "an invalid instruction"),
+        )),
     }
 }
 
-fn with_guest<T>(k: &Kernel, work: impl FnOnce(&mut crate::cpu::Registers) -> T) -> T {
+pub(super) fn with_guest<T>(k: &Kernel, work: impl FnOnce(&mut crate::cpu::Registers) -> T) -> T {
     k.with_activity(|activity| match activity.frames.last_mut() {
         Some(Frame::Guest(guest)) => work(&mut guest.registers),
         _ => unreachable!("guest code ran"),
@@ -293,62 +332,62 @@ fn instruction_bytes(k: &Kernel) -> Vec<u8> {
     bytes
 }
 
-fn carry_out(k: &Kernel, instruction: &SystemInstructionKind) -> Outcome<()> {
-    match instruction {
-        SystemInstructionKind::ReadCr8 { register } => {
-            let irql = u64::from(k.irql().0);
-            with_guest(k, |guest| guest.set_by_number(usize::from(*register), irql));
-        }
-        SystemInstructionKind::WriteCr8 { register } => {
-            let value = with_guest(k, |guest| guest.by_number(usize::from(*register)));
-            let irql = u8::try_from(value).unwrap_or(u8::MAX);
-            ke::irql::write_cr8(k, Irql(irql))?;
-        }
-        SystemInstructionKind::Rdtsc => time_stamp(k, false),
-        SystemInstructionKind::Rdtscp => time_stamp(k, true),
-        SystemInstructionKind::Other { mnemonic } => {
-            let message = format!("the instruction {mnemonic}, which a driver has no business with");
-            return Err(k.bugcheck(unhandled(k, NtStatus::PRIVILEGED_INSTRUCTION, &message)));
-        }
-    }
-    Ok(())
-}
-
-/// The time stamp counts virtual nanoseconds, the same on every processor.
-fn time_stamp(k: &Kernel, with_processor: bool) {
-    use crate::cpu::Gpr;
-    let (now, processor) = (k.now(), k.processor() as u64);
-    with_guest(k, |guest| {
-        guest.set(Gpr::Rax, now & 0xFFFF_FFFF);
-        guest.set(Gpr::Rdx, now >> 32);
-        if with_processor {
-            guest.set(Gpr::Rcx, processor);
-        }
-    });
-}
-
-fn exception(k: &Kernel, vector: u32) -> BugCheck {
+fn processor_exception(k: &Kernel, vector: u32) -> Halted {
+    /// `DbgRaiseAssertionFailure`: what `NT_ASSERT` of a checked build does.
+    const ASSERTION: u32 = 0x2C;
     /// `__fastfail`.
     const FAST_FAIL: u32 = 0x29;
-    match vector {
-        0 => unhandled(k, NtStatus::INTEGER_DIVIDE_BY_ZERO, "a division by zero"),
-        3 => unhandled(k, NtStatus::BREAKPOINT, "a breakpoint"),
-        6 => unhandled(k, NtStatus::ILLEGAL_INSTRUCTION, "an invalid instruction"),
+    let (status, what) = match vector {
+        0 => (division_fault(k), "a division fault"),
+        1 => (NtStatus::SINGLE_STEP, "a single step"),
+        3 => {
+            // The breakpoint itself is to blame, not the instruction behind it.
+            with_guest(k, |guest| {
+                let breakpoint = guest.program_counter() - 1_u64;
+                guest.set_program_counter(breakpoint);
+            });
+            (NtStatus::BREAKPOINT, "a breakpoint")
+        }
+        6 => (NtStatus::ILLEGAL_INSTRUCTION, "an invalid instruction"),
+        19 => (NtStatus::FLOAT_MULTIPLE_TRAPS, "a floating-point exception"),
+        ASSERTION => (NtStatus::ASSERTION_FAILURE, "an assertion failure"),
         FAST_FAIL => {
             let reason = with_guest(k, |guest| guest.get(crate::cpu::Gpr::Rcx));
-            BugCheck::new(
+            return k.bugcheck(BugCheck::new(
                 Code::KERNEL_SECURITY_CHECK_FAILURE,
                 [reason, 0, 0, 0],
                 "fast-fail",
                 format!("the driver gave up by __fastfail({reason:#x})"),
-            )
+            ));
         }
-        vector => BugCheck::new(
-            Code::UNEXPECTED_KERNEL_MODE_TRAP,
-            [u64::from(vector), 0, 0, 0],
-            "processor-exception",
-            format!("processor exception {vector:#x}"),
-        ),
+        vector => {
+            return k.bugcheck(BugCheck::new(
+                Code::UNEXPECTED_KERNEL_MODE_TRAP,
+                [u64::from(vector), 0, 0, 0],
+                "processor-exception",
+                format!("processor exception {vector:#x}"),
+            ));
+        }
+    };
+    exception::fault(k, unhandled(k, status, what))
+}
+
+/// The processor has one vector for a divisor of 0 and a quotient that does not fit; the system tells them apart.
+fn division_fault(k: &Kernel) -> NtStatus {
+    let kpcr = k.scheduler().borrow().processors[k.processor()].kpcr;
+    let code = instruction_bytes(k);
+    let divisor = with_guest(k, |guest| cpu::divisor(guest, kpcr, &code));
+    let overflow = match divisor {
+        Some(Divisor::Register(value)) => value != 0,
+        Some(Divisor::Memory { address, size }) => k
+            .peek(address)
+            .is_some_and(|value| value & (u64::MAX >> (64 - 8 * size)) != 0),
+        None => false,
+    };
+    if overflow {
+        NtStatus::INTEGER_OVERFLOW
+    } else {
+        NtStatus::INTEGER_DIVIDE_BY_ZERO
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     bugcheck::{Halted, Outcome},
+    exception::MachineState,
     kernel::Kernel,
     mm::Va,
 };
@@ -55,6 +56,11 @@ pub(crate) enum Request {
     Reschedule,
     /// The thread ends, whatever it is in the middle of.
     EndThread,
+    /// Leave every frame above `frame`, and go on there with other registers.
+    Restore {
+        frame: usize,
+        state: Box<MachineState>,
+    },
 }
 
 /// The future of [`Kernel::call`]: resolves to the routine's rax.
@@ -241,6 +247,36 @@ impl Future for EndThread {
         }
         self.kernel.file_request(Request::EndThread);
         Poll::Pending
+    }
+}
+
+/// The future of [`Kernel::restore`](crate::kernel::Kernel::restore). It has no answer: the flow that asks is left as well.
+#[must_use = "nothing is restored until it is awaited"]
+pub(crate) struct Restore {
+    kernel: Kernel,
+    request: Option<(usize, Box<MachineState>)>,
+}
+
+impl Restore {
+    pub(crate) fn new(kernel: Kernel, frame: usize, state: MachineState) -> Self {
+        Self {
+            kernel,
+            request: Some((frame, Box::new(state))),
+        }
+    }
+}
+
+impl Future for Restore {
+    type Output = Outcome<u64>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.request.take() {
+            Some((frame, state)) => {
+                self.kernel.file_request(Request::Restore { frame, state });
+                Poll::Pending
+            }
+            None => Poll::Ready(Err(Halted)),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod deadlock;
 mod dispatch;
 mod execute;
 pub mod flow;
+mod instructions;
 pub mod processor;
 pub mod random;
 mod run;

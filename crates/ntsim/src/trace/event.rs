@@ -142,6 +142,41 @@ pub enum Event {
         /// An ISR said it was its device's.
         claimed: bool,
     },
+    /// An exception was raised.
+    ExceptionRaised {
+        /// What it is.
+        status: NtStatus,
+        /// Where.
+        address: Va,
+    },
+    /// A filter has let execution go on.
+    ExceptionContinued {
+        /// Where.
+        address: Va,
+    },
+    /// The stack was unwound, and execution goes on.
+    Unwound {
+        /// Where.
+        target: Va,
+    },
+    /// An I/O port was read.
+    PortRead {
+        /// Its number.
+        port: u16,
+        /// Bytes.
+        width: u8,
+        /// What the device answered.
+        value: u64,
+    },
+    /// An I/O port was written.
+    PortWritten {
+        /// Its number.
+        port: u16,
+        /// Bytes.
+        width: u8,
+        /// What was written.
+        value: u64,
+    },
     /// A device register was read.
     RegisterRead {
         /// Its physical address.
@@ -305,6 +340,13 @@ impl fmt::Display for Event {
             Self::InterruptServiced { source, claimed } => {
                 let answer = if *claimed { "claimed" } else { "not claimed" };
                 write!(f, "interrupt by {source} {answer}")
+            }
+            Self::ExceptionRaised { status, address } => write!(f, "exception {status} at {address}"),
+            Self::ExceptionContinued { address } => write!(f, "the exception is dismissed, on with {address}"),
+            Self::Unwound { target } => write!(f, "the exception is handled, on with {target}"),
+            Self::PortRead { port, width, value } => write!(f, "port read {port:#x} ({width} bytes) = {value:#x}"),
+            Self::PortWritten { port, width, value } => {
+                write!(f, "port write {port:#x} ({width} bytes) = {value:#x}")
             }
             Self::RegisterRead { address, width, value } => {
                 write!(f, "device read {address} ({width} bytes) = {value:#x}")

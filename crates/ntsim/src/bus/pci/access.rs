@@ -1,7 +1,7 @@
 //! Configuration space as software accesses it: what it may change, and what that does to the device.
 
 use super::{COMMAND_BUS_MASTER, CONFIG_SIZE, ConfigSpace, PciFunction, offset};
-use crate::bus::resources::{Interrupt, Resources};
+use crate::bus::resources::{Interrupt, Range, Resources};
 
 /// `PCI_DISABLE_LEVEL_INTERRUPT` of the command register.
 pub(super) const COMMAND_INTERRUPT_DISABLE: u16 = 0x0400;
@@ -144,8 +144,13 @@ impl PciFunction {
 
     /// Whether its BARs hold the addresses that it was assigned.
     pub(super) fn lies_where_assigned(&self) -> bool {
-        let mut assigned = self.resources.memory.iter().enumerate();
-        assigned.all(|(bar, range)| self.config.base_address(bar) == range.start)
+        self.resources.ranges().into_iter().all(|(bar, range)| {
+            let start = match range {
+                Range::Memory(range) => range.start,
+                Range::Ports(range) => range.start.into(),
+            };
+            self.config.base_address(bar) == start
+        })
     }
 
     /// Whether it may assert its interrupt pin.

@@ -4,6 +4,7 @@ use super::{Fields, PAGES_LOCKED, PARTIAL, SOURCE_IS_NONPAGED_POOL, WRITE_OPERAT
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Halted, Outcome},
     ddi::{Contract, Registry},
+    exception,
     ke::Irql,
     kernel::Kernel,
     mm::{
@@ -69,7 +70,7 @@ pub(super) fn register(ddi: &mut Registry) {
         };
         match lock(k, list, mode, operation, Locker::Driver(k.caller()))? {
             Ok(()) => Ok(()),
-            Err(status) => Err(raised(k, "MmProbeAndLockPages", status)),
+            Err(status) => Err(exception::raise_status(k, "MmProbeAndLockPages", status)),
         }
     });
     ddi.function("MmUnlockPages", 1, Contract::ANY, |k, a| {
@@ -78,17 +79,6 @@ pub(super) fn register(ddi: &mut Registry) {
         super::check_irql(k, TOO_HIGH, "MmUnlockPages", Irql::DISPATCH, [list.get(), 0])?;
         unlock(k, list)
     });
-}
-
-/// A routine raises an exception. Drivers are to catch it by `__except`, which this machine does not have: a driver that meets one
-/// here has not made sure that there would be none.
-pub(in crate::mm) fn raised(k: &Kernel, routine: &str, status: NtStatus) -> Halted {
-    k.bugcheck(BugCheck::new(
-        Code::KMODE_EXCEPTION_NOT_HANDLED,
-        [status.0.into(), k.caller().get(), 0, 0],
-        "unhandled-exception",
-        format!("{routine} raised {status}, and nothing handles it"),
-    ))
 }
 
 /// Probes and locks the pages of the MDL `list`. The inner result is the exception that `MmProbeAndLockPages` would raise.

@@ -27,7 +27,6 @@ use crate::{
     leftovers::Leftover,
 };
 
-pub(in crate::mm) use lock::raised;
 pub(crate) use lock::{Locker, Operation, check_process_end, lock, unlock};
 pub(crate) use mapping::{unmap_all, was_mapped};
 
