@@ -80,15 +80,15 @@ fn stop(k: &Kernel, mut bugcheck: BugCheck, stuck: Vec<Stuck>) -> Halted {
         .iter()
         .position(|one| one.spins && one.in_driver())
         .or_else(|| stuck.iter().position(Stuck::in_driver));
-    let mut stack = None;
+    let mut place = None;
     for (index, one) in stuck.into_iter().enumerate() {
         if Some(index) == first {
-            stack = Some(one.stack);
+            place = Some(one.stack);
         } else if one.in_driver() {
             bugcheck = bugcheck.with_stack(one.what, one.stack);
         }
     }
-    k.bugcheck_at(bugcheck, stack)
+    k.bugcheck_at(bugcheck, place)
 }
 
 fn stuck(k: &Kernel) -> Vec<Stuck> {

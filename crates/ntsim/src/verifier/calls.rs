@@ -173,10 +173,10 @@ fn acquires_mutex(k: &Kernel, object: Va, timeout: Va) -> Outcome<()> {
 
 /// A DPC has a routine, which `KeInitializeDpc` sets.
 fn check_dpc(k: &Kernel, dpc: Va, routine: &str) -> Outcome<()> {
+    const DPC_OBJECT: u64 = 1;
     if k.peek(dpc + kdpc::DEFERRED_ROUTINE) != Some(0) {
         return Ok(());
     }
-    const DPC_OBJECT: u64 = 1;
     Err(k.bugcheck(BugCheck::new(
         Code::TIMER_OR_DPC_INVALID,
         [DPC_OBJECT, dpc.get(), dpc.get(), (dpc + kdpc::SIZE).get()],
