@@ -103,6 +103,12 @@ fn register_kind(ddi: &mut Registry, kind: Kind) {
         any,
         move |k, a| async move { delete(&k, kind, &a).await },
     );
+    register_orders(ddi, kind, name);
+}
+
+/// The routines that take a table's elements in order, or count them. `name` picks that of the kind.
+fn register_orders(ddi: &mut Registry, kind: Kind, name: impl Fn(&'static str, &'static str) -> &'static str) {
+    let any = Contract::ANY;
     ddi.function(
         name("RtlEnumerateGenericTable", "RtlEnumerateGenericTableAvl"),
         2,
