@@ -184,6 +184,7 @@ pub fn create_directory(k: &Kernel, path: &str) {
 }
 
 /// Takes a file, or a directory with all that is in it, away; says whether it was there.
+#[must_use]
 pub fn remove(k: &Kernel, path: &str) -> bool {
     let Some(path) = on_volume(path).filter(|path| !path.is_empty()) else {
         return false;

@@ -49,7 +49,7 @@ fn answer(k: &Kernel, a: &Args, bytes: &[u8]) -> Outcome<NtStatus> {
     Ok(NtStatus::SUCCESS)
 }
 
-/// (ProcessHandle, ProcessInformationClass, ProcessInformation, ProcessInformationLength, ReturnLength)
+/// `(ProcessHandle, ProcessInformationClass, ProcessInformation, ProcessInformationLength, ReturnLength)`
 fn query_process(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     const BASIC: u32 = 0;
     const DEBUG_PORT: u32 = 7;
@@ -121,7 +121,7 @@ fn thread_of_handle(k: &Kernel, handle: Handle) -> Outcome<Result<ThreadId, NtSt
     })
 }
 
-/// (ThreadHandle, ThreadInformationClass, ThreadInformation, ThreadInformationLength, ReturnLength)
+/// `(ThreadHandle, ThreadInformationClass, ThreadInformation, ThreadInformationLength, ReturnLength)`
 fn query_thread(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     const BASIC: u32 = 0;
     let found = match thread_of_handle(k, Handle(a.u64(0)))? {
@@ -154,7 +154,7 @@ fn query_thread(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     }
 }
 
-/// (ThreadHandle, ThreadInformationClass, ThreadInformation, ThreadInformationLength): priorities, which this machine's scheduler does not
+/// `(ThreadHandle, ThreadInformationClass, ThreadInformation, ThreadInformationLength)`: priorities, which this machine's scheduler does not
 /// look at, and `ThreadHideFromDebugger`.
 fn set_thread(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     const PRIORITY: u32 = 2;

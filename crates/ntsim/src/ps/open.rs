@@ -53,7 +53,7 @@ pub(super) fn register(ddi: &mut Registry) {
     });
 }
 
-/// (ProcessHandle, DesiredAccess, ObjectAttributes, ClientId)
+/// `(ProcessHandle, DesiredAccess, ObjectAttributes, ClientId)`
 async fn open(k: &Kernel, a: &Args, find: fn(&Kernel, u64, u64) -> Outcome<Result<Va, NtStatus>>) -> Outcome<NtStatus> {
     let attributes = match attributes::read(k, a.va(2))? {
         Ok(attributes) => attributes,
@@ -95,6 +95,7 @@ fn live(k: &Kernel, number: u64) -> Option<ProcessId> {
     (!ended).then_some(found)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is one of two, and the other can fail")]
 fn thread_of_client(k: &Kernel, of_process: u64, of_thread: u64) -> Outcome<Result<Va, NtStatus>> {
     let found = thread::by_id(k, of_thread).filter(|&thread| !k.has_ended(thread));
     let found = found.filter(|&thread| of_process == 0 || process::number(process::of_thread(k, thread)) == of_process);

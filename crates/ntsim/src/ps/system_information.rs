@@ -38,7 +38,7 @@ pub(super) fn register(ddi: &mut Registry) {
     }
 }
 
-/// (SystemInformationClass, SystemInformation, SystemInformationLength, ReturnLength)
+/// `(SystemInformationClass, SystemInformation, SystemInformationLength, ReturnLength)`
 fn query(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     let (class, buffer, length, returned) = (a.u32(0), a.va(1), a.u32(2) as usize, a.va(3));
     let (bytes, exact) = match class {

@@ -50,7 +50,7 @@ fn open(k: &Kernel, process: u64, access: u32, attributes: u32, variable: Va) ->
     Ok(NtStatus::SUCCESS)
 }
 
-/// (TokenHandle, TokenInformationClass, TokenInformation, TokenInformationLength, ReturnLength)
+/// `(TokenHandle, TokenInformationClass, TokenInformation, TokenInformationLength, ReturnLength)`
 fn query(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     const SESSION_ID: u32 = 12;
     const CLASSES: u32 = 48;

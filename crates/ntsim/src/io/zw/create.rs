@@ -89,8 +89,8 @@ fn described(k: &Kernel, at: Va, access: u32) -> Outcome<Asked> {
     Ok(Ok((spec, attributes)))
 }
 
-/// (FileHandle, DesiredAccess, ObjectAttributes, IoStatusBlock, AllocationSize, FileAttributes, ShareAccess, CreateDisposition, CreateOptions,
-/// EaBuffer, EaLength, …)
+/// `(FileHandle, DesiredAccess, ObjectAttributes, IoStatusBlock, AllocationSize, FileAttributes, ShareAccess, CreateDisposition, CreateOptions,
+/// EaBuffer, EaLength, …)`
 fn asked(k: &Kernel, a: &Args, hint: Option<Va>) -> Outcome<Asked> {
     if !a.va(9).is_null() && a.u32(10) != 0 {
         return Err(k.not_modelled("opening a file with extended attributes is not modelled"));

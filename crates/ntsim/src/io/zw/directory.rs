@@ -43,8 +43,8 @@ pub(super) fn register(ddi: &mut Registry) {
     }
 }
 
-/// (FileHandle, Event, ApcRoutine, ApcContext, IoStatusBlock, FileInformation, Length, FileInformationClass, ReturnSingleEntry, FileName,
-/// RestartScan)
+/// `(FileHandle, Event, ApcRoutine, ApcContext, IoStatusBlock, FileInformation, Length, FileInformationClass, ReturnSingleEntry, FileName,
+/// RestartScan)`
 async fn query(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     let (buffer, length, class, name) = (a.va(5), a.u32(6), a.u32(7), a.va(9));
     let Some(&(_, least)) = CLASSES.iter().find(|(found, _)| *found == class) else {

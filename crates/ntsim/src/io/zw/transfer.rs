@@ -61,7 +61,7 @@ fn answer_of(a: &Args) -> Answer {
     }
 }
 
-/// (FileHandle, Event, ApcRoutine, ApcContext, IoStatusBlock, Buffer, Length, ByteOffset, Key)
+/// `(FileHandle, Event, ApcRoutine, ApcContext, IoStatusBlock, Buffer, Length, ByteOffset, Key)`
 async fn transfer(k: &Kernel, a: &Args, major: Major) -> Outcome<NtStatus> {
     let file = match file_of(k, Handle(a.u64(0)))? {
         Ok(file) => file,
@@ -105,8 +105,8 @@ fn offset_of(k: &Kernel, file: &Rc<File>, pointer: Va, major: Major) -> Outcome<
     Ok(valid.then_some(offset))
 }
 
-/// (FileHandle, Event, ApcRoutine, ApcContext, IoStatusBlock, IoControlCode, InputBuffer, InputBufferLength, OutputBuffer,
-/// OutputBufferLength)
+/// `(FileHandle, Event, ApcRoutine, ApcContext, IoStatusBlock, IoControlCode, InputBuffer, InputBufferLength, OutputBuffer,
+/// OutputBufferLength)`
 async fn control(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     let file = match file_of(k, Handle(a.u64(0)))? {
         Ok(file) => file,

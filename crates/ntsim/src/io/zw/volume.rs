@@ -32,7 +32,7 @@ pub(super) fn register(ddi: &mut Registry) {
     }
 }
 
-/// (FileHandle, IoStatusBlock, FsInformation, Length, FsInformationClass)
+/// `(FileHandle, IoStatusBlock, FsInformation, Length, FsInformationClass)`
 async fn query(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     /// `FileFsMaximumInformation` of Windows 11.
     const MAXIMUM: u32 = 15;
