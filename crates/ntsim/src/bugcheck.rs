@@ -194,6 +194,7 @@ verifier_rules! {
     IRQL_KE_SET_EVENT = 0x2_0016 "IrqlKeSetEvent";
     IRQL_MM_APC_LTE = 0x2_0019 "IrqlMmApcLte";
     IRQL_MM_DISPATCH = 0x2_001A "IrqlMmDispatch";
+    IRQL_OB_PASSIVE = 0x2_001B "IrqlObPassive";
     IRQL_PS_PASSIVE = 0x2_001C "IrqlPsPassive";
     IRQL_RETURN = 0x2_001D "IrqlReturn";
     IRQL_RTL_PASSIVE = 0x2_001E "IrqlRtlPassive";

@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(super) fn register(ddi: &mut Registry) {
-    let contract = Contract::exactly(Irql::PASSIVE).by_rule(VerifierRule::IRQL_IO_PASSIVE_4);
+    let contract = Contract::exactly(Irql::PASSIVE).by_rule(VerifierRule::IRQL_IO_PASSIVE_5);
     ddi.flow("IoGetDeviceObjectPointer", 4, contract, |k, a| async move {
         pointer(&k, &a).await
     });

@@ -9,7 +9,7 @@ use super::{
     reference, types,
 };
 use crate::{
-    bugcheck::Outcome,
+    bugcheck::{Outcome, VerifierRule},
     ddi::{Args, Contract, Registry},
     io,
     ke::Irql,
@@ -30,11 +30,11 @@ pub(crate) const CURRENT_PROCESS: Handle = Handle(u64::MAX);
 pub(crate) const CURRENT_THREAD: Handle = Handle(u64::MAX - 1);
 
 pub(super) fn register(ddi: &mut Registry) {
-    let passive = Contract::exactly(Irql::PASSIVE);
-    ddi.function("ObReferenceObjectByHandle", 6, passive, |k, a| {
+    let by_rule = Contract::exactly(Irql::PASSIVE).by_rule(VerifierRule::IRQL_OB_PASSIVE);
+    ddi.function("ObReferenceObjectByHandle", 6, by_rule, |k, a| {
         by_handle(k, a, a.va(4), a.va(5))
     });
-    ddi.function("ObReferenceObjectByHandleWithTag", 7, passive, |k, a| {
+    ddi.function("ObReferenceObjectByHandleWithTag", 7, by_rule, |k, a| {
         by_handle(k, a, a.va(5), a.va(6))
     });
     let dispatch = Contract::at_most(Irql::DISPATCH);
@@ -51,11 +51,13 @@ pub(super) fn register(ddi: &mut Registry) {
             Ok(NtStatus::SUCCESS)
         });
     }
+    let passive = Contract::exactly(Irql::PASSIVE);
     ddi.function("ObReferenceObjectByName", 8, passive, by_name);
-    ddi.flow("ObOpenObjectByPointer", 7, passive, |k, a| async move {
+    let apc = Contract::at_most(Irql::APC);
+    ddi.flow("ObOpenObjectByPointer", 7, apc, |k, a| async move {
         open_by_pointer(&k, &a, a.va(6)).await
     });
-    ddi.flow("ObOpenObjectByPointerWithTag", 8, passive, |k, a| async move {
+    ddi.flow("ObOpenObjectByPointerWithTag", 8, apc, |k, a| async move {
         open_by_pointer(&k, &a, a.va(7)).await
     });
     ddi.flow("ObOpenObjectByName", 7, passive, |k, a| async move {

@@ -24,15 +24,18 @@ use crate::{
 const OBJ_OPENIF: u32 = 0x0000_0080;
 
 pub(super) fn register(ddi: &mut Registry) {
-    let contract = Contract::exactly(Irql::PASSIVE).by_rule(VerifierRule::IRQL_IO_PASSIVE_3);
-    for name in ["IoCreateSymbolicLink", "IoCreateUnprotectedSymbolicLink"] {
-        ddi.function(name, 2, contract, |k, a| {
+    let passive = Contract::exactly(Irql::PASSIVE);
+    for (name, rule) in [
+        ("IoCreateSymbolicLink", VerifierRule::IRQL_IO_PASSIVE_3),
+        ("IoCreateUnprotectedSymbolicLink", VerifierRule::IRQL_IO_PASSIVE_4),
+    ] {
+        ddi.function(name, 2, passive.by_rule(rule), |k, a| {
             let link = unicode_string::read(k, a.va(0))?;
             let target = unicode_string::read(k, a.va(1))?;
             create(k, &link, &target)
         });
     }
-    let contract = Contract::exactly(Irql::PASSIVE);
+    let contract = passive.by_rule(VerifierRule::IRQL_IO_PASSIVE_4);
     ddi.function("IoDeleteSymbolicLink", 1, contract, |k, a| {
         let link = unicode_string::read(k, a.va(0))?;
         delete(k, &link)

@@ -9,7 +9,7 @@ use super::{
     thread,
 };
 use crate::{
-    bugcheck::Outcome,
+    bugcheck::{Outcome, VerifierRule},
     ddi::{Contract, Registry},
     ke::Irql,
     kernel::Kernel,
@@ -78,7 +78,7 @@ struct Routines {
 }
 
 pub(super) fn register(ddi: &mut Registry) {
-    let passive = Contract::exactly(Irql::PASSIVE);
+    let passive = Contract::exactly(Irql::PASSIVE).by_rule(VerifierRule::IRQL_PS_PASSIVE);
     // (NotifyRoutine, Remove)
     for (name, kind) in [
         ("PsSetCreateProcessNotifyRoutine", Kind::Process),

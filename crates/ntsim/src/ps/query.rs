@@ -18,18 +18,20 @@ use crate::{
 };
 
 /// The process of the current thread, or the one that it has attached to.
-const CURRENT: [&str; 2] = ["IoGetCurrentProcess", "PsGetCurrentProcess"];
+const CURRENT: [(&str, Contract); 2] = [
+    ("IoGetCurrentProcess", Contract::at_most(Irql::DISPATCH)),
+    ("PsGetCurrentProcess", Contract::ANY),
+];
 
 pub(super) fn register(ddi: &mut Registry) {
-    let dispatch = Contract::at_most(Irql::DISPATCH);
-    for name in CURRENT {
-        ddi.function(name, 0, dispatch, |k, _| process::object(k, process::current(k)));
+    for (name, contract) in CURRENT {
+        ddi.function(name, 0, contract, |k, _| process::object(k, process::current(k)));
     }
-    ddi.function("PsGetCurrentThreadProcess", 0, dispatch, |k, _| {
+    ddi.function("PsGetCurrentThreadProcess", 0, Contract::ANY, |k, _| {
         process::object(k, home(k, k.current_thread()))
     });
     for name in ["PsGetCurrentProcessId", "PsGetCurrentThreadProcessId"] {
-        ddi.function(name, 0, dispatch, |k, _| {
+        ddi.function(name, 0, Contract::ANY, |k, _| {
             Ok(process::number(home(k, k.current_thread())))
         });
     }
