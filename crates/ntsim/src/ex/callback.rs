@@ -41,11 +41,11 @@ struct Callbacks {
 struct Callback {
     multiple: bool,
     /// In the order of registration.
-    routines: Vec<Routine>,
+    routines: Vec<Registration>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Routine {
+struct Registration {
     handle: Va,
     routine: Va,
     context: u64,
@@ -113,7 +113,7 @@ fn register_routine(k: &Kernel, object: Va, routine: Va, context: u64) -> Outcom
         return Ok(Va::NULL);
     }
     let handle = k.allocate_system(0x38, "CALLBACK_REGISTRATION")?;
-    let new = Routine {
+    let new = Registration {
         handle,
         routine,
         context,
@@ -129,7 +129,7 @@ fn register_routine(k: &Kernel, object: Va, routine: Va, context: u64) -> Outcom
     Ok(handle)
 }
 
-fn find<T>(k: &Kernel, object: Va, handle: Va, work: impl FnOnce(&mut Routine) -> T) -> Option<T> {
+fn find<T>(k: &Kernel, object: Va, handle: Va, work: impl FnOnce(&mut Registration) -> T) -> Option<T> {
     with(k, |callbacks| {
         let routines = &mut callbacks.objects.get_mut(&object)?.routines;
         let routine = routines.iter_mut().find(|routine| routine.handle == handle)?;

@@ -116,7 +116,7 @@ fn open(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
 }
 
 /// Changes the event behind a handle; the state before goes to `previous`, unless that is null.
-fn change(k: &Kernel, handle: Handle, previous: Va, work: fn(&Kernel, Va) -> Outcome<i32>) -> Outcome<NtStatus> {
+fn change(k: &Kernel, handle: Handle, previous: Va, work: Change) -> Outcome<NtStatus> {
     let object = match handle::object_of(k, handle, Type::Event)? {
         Ok(object) => object,
         Err(status) => return Ok(status),
@@ -174,6 +174,9 @@ async fn wait_for_several(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     wait::for_objects(k, objects, kind, timeout).await
 }
 
+/// What a routine does to an event: the signal state before.
+type Change = fn(&Kernel, Va) -> Outcome<i32>;
+
 /// Adds this component's exports.
 pub(super) fn register(ddi: &mut Registry) {
     let passive = Contract::exactly(Irql::PASSIVE).by_rule(VerifierRule::IRQL_IO_PASSIVE_3);
@@ -185,7 +188,6 @@ pub(super) fn register(ddi: &mut Registry) {
     }
     ddi.function("ZwCreateEvent", 5, ZW_CONTRACT, create);
     ddi.function("ZwOpenEvent", 3, ZW_CONTRACT, open);
-    type Change = fn(&Kernel, Va) -> Outcome<i32>;
     let changes: [(&'static str, usize, Change); 4] = [
         ("ZwSetEvent", 2, event::set),
         ("ZwPulseEvent", 2, event::pulse),

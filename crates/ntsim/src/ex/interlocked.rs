@@ -77,9 +77,13 @@ fn pop(k: &Kernel, head: Va) -> Outcome<Va> {
     Ok(first)
 }
 
+/// What a routine does to a list with an entry.
+type Insert = fn(&Kernel, Va, Va) -> Outcome<Va>;
+/// What a routine takes from a list.
+type Remove = fn(&Kernel, Va) -> Outcome<Va>;
+
 /// Adds this component's exports.
 pub(super) fn register(ddi: &mut Registry) {
-    type Insert = fn(&Kernel, Va, Va) -> Outcome<Va>;
     let inserts: [(&'static str, Insert); 3] = [
         ("ExInterlockedInsertHeadList", insert_head),
         ("ExInterlockedInsertTailList", insert_tail),
@@ -90,7 +94,6 @@ pub(super) fn register(ddi: &mut Registry) {
             locked(&k, a.va(2), |k| insert(k, a.va(0), a.va(1))).await
         });
     }
-    type Remove = fn(&Kernel, Va) -> Outcome<Va>;
     let removes: [(&'static str, Remove); 2] = [
         ("ExInterlockedRemoveHeadList", remove_head),
         ("ExInterlockedPopEntryList", pop),

@@ -73,9 +73,10 @@ fn initialize(k: &Kernel, new: Parameters) -> Outcome<()> {
             given
         }
     };
-    let [allocate, free] = match new.extended {
-        true => ["ExpAllocateLookasideEntry", "ExpFreeLookasideEntry"],
-        false => ["ExAllocatePoolWithTag", "ExFreePool"],
+    let [allocate, free] = if new.extended {
+        ["ExpAllocateLookasideEntry", "ExpFreeLookasideEntry"]
+    } else {
+        ["ExAllocatePoolWithTag", "ExFreePool"]
     };
     let size = if new.extended { layout::POOL_SIZE } else { layout::SIZE };
     k.fill(list, 0, size)?;

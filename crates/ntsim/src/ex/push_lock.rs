@@ -102,17 +102,17 @@ async fn acquire(k: &Kernel, lock: Va, mode: Mode) -> Outcome<()> {
         let message = format!("the push lock at {lock} is acquired by a thread that holds it");
         return Err(misuse(k, SELF_DEADLOCK, lock, message));
     }
-    let writers = u32::from(mode == Mode::Exclusive);
+    let counted = u32::from(mode == Mode::Exclusive);
     while !try_acquire(k, lock, mode)? {
         let waiters = with(k, lock, |known| {
-            known.writers_waiting += writers;
+            known.writers_waiting += counted;
             known.waiters.clone()
         });
         let names = with(k, lock, |known| known.holders.clone());
         let names: Vec<String> = names.into_iter().map(|holder| k.thread_name(holder)).collect();
         let why = format!("the push lock at {lock}, which thread {} holds", names.join(" and "));
         waiters.wait(k, why).await?;
-        with(k, lock, |known| known.writers_waiting -= writers);
+        with(k, lock, |known| known.writers_waiting -= counted);
     }
     Ok(())
 }
@@ -236,21 +236,22 @@ mod tests {
         for seed in 0..30 {
             run(&idle(), seed, |k| async move {
                 let lock = new(&k).await?;
-                let (readers, writers, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+                let (reading, writing, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
                 let mut threads = Vec::new();
                 for number in 0..5 {
-                    let (readers, writers, most) = (readers.clone(), writers.clone(), most.clone());
+                    let (reading, writing, most) = (reading.clone(), writing.clone(), most.clone());
                     threads.push(beside(&k, "user", move |k| async move {
                         let writes = number == 0;
-                        let inside = if writes { &writers } else { &readers };
-                        let (acquires, releases) = match writes {
-                            true => ("ExAcquirePushLockExclusiveEx", "ExReleasePushLockExclusiveEx"),
-                            false => ("ExAcquirePushLockSharedEx", "ExReleasePushLockSharedEx"),
+                        let inside = if writes { &writing } else { &reading };
+                        let (acquires, releases) = if writes {
+                            ("ExAcquirePushLockExclusiveEx", "ExReleasePushLockExclusiveEx")
+                        } else {
+                            ("ExAcquirePushLockSharedEx", "ExReleasePushLockSharedEx")
                         };
                         export(&k, acquires, &[lock.get(), 0]).await?;
                         inside.set(inside.get() + 1);
-                        assert!(writers.get() == 0 || (writers.get() == 1 && readers.get() == 0));
-                        most.set(most.get().max(readers.get()));
+                        assert!(writing.get() == 0 || (writing.get() == 1 && reading.get() == 0));
+                        most.set(most.get().max(reading.get()));
                         k.delay(500).await?;
                         inside.set(inside.get() - 1);
                         export(&k, releases, &[lock.get(), 0]).await.map(|_| ())

@@ -47,7 +47,7 @@ fn release(k: &Kernel, reference: Va, count: u64) -> Outcome<()> {
         return Err(misuse(
             k,
             reference,
-            format!("is released {count} times, but is held {} times", value / HOLDER),
+            &format!("is released {count} times, but is held {} times", value / HOLDER),
         ));
     };
     k.sync_release(order(reference));
@@ -88,7 +88,7 @@ fn reinitialize(k: &Kernel, reference: Va) -> Outcome<()> {
         return Err(misuse(
             k,
             reference,
-            format!(
+            &format!(
                 "is initialized again, but was not run down: it is held {} times",
                 value / HOLDER
             ),
@@ -97,7 +97,7 @@ fn reinitialize(k: &Kernel, reference: Va) -> Outcome<()> {
     k.write(reference, 0_u64)
 }
 
-fn misuse(k: &Kernel, reference: Va, what: String) -> Halted {
+fn misuse(k: &Kernel, reference: Va, what: &str) -> Halted {
     k.bugcheck(BugCheck::new(
         Code::DRIVER_VERIFIER_DETECTED_VIOLATION,
         [VerifierRule::RUNDOWN.subcode, reference.get(), 0, 0],
@@ -191,7 +191,7 @@ fn cache_aware(ddi: &mut Registry) {
             return Err(misuse(
                 k,
                 reference,
-                format!("is initialized in {size} bytes, fewer than ExSizeOfRundownProtectionCacheAware says"),
+                &format!("is initialized in {size} bytes, fewer than ExSizeOfRundownProtectionCacheAware says"),
             ));
         }
         k.write(reference, 0_u64)

@@ -51,9 +51,12 @@ fn with<T>(k: &Kernel, lock: Va, work: impl FnOnce(&mut Lock) -> T) -> T {
 }
 
 fn write_back(k: &Kernel, lock: Va) -> Outcome<()> {
-    let value = with(k, lock, |known| match known.exclusive {
-        true => EXCLUSIVE,
-        false => u32::try_from(known.holders.len()).unwrap_or(u32::MAX),
+    let value = with(k, lock, |known| {
+        if known.exclusive {
+            EXCLUSIVE
+        } else {
+            u32::try_from(known.holders.len()).unwrap_or(u32::MAX)
+        }
     });
     k.write(lock, value)
 }
@@ -225,22 +228,23 @@ mod tests {
             let seen = most.clone();
             run(&idle(), seed, move |k| async move {
                 let lock = new(&k)?;
-                let (readers, writers) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+                let (reading, writing) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
                 let mut threads = Vec::new();
                 for number in 0..4 {
-                    let (readers, writers, seen) = (readers.clone(), writers.clone(), seen.clone());
+                    let (reading, writing, seen) = (reading.clone(), writing.clone(), seen.clone());
                     threads.push(beside(&k, "user", move |k| async move {
                         let writes = number == 0;
-                        let inside = if writes { &writers } else { &readers };
-                        let (acquires, releases) = match writes {
-                            true => ("ExAcquireSpinLockExclusive", "ExReleaseSpinLockExclusive"),
-                            false => ("ExAcquireSpinLockShared", "ExReleaseSpinLockShared"),
+                        let inside = if writes { &writing } else { &reading };
+                        let (acquires, releases) = if writes {
+                            ("ExAcquireSpinLockExclusive", "ExReleaseSpinLockExclusive")
+                        } else {
+                            ("ExAcquireSpinLockShared", "ExReleaseSpinLockShared")
                         };
                         let old = export(&k, acquires, &[lock.get()]).await?;
                         assert_eq!((old, k.irql()), (0, Irql::DISPATCH));
                         inside.set(inside.get() + 1);
-                        assert!(writers.get() == 0 || (writers.get() == 1 && readers.get() == 0));
-                        seen.set(seen.get().max(readers.get()));
+                        assert!(writing.get() == 0 || (writing.get() == 1 && reading.get() == 0));
+                        seen.set(seen.get().max(reading.get()));
                         for _ in 0..3 {
                             k.yield_now().await?;
                         }

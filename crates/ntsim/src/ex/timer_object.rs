@@ -139,7 +139,7 @@ async fn delete(k: &Kernel, timer: Va, deletion: Deletion) -> Outcome<bool> {
     }
     let cancelled = deletion.cancel && timer::cancel(k, timer)?;
     with(k, timer, |known| {
-        known.deleted = Some((deletion.callback, deletion.context))
+        known.deleted = Some((deletion.callback, deletion.context));
     });
     if deletion.wait {
         while busy(k, timer)? {

@@ -40,15 +40,14 @@ fn of(k: &Kernel, device: Va) -> Option<IoTimer> {
 }
 
 fn initialize(k: &Kernel, device: Va, routine: Va, context: u64) -> Outcome<NtStatus> {
-    let timer = match of(k, device) {
-        Some(known) => known.timer,
-        None => {
-            let timer = k.allocate_system(DPC + kdpc::SIZE, "IO_TIMER")?;
-            timer::initialize(k, timer, TimerType::Notification)?;
-            dpc::initialize(k, timer + DPC, k.routine_address("IopTimerDispatch"), device)?;
-            k.write(device + device_object::TIMER, timer)?;
-            timer
-        }
+    let timer = if let Some(known) = of(k, device) {
+        known.timer
+    } else {
+        let timer = k.allocate_system(DPC + kdpc::SIZE, "IO_TIMER")?;
+        timer::initialize(k, timer, TimerType::Notification)?;
+        dpc::initialize(k, timer + DPC, k.routine_address("IopTimerDispatch"), device)?;
+        k.write(device + device_object::TIMER, timer)?;
+        timer
     };
     let known = IoTimer {
         timer,

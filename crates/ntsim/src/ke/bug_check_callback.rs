@@ -86,9 +86,12 @@ fn drop_handle(k: &Kernel, routine: &str, handle: Va) -> Outcome<()> {
 /// `KE_PROCESSOR_CHANGE_NOTIFY_STATE`.
 #[derive(Clone, Copy, Debug)]
 enum Change {
-    AddStart = 0,
-    AddComplete = 1,
-    AddFailure = 2,
+    /// `KeProcessorAddStartNotify`.
+    Start = 0,
+    /// `KeProcessorAddCompleteNotify`.
+    Complete = 1,
+    /// `KeProcessorAddFailureNotify`.
+    Failure = 2,
 }
 
 /// Tells a callback of one processor: the status that it gives.
@@ -113,16 +116,16 @@ async fn register_processors(k: &Kernel, callback: Va, context: u64, flags: u32)
     if flags & ADD_EXISTING != 0 {
         let processors = u32::try_from(k.config().processors).expect("few processors");
         for processor in 0..processors {
-            let answer = tell(k, callback, context, Change::AddStart, processor).await?;
+            let answer = tell(k, callback, context, Change::Start, processor).await?;
             if !answer.is_success() {
                 for told in 0..=processor {
-                    tell(k, callback, context, Change::AddFailure, told).await?;
+                    tell(k, callback, context, Change::Failure, told).await?;
                 }
                 return Ok(Va::NULL);
             }
         }
         for processor in 0..processors {
-            tell(k, callback, context, Change::AddComplete, processor).await?;
+            tell(k, callback, context, Change::Complete, processor).await?;
         }
     }
     new_handle(k, "processor change callback")

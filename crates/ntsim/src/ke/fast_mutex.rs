@@ -9,7 +9,7 @@ mod irql;
 
 use std::collections::BTreeMap;
 
-use ntlayout::{fast_mutex as layout, kevent};
+use ntlayout::fast_mutex as layout;
 
 pub(super) use ddi::register;
 
@@ -55,10 +55,6 @@ pub fn initialize(k: &Kernel, mutex: Va) -> Outcome<()> {
     k.fill(mutex, 0, layout::SIZE)?;
     k.write(mutex + layout::COUNT, FREE)?;
     event::initialize(k, mutex + layout::EVENT, EventType::Synchronization, false)?;
-    debug_assert!(
-        layout::EVENT + kevent::SIZE <= layout::SIZE,
-        "the event lies in the mutex"
-    );
     k.state::<Mutexes>().borrow_mut().0.remove(&mutex);
     lock_order::initialized(k, mutex);
     Ok(())

@@ -26,7 +26,7 @@ struct Priorities(BTreeMap<ThreadId, Priority>);
 
 #[derive(Clone, Copy, Debug)]
 struct Priority {
-    priority: i32,
+    current: i32,
     base_increment: i32,
     ideal_processor: u8,
 }
@@ -34,7 +34,7 @@ struct Priority {
 impl Default for Priority {
     fn default() -> Self {
         Self {
-            priority: NORMAL,
+            current: NORMAL,
             base_increment: 0,
             ideal_processor: 0,
         }
@@ -54,17 +54,17 @@ pub(super) fn register(ddi: &mut Registry) {
     ddi.function("KeSetPriorityThread", 2, dispatch, |k, a| {
         let new = a.u32(1).cast_signed().clamp(1, HIGHEST);
         with(k, "KeSetPriorityThread", a.va(0), |known| {
-            std::mem::replace(&mut known.priority, new)
+            std::mem::replace(&mut known.current, new)
         })
     });
     ddi.function("KeQueryPriorityThread", 1, Contract::exactly(Irql::PASSIVE), |k, a| {
-        with(k, "KeQueryPriorityThread", a.va(0), |known| known.priority)
+        with(k, "KeQueryPriorityThread", a.va(0), |known| known.current)
     });
     ddi.function("KeSetBasePriorityThread", 2, dispatch, |k, a| {
         let increment = a.u32(1).cast_signed();
         with(k, "KeSetBasePriorityThread", a.va(0), |known| {
             // A priority does not cross over between the variable and the real-time class.
-            known.priority = NORMAL.saturating_add(increment).clamp(1, HIGHEST_VARIABLE);
+            known.current = NORMAL.saturating_add(increment).clamp(1, HIGHEST_VARIABLE);
             std::mem::replace(&mut known.base_increment, increment)
         })
     });

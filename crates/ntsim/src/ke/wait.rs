@@ -21,7 +21,7 @@ use crate::{
     ddi::{Contract, Registry},
     kernel::Kernel,
     mm::Va,
-    sched::{ThreadId, VirtualTime, Woken},
+    sched::{ThreadId, VirtualTime},
     status::NtStatus,
     verifier::{SyncObject, lock_order},
 };
@@ -229,18 +229,14 @@ pub async fn for_objects(k: &Kernel, objects: Vec<Va>, kind: WaitType, timeout: 
         .iter()
         .map(|&object| object::describe(k, object))
         .collect();
-    let woken = k.block(why.join(between), deadline).await?;
-    match (waiting.result.get(), woken) {
-        (Some(status), _) => {
-            waiting.acquire(k, status);
-            waiting.note_order(k, status, timeout)?;
-            Ok(status)
-        }
-        (None, Woken::TimedOut | Woken::Signalled) => {
-            forget(k, &waiting);
-            Ok(NtStatus::TIMEOUT)
-        }
+    k.block(why.join(between), deadline).await?;
+    if let Some(status) = waiting.result.get() {
+        waiting.acquire(k, status);
+        waiting.note_order(k, status, timeout)?;
+        return Ok(status);
     }
+    forget(k, &waiting);
+    Ok(NtStatus::TIMEOUT)
 }
 
 /// How many threads wait for an object.

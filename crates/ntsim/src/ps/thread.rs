@@ -71,6 +71,7 @@ pub(crate) fn is_orphan(k: &Kernel, thread: ThreadId) -> bool {
 }
 
 /// Starts a system thread of a driver's.
+#[must_use]
 pub fn create(k: &Kernel, routine: Va, context: u64) -> ThreadId {
     let number = k.scheduler().borrow().threads.len();
     let spec = ThreadSpec::system(format!("system thread {number} ({routine})"));

@@ -46,6 +46,7 @@ impl WaitQueue {
     }
 
     /// Wakes every waiter; says whether there was one.
+    #[must_use]
     pub fn wake_any(&self, k: &Kernel) -> bool {
         let any = !self.0.borrow().is_empty();
         self.wake_all(k);

@@ -35,19 +35,19 @@ fn many_readers_or_one_writer() {
     for seed in 0..30 {
         run(&idle(), seed, |k| async move {
             let resource = new(&k).await?;
-            let (readers, writers, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+            let (reading, writing, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
             let mut threads = Vec::new();
             for number in 0..5 {
-                let (readers, writers, most) = (readers.clone(), writers.clone(), most.clone());
+                let (reading, writing, most) = (reading.clone(), writing.clone(), most.clone());
                 threads.push(beside(&k, "user", move |k| async move {
                     for round in 0..2 {
                         let writes = (number + round) % 3 == 0;
                         let how = if writes { EXCLUSIVE } else { SHARED };
                         assert!(acquire(&k, how, resource, true).await?);
-                        let inside = if writes { &writers } else { &readers };
+                        let inside = if writes { &writing } else { &reading };
                         inside.set(inside.get() + 1);
-                        assert!(writers.get() == 0 || (writers.get() == 1 && readers.get() == 0));
-                        most.set(most.get().max(readers.get()));
+                        assert!(writing.get() == 0 || (writing.get() == 1 && reading.get() == 0));
+                        most.set(most.get().max(reading.get()));
                         k.delay(500).await?;
                         inside.set(inside.get() - 1);
                         release(&k, resource).await?;

@@ -127,11 +127,11 @@ pub(super) async fn flush(k: &Kernel) -> Outcome<()> {
 pub(super) fn queued_within(k: &Kernel, start: Va, length: u64) -> Option<Va> {
     let queues = k.state::<Queues>();
     let queues = queues.borrow();
-    let mut queued = queues
+    let mut waiting = queues
         .by_processor
         .iter()
         .flat_map(|queue| queue.waiting.iter().copied());
-    queued.find(|&dpc| dpc - start < length)
+    waiting.find(|&dpc| dpc - start < length)
 }
 
 /// Adds this component's exports.
