@@ -12,3 +12,6 @@ pub use args::{Args, ReturnValue};
 pub use contract::Contract;
 pub use failure::Failure;
 pub use registry::{Ddi, Flow, Handler, Registry};
+
+#[cfg(test)]
+mod fuzz;

@@ -316,7 +316,7 @@ pub(super) fn register(ddi: &mut Registry) {
             tolerated => k.random().borrow_mut().below(tolerated + 1),
         };
         let setting = Setting {
-            due: time::due(k, args.u64(1).cast_signed()) + late,
+            due: time::due(k, args.u64(1).cast_signed()).saturating_add(late),
             period: args.u32(2),
             dpc: args.va(4),
         };
