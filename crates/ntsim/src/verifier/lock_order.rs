@@ -141,15 +141,25 @@ fn note_held(k: &Kernel, holder: Holder, lock: Va) {
     graph.held.entry(holder).or_default().push(Held { lock, acquired_at });
 }
 
-/// A lock is released.
+/// A lock is released. Others may wait for it meanwhile, and have it among theirs already: the one that releases it is asked first.
 pub(crate) fn releases(k: &Kernel, lock: Va) {
     let graph = k.state::<Graph>();
-    for held in graph.borrow_mut().held.values_mut() {
-        if let Some(index) = held.iter().rposition(|held| held.lock == lock) {
-            held.remove(index);
-            return;
-        }
+    let held = &mut graph.borrow_mut().held;
+    let own = holder(k).filter(|holder| held.get(holder).is_some_and(|held| has(held, lock)));
+    let holder = own.or_else(|| {
+        let mut all = held.iter();
+        all.find(|(_, held)| has(held, lock)).map(|(&holder, _)| holder)
+    });
+    let Some(held) = holder.and_then(|holder| held.get_mut(&holder)) else {
+        return;
+    };
+    if let Some(index) = held.iter().rposition(|held| held.lock == lock) {
+        held.remove(index);
     }
+}
+
+fn has(held: &[Held], lock: Va) -> bool {
+    held.iter().any(|held| held.lock == lock)
 }
 
 /// The lock is initialized: what was at its place before was another lock.

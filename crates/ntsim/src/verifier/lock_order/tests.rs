@@ -111,3 +111,26 @@ fn the_rule_can_be_let_pass() {
     assert_eq!(broken(Settings::STANDARD.allow("lock-order").unwrap(), script), None);
     assert_eq!(broken(Settings::NONE, script), None);
 }
+
+/// A thread that waits for a lock does not lose it to the thread that has it.
+#[test]
+fn a_release_is_the_holders_own() {
+    let found = broken(Settings::STANDARD, |k| {
+        nested(k, &[B, A])?;
+        let waiting = k.spawn(ThreadSpec::system("waiting"), |k| async move {
+            acquires(&k, A)?;
+            k.delay(1_000_000).await?;
+            releases(&k, A);
+            Ok(())
+        });
+        k.spawn(ThreadSpec::system("holding"), move |k| async move {
+            k.delay(1_000).await?;
+            acquires(&k, A)?;
+            releases(&k, A);
+            nested(&k, &[B])?;
+            k.join(waiting).await
+        });
+        Ok(())
+    });
+    assert_eq!(found, None);
+}
