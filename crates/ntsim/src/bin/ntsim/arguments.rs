@@ -61,6 +61,18 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "WHAT", value_enum)]
     pub(crate) device: Option<Hardware>,
 
+    /// A lower filter driver of the device; can be given several times, the lowest first
+    #[arg(long, value_name = "SYS")]
+    pub(crate) lower: Vec<PathBuf>,
+
+    /// An upper filter driver of the device; can be given several times, the lowest first
+    #[arg(long, value_name = "SYS")]
+    pub(crate) upper: Vec<PathBuf>,
+
+    /// The driver of devices that the driver reports, as a bus driver does: those with this hardware ID
+    #[arg(long, value_name = "ID=SYS", value_parser = child)]
+    pub(crate) child: Vec<(String, PathBuf)>,
+
     /// How the device interrupts
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub(crate) interrupts: Interrupts,
@@ -133,6 +145,12 @@ impl RunOptions {
             shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
         })
     }
+}
+
+/// A hardware ID and the driver of devices that have it.
+fn child(text: &str) -> Result<(String, PathBuf), String> {
+    let (id, driver) = text.rsplit_once('=').ok_or("it is not ID=SYS")?;
+    Ok((id.to_owned(), driver.into()))
 }
 
 /// A word of the command line, with the one call that failed instead of all that can.

@@ -5,6 +5,7 @@ mod arguments;
 mod ddis;
 mod fail_each;
 mod imports;
+mod life;
 mod perform;
 mod run;
 mod script;

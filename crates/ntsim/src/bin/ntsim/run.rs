@@ -1,9 +1,9 @@
 //! `ntsim run`: one driver, one device, and what is done to them.
 
 use std::{
-    cell::{Cell, RefCell},
     ffi::OsString,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
     rc::Rc,
 };
@@ -11,24 +11,21 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use clap::Parser as _;
 use ntsim::{
-    Config, Kernel, Outcome,
+    Config,
     bus::{Placement, Slot},
     devices::{Edu, EduProfile},
-    io::pnp,
     machine::{DriverImage, Machine},
-    mm::Va,
     sched::{RunEnd, ThreadSpec},
     story::Story,
-    system::{self, StartFailure},
+    system::StartFailure,
     trace::Counter,
     transport::SimulatedDevice,
 };
 
 use crate::{
-    action::Action,
     arguments::{Hardware, RunOptions},
     fail_each,
-    perform::Performer,
+    life::{Life, Module},
     teller::Teller,
 };
 
@@ -108,8 +105,7 @@ impl Plan<'_> {
     /// Runs it once on a machine of its own, in which the call `failing_call` fails, and tells what happens.
     pub(crate) fn carry_out(&self, failing_call: Option<u64>, mut teller: Teller) -> Result<Done> {
         let options = self.options;
-        let file = options.image().file_stem();
-        let name = file.map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let name = stem(options.image());
         let config = Config {
             seed: options.seed,
             processors: options.cpus,
@@ -128,15 +124,54 @@ impl Plan<'_> {
                 Some(machine.plug_with(Box::new(Edu::new(EduProfile::default())), placement)?)
             }
         };
-        machine.load(&self.image)?;
+        let (stack, children) = self.load_all(&mut machine)?;
         let code = match (&self.cli, slot) {
             (Some(cli), Some(slot)) => run_eductl(&machine, &name, slot, cli, &mut teller)?,
             (Some(_), None) => return Err(anyhow!("eductl needs an edu device, which --device none leaves out")),
-            (None, slot) => run_actions(&machine, &name, slot, options, &mut teller)?,
+            (None, slot) => {
+                let life = Life {
+                    slot,
+                    stack,
+                    function: options.lower.len(),
+                    children,
+                    actions: options.actions.0.clone(),
+                    patience: options.patience,
+                    failed: Rc::default(),
+                    failure: Rc::default(),
+                };
+                run_actions(&machine, life, &mut teller)?
+            }
         };
         teller.catch_up(&machine)?;
         Ok(Done { machine, code })
     }
+
+    /// Loads the images: those of the device's stack, the lowest first, and those of the devices below it, with their hardware IDs.
+    fn load_all(&self, machine: &mut Machine) -> Result<(Vec<Module>, Vec<(String, Module)>)> {
+        let options = self.options;
+        let mut load = |path: &Path| -> Result<Module> {
+            let image = if path == options.image() {
+                self.image.clone()
+            } else {
+                DriverImage::open(path)?
+            };
+            Ok(Module {
+                name: stem(path),
+                image: machine.load(&image)?,
+            })
+        };
+        let stack = options.lower.iter().chain([options.image()]).chain(&options.upper);
+        let stack = stack.map(|path| load(path)).collect::<Result<_>>()?;
+        let children = options.child.iter().map(|(id, path)| Ok((id.clone(), load(path)?)));
+        let children = children.collect::<Result<_>>()?;
+        Ok((stack, children))
+    }
+}
+
+/// What the driver of an image is called.
+fn stem(path: &Path) -> String {
+    path.file_stem()
+        .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
 }
 
 /// The command that eductl is given, if any; what clap has to say if it is none.
@@ -181,23 +216,8 @@ fn run_eductl(machine: &Machine, name: &str, slot: Slot, cli: &eductl::cli::Cli,
 }
 
 /// The whole life of a driver, with the actions that were asked for in the middle. The exit code.
-fn run_actions(
-    machine: &Machine,
-    name: &str,
-    slot: Option<Slot>,
-    options: &RunOptions,
-    teller: &mut Teller,
-) -> Result<u8> {
-    let failed = Rc::new(Cell::new(false));
-    let failure: Rc<RefCell<Option<StartFailure>>> = Rc::default();
-    let life = Life {
-        name: name.to_owned(),
-        slot,
-        actions: options.actions.0.clone(),
-        patience: options.patience,
-        failed: failed.clone(),
-        failure: failure.clone(),
-    };
+fn run_actions(machine: &Machine, life: Life, teller: &mut Teller) -> Result<u8> {
+    let (slot, failed, failure) = (life.slot, life.failed.clone(), life.failure.clone());
     machine.spawn(ThreadSpec::system("PnP manager"), move |k| life.live(k));
     loop {
         let told = machine.kernel().recorded().records().len();
@@ -216,61 +236,6 @@ fn run_actions(
         return Err(anyhow!("{failure}{hint}"));
     }
     Ok(if failed.get() { ACTION_FAILED } else { 0 })
-}
-
-/// A driver from its load to its unload.
-struct Life {
-    name: String,
-    slot: Option<Slot>,
-    actions: Vec<Action>,
-    patience: u64,
-    failed: Rc<Cell<bool>>,
-    failure: Rc<RefCell<Option<StartFailure>>>,
-}
-
-impl Life {
-    async fn live(self, k: Kernel) -> Outcome<()> {
-        let driver = match system::load(&k, &self.name).await? {
-            Ok(driver) => driver,
-            Err(failure) => return self.fails(failure),
-        };
-        let Some(slot) = self.slot else {
-            self.act(&k, None).await?;
-            return system::unload(&k, driver, &self.name).await;
-        };
-        let system = match system::add_device(&k, driver, slot).await? {
-            Ok(system) => system,
-            Err(failure) => return self.fails(failure),
-        };
-        let started = pnp::start_device(&k, system.pdo).await?;
-        if !started.is_success() {
-            system.shut_down(&k, &self.name).await?;
-            return self.fails(StartFailure::StartDevice(started));
-        }
-        self.act(&k, Some(system.pdo)).await?;
-        system.shut_down(&k, &self.name).await
-    }
-
-    /// Has a program carry out the actions.
-    async fn act(&self, k: &Kernel, pdo: Option<Va>) -> Outcome<()> {
-        let (patience, failed) = (self.patience, self.failed.clone());
-        let actions = self.actions.clone();
-        let program = k.spawn(ThreadSpec::user("program"), move |k| async move {
-            let performer = Performer {
-                k,
-                pdo,
-                patience,
-                failed,
-            };
-            performer.perform(actions).await
-        });
-        k.join(program).await
-    }
-
-    fn fails(&self, failure: StartFailure) -> Outcome<()> {
-        *self.failure.borrow_mut() = Some(failure);
-        Ok(())
-    }
 }
 
 /// The counters, and that nothing is left: the run would have ended with a broken rule otherwise.
