@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(super) fn register(ddi: &mut Registry) {
-    ddi.function("ObQueryNameString", 4, Contract::at_most(Irql::APC), |k, a| query(k, a));
+    ddi.function("ObQueryNameString", 4, Contract::at_most(Irql::APC), query);
 }
 
 /// The whole name of an object; none when it has none. A file is called after its device, and what it is on it.
