@@ -47,11 +47,11 @@ fn the_mapping_of_an_mdl_of_pool_leads_to_the_pool() {
         ] {
             let (mapping, list, pool) = mapped(&k, kind, size).await?;
             assert_ne!(mapping, pool);
-            let last = size - 8;
-            let store = [mapping.get() + last, 0x1234];
+            let end = size - 8;
+            let store = [mapping.get() + end, 0x1234];
             assert_eq!(k.call(Program::address(CONTROL), &store).await?, 0x1234);
-            assert_eq!(k.read::<u64>(pool + last)?, 0x1234);
-            assert_eq!(k.read::<u64>(mapping + last)?, 0x1234);
+            assert_eq!(k.read::<u64>(pool + end)?, 0x1234);
+            assert_eq!(k.read::<u64>(mapping + end)?, 0x1234);
             testing::call(&k, "MmUnlockPages", &[list.get()]).await?;
             testing::call(&k, "IoFreeMdl", &[list.get()]).await?;
         }
