@@ -130,7 +130,7 @@ async fn search(k: Kernel, exception: Exception, frame: usize) -> Outcome<u64> {
     };
     layout::write_record(k, block.record, &exception)?;
     layout::write_context(k, block.context, &state)?;
-    match ask_everyone(k, &block, start).await? {
+    match ask_everyone(k, &block, &start).await? {
         Answer::Continue if layout::flags_of(k, block.record)? & NONCONTINUABLE != 0 => Err(raise_status(
             k,
             "RtlDispatchException (a filter answered EXCEPTION_CONTINUE_EXECUTION to an exception that cannot be continued)",
@@ -141,7 +141,7 @@ async fn search(k: Kernel, exception: Exception, frame: usize) -> Outcome<u64> {
             k.trace(Event::ExceptionContinued {
                 address: Va(state.registers.rip),
             });
-            k.restore(frame, state).await
+            k.restore(frame, &state).await
         }
         Answer::Nobody => Err(k.bugcheck_at(exception.unhandled, Some(exception.stack))),
     }
@@ -153,8 +153,8 @@ enum Answer {
     Nobody,
 }
 
-async fn ask_everyone(k: &Kernel, block: &Block, start: Place) -> Outcome<Answer> {
-    let mut place = start;
+async fn ask_everyone(k: &Kernel, block: &Block, start: &Place) -> Outcome<Answer> {
+    let mut place = *start;
     let mut scope_index = 0;
     let mut nested_until = None;
     let mut crossed: Option<&'static str> = None;

@@ -38,7 +38,7 @@ pub(super) fn register(ddi: &mut Registry) {
     ddi.flow("RtlRestoreContext", 2, Contract::ANY, |k, a: Args| async move {
         let state = layout::read_context(&k, a.va(0))?;
         let frame = owner_of(&k, Va(state.registers.rsp()))?;
-        k.restore(frame, state).await
+        k.restore(frame, &state).await
     });
 }
 

@@ -114,21 +114,20 @@ impl Place {
 
     /// Goes to the caller. What it tells of the frame that is left; none for a leaf function's.
     ///
-    /// The inner result is none when the stack cannot be unwound.
+    /// None at all when the stack cannot be unwound.
+    #[expect(clippy::option_option, reason = "what cannot be unwound is not what has no frame")]
     pub(super) fn unwind(&mut self, k: &Kernel, located: Option<&Located>) -> Option<Option<UnwoundFrame>> {
         let mut read = |va: u64| k.peek(Va(va));
-        match located {
-            Some(located) => located
-                .image
+        if let Some(located) = located {
+            let image = &located.image;
+            return image
                 .virtual_unwind(located.function, located.rva, &mut self.registers, &mut read)
-                .map(Some),
-            None => {
-                let before = self.registers;
-                self.registers.unwind_leaf(&mut read)?;
-                // A return address that is the function itself leads nowhere.
-                (self.registers.rip != before.rip || self.registers.rsp() != before.rsp()).then_some(None)
-            }
+                .map(Some);
         }
+        let before = self.registers;
+        self.registers.unwind_leaf(&mut read)?;
+        // A return address that is the function itself leads nowhere.
+        (self.registers.rip != before.rip || self.registers.rsp() != before.rsp()).then_some(None)
     }
 
     /// What lies beyond this guest frame.

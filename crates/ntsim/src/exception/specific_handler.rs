@@ -66,6 +66,7 @@ impl ScopeTable {
 }
 
 pub(super) async fn handle(k: &Kernel, record: Va, frame: Va, context: Va, dispatch: Va) -> Outcome<u32> {
+    const ABNORMAL: u64 = 1;
     unwind::set_machinery(k, Machinery::Search);
     let base: Va = k.read(dispatch + dispatcher::IMAGE_BASE)?;
     let control_pc: Va = k.read(dispatch + dispatcher::CONTROL_PC)?;
@@ -113,7 +114,6 @@ pub(super) async fn handle(k: &Kernel, record: Va, frame: Va, context: Va, dispa
         }
         // Should the block raise an exception, it is not entered a second time.
         k.write(dispatch + dispatcher::SCOPE_INDEX, index + 1)?;
-        const ABNORMAL: u64 = 1;
         k.call(base + u64::from(scope.handler), &[ABNORMAL, frame.get()])
             .label("__finally")
             .may_change_irql()

@@ -93,8 +93,8 @@ pub(super) async fn unwind(k: &Kernel, target: Target) -> Outcome<u64> {
         let (Some(located), Some(frame)) = (located, undone) else {
             continue;
         };
-        if unwinding.leave(k, before, &located, &frame).await? {
-            return arrive(k, before, target).await;
+        if unwinding.leave(k, &before, &located, &frame).await? {
+            return arrive(k, &before, target).await;
         }
     }
 }
@@ -114,7 +114,8 @@ fn own_record(k: &Kernel, block: &Block, target: Target) -> Outcome<Va> {
     Ok(block.record)
 }
 
-async fn arrive(k: &Kernel, mut place: Place, target: Target) -> Outcome<u64> {
+async fn arrive(k: &Kernel, place: &Place, target: Target) -> Outcome<u64> {
+    let mut place = *place;
     k.trace(Event::Unwound { target: target.ip });
     place.registers.rip = target.ip.get();
     place.registers.general[0] = target.value;
@@ -128,7 +129,7 @@ async fn arrive(k: &Kernel, mut place: Place, target: Target) -> Outcome<u64> {
         registers: place.registers,
         flags: (flags & 0xFFFF_FFFF) as u32,
     };
-    k.restore(place.frame, state).await
+    k.restore(place.frame, &state).await
 }
 
 struct Unwinding {
@@ -164,7 +165,7 @@ impl Unwinding {
     }
 
     /// Lets the handler of the frame at `place` clean up. Says whether that frame is the target.
-    async fn leave(&mut self, k: &Kernel, place: Place, located: &Located, frame: &UnwoundFrame) -> Outcome<bool> {
+    async fn leave(&mut self, k: &Kernel, place: &Place, located: &Located, frame: &UnwoundFrame) -> Outcome<bool> {
         let establisher = Va(frame.establisher);
         let target = self.target.frame;
         if !place::in_stack(k, establisher) || (!target.is_null() && target < establisher) {
@@ -187,7 +188,7 @@ impl Unwinding {
         Ok(arrived)
     }
 
-    async fn clean_up(&self, k: &Kernel, place: Place, handled: &HandledFrame, arrived: bool) -> Outcome<()> {
+    async fn clean_up(&self, k: &Kernel, place: &Place, handled: &HandledFrame, arrived: bool) -> Outcome<()> {
         let flags = self.flags | if arrived { TARGET_UNWIND } else { 0 };
         let earlier = layout::flags_of(k, self.record)?;
         layout::set_flags(k, self.record, earlier & super::NONCONTINUABLE | flags)?;
@@ -201,7 +202,7 @@ impl Unwinding {
         set_machinery(
             k,
             Machinery::Unwind {
-                place: Rc::new(RefCell::new(place)),
+                place: Rc::new(RefCell::new(*place)),
                 dispatcher: self.block.dispatcher,
             },
         );

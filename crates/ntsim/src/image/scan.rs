@@ -284,7 +284,7 @@ fn system_kind(instruction: &Instruction) -> Option<SystemInstructionKind> {
         }),
         Code::Rdtsc => Some(SystemInstructionKind::Rdtsc),
         Code::Rdtscp => Some(SystemInstructionKind::Rdtscp),
-        _ => by_machine(instruction).then(|| SystemInstructionKind::Other(*instruction)),
+        _ => by_machine(instruction).then_some(SystemInstructionKind::Other(*instruction)),
     }
 }
 

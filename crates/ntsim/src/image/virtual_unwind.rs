@@ -158,7 +158,7 @@ impl Image {
             let mut machine_frame = false;
             for (code_offset, operation) in info.unwind_operations() {
                 if !in_prologue || u32::from(code_offset) <= offset {
-                    machine_frame |= undo(&info, &operation, registers, &mut frame, read)?;
+                    machine_frame |= undo(&info, operation, registers, &mut frame, read)?;
                 }
             }
             let trailer = trailer_of(current.unwind_info, &info);
@@ -295,7 +295,7 @@ fn leaves(instruction: &Instruction, first_byte: u8, function: RuntimeFunction) 
 /// Undoes what the prologue did. Says whether it was a machine frame, whose return address and stack pointer are taken with it.
 fn undo(
     info: &UnwindInfo<'_>,
-    operation: &UnwindOperation,
+    operation: UnwindOperation,
     registers: &mut FrameRegisters,
     frame: &mut u64,
     read: &mut dyn FnMut(u64) -> Option<u64>,
@@ -306,7 +306,7 @@ fn undo(
         Some(_) => info.resolve_offset(|_| frame_offset, offset),
         None => info.resolve_offset(|_| 0, offset),
     };
-    match *operation {
+    match operation {
         UnwindOperation::PopNonVolatile(register) => {
             let value = read(registers.rsp())?;
             registers.general[RSP] = registers.rsp().wrapping_add(8);

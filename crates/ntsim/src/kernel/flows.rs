@@ -55,7 +55,7 @@ impl Kernel {
     }
 
     /// Leaves every frame above the guest frame `frame` of the current activity, the calling flow among them, and goes on there.
-    pub(crate) fn restore(&self, frame: usize, state: MachineState) -> Restore {
+    pub(crate) fn restore(&self, frame: usize, state: &MachineState) -> Restore {
         Restore::new(self.clone(), frame, state)
     }
 

@@ -49,6 +49,7 @@ fn guest_register(k: &Kernel, register: Gpr) -> u64 {
 /// The targets of indirect calls are functions of the kernel's and those that an image names; an image that names none may be called
 /// anywhere.
 fn check(k: &Kernel, target: Va) -> Outcome<()> {
+    const GUARD_ICALL_CHECK_FAILURE: u64 = 0xA;
     let (exports, length) = k.watch().exports.get();
     if imports::is_unmodelled(target) || (target - exports < length && target != layout::EXPORTS) {
         return Ok(());
@@ -64,7 +65,6 @@ fn check(k: &Kernel, target: Va) -> Outcome<()> {
     if guarded == Some(true) {
         return Ok(());
     }
-    const GUARD_ICALL_CHECK_FAILURE: u64 = 0xA;
     Err(k.bugcheck(BugCheck::new(
         Code::KERNEL_SECURITY_CHECK_FAILURE,
         [GUARD_ICALL_CHECK_FAILURE, 0, 0, 0],

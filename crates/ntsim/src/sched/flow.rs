@@ -258,10 +258,10 @@ pub(crate) struct Restore {
 }
 
 impl Restore {
-    pub(crate) fn new(kernel: Kernel, frame: usize, state: MachineState) -> Self {
+    pub(crate) fn new(kernel: Kernel, frame: usize, state: &MachineState) -> Self {
         Self {
             kernel,
-            request: Some((frame, Box::new(state))),
+            request: Some((frame, Box::new(*state))),
         }
     }
 }

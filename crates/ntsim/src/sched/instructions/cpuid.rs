@@ -27,7 +27,7 @@ const EXTENDED_D: u32 = 1 << 11 | 1 << 20 | 1 << 27 | 1 << 29;
 /// The time stamp counts at one rate.
 const INVARIANT_TSC: u32 = 1 << 8;
 /// 48 bits of virtual and 40 of physical addresses.
-const ADDRESS_BITS: u32 = 48 << 8 | 40;
+const ADDRESS_BITS: u32 = 0x30 << 8 | 0x28;
 
 const VENDOR: &[u8; 12] = b"GenuineIntel";
 const BRAND: &[u8; 48] = b"ntsim virtual processor\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
