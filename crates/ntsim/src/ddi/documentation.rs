@@ -8,6 +8,9 @@ const DRIVERS: &str = "https://learn.microsoft.com/windows-hardware/drivers/ddi/
 /// Microsoft's documentation of everything else; paths below it start with a slash.
 const LEARN: &str = "https://learn.microsoft.com";
 
+/// What stands for a page where the machine itself needs a routine at an address.
+const MACHINES_OWN: &str = "- a routine of the machine's own";
+
 const PAGES: &str = include_str!("documentation.txt");
 
 /// The page that documents the routine called `name`, or in words why there is none.
@@ -21,6 +24,12 @@ pub fn page(name: &str) -> String {
     }
 }
 
+/// Whether Windows' kernel exports the routine called `name`, or another driver does: some are the machine's own.
+#[must_use]
+pub fn is_export(name: &str) -> bool {
+    entry(name) != Some(MACHINES_OWN)
+}
+
 fn entry(name: &str) -> Option<&'static str> {
     PAGES
         .lines()
@@ -31,6 +40,20 @@ fn entry(name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_modelled_routine_has_an_entry() {
+        let registry = crate::ddi::Registry::modelled();
+        let without: Vec<&str> = registry.names().filter(|name| entry(name).is_none()).collect();
+        assert!(without.is_empty(), "add these to documentation.txt: {without:?}");
+    }
+
+    #[test]
+    fn entries_are_sorted_and_single() {
+        let names: Vec<&str> = PAGES.lines().filter_map(|line| line.split(' ').next()).collect();
+        let unsorted = names.windows(2).find(|pair| pair[0] >= pair[1]);
+        assert_eq!(unsorted, None, "out of order");
+    }
 
     #[test]
     fn a_page_is_an_address_or_a_reason() {

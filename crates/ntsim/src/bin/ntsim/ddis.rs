@@ -12,11 +12,8 @@ use ntsim::ddi::{Registry, documentation};
 pub(crate) fn ddis() -> Result<ExitCode> {
     let registry = Registry::modelled();
     let mut out = io::stdout().lock();
-    for ddi in registry
-        .names()
-        .filter_map(|name| registry.find(name))
-        .map(|(_, ddi)| ddi)
-    {
+    let names = registry.names().filter(|name| documentation::is_export(name));
+    for ddi in names.filter_map(|name| registry.find(name)).map(|(_, ddi)| ddi) {
         let contract = ddi.contract_text();
         let page = documentation::page(ddi.name);
         writeln!(out, "{:<44}  {contract:<32}  {page}", ddi.name)?;
