@@ -23,6 +23,8 @@ const NO_REMOVAL_EXPECTED: u32 = 1;
 const COMPUTER: &str = "{00000000-0000-0000-ffff-ffffffffffff}";
 /// What Windows calls a PCI device that no INF names.
 const DESCRIPTION: &str = "PCI Device";
+/// What a device that is not on the PCI bus is called.
+const SOFTWARE_DEVICE: &str = "Software Device";
 const MANUFACTURER: &str = "(Standard system devices)";
 const CLASS: &str = "System";
 
@@ -119,12 +121,27 @@ pub(super) fn value(k: &Kernel, pdo: Va, property: Property) -> Option<Vec<u8>> 
         Property::OBJECT_NAME => pnp::object_name(k, pdo).map(|name| string(&name)),
         Property::INSTALL_STATE => Some(0_u32.to_le_bytes().to_vec()),
         Property::CONTAINER_ID => Some(string(COMPUTER)),
-        _ => pnp::slot(k, pdo).and_then(|slot| of_pci(k, pdo, slot, property)),
+        _ => match pnp::slot(k, pdo) {
+            Some(slot) => of_pci(k, pdo, slot, property),
+            None => of_setup(property),
+        },
     }
 }
 
 fn value_data(value: &Value) -> Vec<u8> {
     value.data()
+}
+
+/// What setup knows of a device that is not on the PCI bus. A device that has been installed has a description, whatever bus it is on.
+fn of_setup(property: Property) -> Option<Vec<u8>> {
+    match property {
+        Property::DESCRIPTION => Some(string(SOFTWARE_DEVICE)),
+        Property::CLASS_NAME => Some(string(CLASS)),
+        Property::CLASS_GUID => Some(string(registry_key::CLASS_GUID)),
+        Property::MANUFACTURER => Some(string(MANUFACTURER)),
+        Property::UI_NUMBER => Some(u32::MAX.to_le_bytes().to_vec()),
+        _ => None,
+    }
 }
 
 /// What setup and the PCI bus driver know of the device in `slot`.

@@ -86,6 +86,22 @@ fn a_devices_properties_are_those_of_setup_and_the_bus() {
     });
 }
 
+/// Drivers rely on the description when a device has no friendly name.
+#[test]
+fn a_device_without_hardware_has_a_description() {
+    const DESCRIPTION: u64 = 0;
+    const FRIENDLY_NAME: u64 = 9;
+    run(|k, _| async move {
+        let pdo = pnp::enumerate_root(&k, "toaster")?;
+        let (status, bytes) = property(&k, pdo, DESCRIPTION, BUFFER).await?;
+        assert_eq!(status, NtStatus::SUCCESS);
+        assert_eq!(text(&bytes), "Software Device\0");
+        let (status, _) = property(&k, pdo, FRIENDLY_NAME, BUFFER).await?;
+        assert_eq!(status, NtStatus::OBJECT_NAME_NOT_FOUND);
+        Ok(())
+    });
+}
+
 #[test]
 fn a_short_buffer_is_told_the_length_that_is_needed() {
     run(|k, pdo| async move {
