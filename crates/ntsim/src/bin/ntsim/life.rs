@@ -26,6 +26,14 @@ pub(crate) struct Module {
     pub(crate) image: LoadedImage,
 }
 
+/// The driver of devices that another driver reports.
+#[derive(Clone, Debug)]
+pub(crate) struct Child {
+    /// The hardware ID of the devices.
+    pub(crate) id: String,
+    pub(crate) driver: Module,
+}
+
 /// A device with its drivers.
 pub(crate) struct Life {
     /// Where the device is plugged in; none for a root-enumerated one.
@@ -34,8 +42,8 @@ pub(crate) struct Life {
     pub(crate) stack: Vec<Module>,
     /// Which of them is the function driver.
     pub(crate) function: usize,
-    /// The drivers of devices that the function driver reports, with the hardware IDs of those.
-    pub(crate) children: Vec<(String, Module)>,
+    /// The drivers of devices that the function driver reports.
+    pub(crate) children: Vec<Child>,
     /// What is done while the device is started.
     pub(crate) actions: Vec<Action>,
     /// How long a request may take before the next action, in milliseconds.
@@ -70,7 +78,7 @@ impl Life {
     }
 
     async fn with_drivers(&self, k: &Kernel, loaded: &mut Vec<Loaded>) -> Outcome<Result<(), StartFailure>> {
-        let children = self.children.iter().map(|(_, module)| module);
+        let children = self.children.iter().map(|child| &child.driver);
         for module in self.stack.iter().chain(children) {
             match system::load_image(k, &module.name, module.image).await? {
                 Ok(object) => loaded.push(Loaded {
@@ -82,8 +90,8 @@ impl Life {
         }
         let objects: Vec<Va> = loaded.iter().map(|driver| driver.object).collect();
         let (stack, children) = objects.split_at(self.stack.len());
-        for ((id, _), &driver) in self.children.iter().zip(children) {
-            pnp::set_drivers(k, id, &[driver]);
+        for (child, &driver) in self.children.iter().zip(children) {
+            pnp::set_drivers(k, &child.id, &[driver]);
         }
         let function = stack[self.function];
         if driver::is_legacy(k, function)? {

@@ -70,13 +70,11 @@ impl Performer {
                 let state = *state;
                 let failed = self.failed.clone();
                 self.by_the_system("power manager", async move |k: Kernel| {
-                    match po::sleep(&k, state).await? {
-                        Ok(()) => po::wake(&k).await,
-                        Err(_) => {
-                            failed.set(true);
-                            Ok(())
-                        }
+                    if po::sleep(&k, state).await?.is_ok() {
+                        return po::wake(&k).await;
                     }
+                    failed.set(true);
+                    Ok(())
                 })
                 .await
             }

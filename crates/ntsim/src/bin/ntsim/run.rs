@@ -25,7 +25,7 @@ use ntsim::{
 use crate::{
     arguments::{Hardware, RunOptions},
     fail_each,
-    life::{Life, Module},
+    life::{Child, Life, Module},
     teller::Teller,
 };
 
@@ -146,8 +146,8 @@ impl Plan<'_> {
         Ok(Done { machine, code })
     }
 
-    /// Loads the images: those of the device's stack, the lowest first, and those of the devices below it, with their hardware IDs.
-    fn load_all(&self, machine: &mut Machine) -> Result<(Vec<Module>, Vec<(String, Module)>)> {
+    /// Loads the images: those of the device's stack, the lowest first, and those of the devices below it.
+    fn load_all(&self, machine: &mut Machine) -> Result<(Vec<Module>, Vec<Child>)> {
         let options = self.options;
         let mut load = |path: &Path| -> Result<Module> {
             let image = if path == options.image() {
@@ -162,7 +162,12 @@ impl Plan<'_> {
         };
         let stack = options.lower.iter().chain([options.image()]).chain(&options.upper);
         let stack = stack.map(|path| load(path)).collect::<Result<_>>()?;
-        let children = options.child.iter().map(|(id, path)| Ok((id.clone(), load(path)?)));
+        let children = options.child.iter().map(|(id, path)| {
+            Ok(Child {
+                id: id.clone(),
+                driver: load(path)?,
+            })
+        });
         let children = children.collect::<Result<_>>()?;
         Ok((stack, children))
     }
