@@ -150,6 +150,12 @@ impl Kernel {
         })))
     }
 
+    /// How many handles to the system there are.
+    #[cfg(test)]
+    pub(crate) fn handles(&self) -> usize {
+        Rc::strong_count(&self.0)
+    }
+
     /// What this run was started with.
     #[must_use]
     pub fn config(&self) -> Config {

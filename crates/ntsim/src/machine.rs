@@ -235,6 +235,13 @@ impl Machine {
     }
 }
 
+impl Drop for Machine {
+    /// Gives the host's memory back: what a run leaves in the middle of its work would keep the machine for ever.
+    fn drop(&mut self) {
+        self.kernel.abandon();
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

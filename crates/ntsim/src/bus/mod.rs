@@ -217,9 +217,10 @@ impl Bus {
         &mut self.functions[index_of(slot)]
     }
 
-    /// The model in `slot`, when it is a `D`: for scenarios that inject faults.
+    /// The model in `slot`, when there is one, and it is a `D`: for scenarios that inject faults.
     pub fn device_mut<D: Device>(&mut self, slot: Slot) -> Option<&mut D> {
-        let device: &mut dyn Any = self.function_mut(slot).device_mut();
+        let index = slot.0.checked_sub(FIRST_DEVICE)?;
+        let device: &mut dyn Any = self.functions.get_mut(usize::from(index))?.device_mut();
         device.downcast_mut()
     }
 

@@ -1,20 +1,26 @@
 //! Whatever a driver passes to a kernel routine, the machine answers as Windows would: it may stop, but the host does not panic.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    any::Any,
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+};
 
 use super::{Handler, Registry};
 use crate::{
     ke::Irql,
     kernel::{Config, Kernel},
-    machine::testing::Program,
+    machine::{DriverImage, Machine, testing::Program},
     mm::{PoolKind, PoolOwner, Va},
     sched::{Random, ThreadSpec},
+    trace::Counter,
 };
 
 /// How often each routine is called.
-const ROUNDS: u64 = 8;
-/// How long one call may take: most waits end before.
-const STEPS: u64 = 4_000;
+const ROUNDS: usize = 4;
+/// How many scheduler steps one call may take: most waits end before.
+const STEPS: u64 = 2_000;
 /// The arguments that each call has: more than any routine takes.
 const ARGUMENTS: usize = 14;
 
@@ -69,52 +75,115 @@ impl Places {
     }
 }
 
-/// Calls the routine `name` with arguments that `seed` decides.
-fn call(program: &Program, name: &str, seed: u64) {
-    let machine = program.machine_of(Config {
-        seed,
-        step_limit: STEPS,
-        ..Config::default()
-    });
-    let routine = machine.kernel().routine_address(name);
-    machine.spawn(ThreadSpec::system("fuzz"), move |k| async move {
-        let mut random = Random::new(seed, 99);
-        let places = Places::new(&k, &mut random);
-        let arguments: Vec<u64> = (0..ARGUMENTS).map(|_| places.argument(&mut random)).collect();
-        if random.chance(25) {
-            let _ = k.raise_irql(Irql::DISPATCH);
+/// Calls to make, one after the other, and how far that has come.
+struct Calls {
+    names: Vec<&'static str>,
+    next: Cell<usize>,
+    /// How many have returned.
+    returned: Cell<usize>,
+    /// The machine's count of steps when the current call was made.
+    since: Cell<u64>,
+}
+
+impl Calls {
+    /// `ROUNDS` calls of every routine that the model has.
+    fn new() -> Self {
+        let registry = Registry::modelled();
+        let is_routine = |name: &&str| {
+            let (_, ddi) = registry.find(name).expect("the registry has its names");
+            !matches!(ddi.handler, Handler::Data { .. })
+        };
+        let routines: Vec<_> = registry.names().filter(is_routine).collect();
+        Self {
+            names: routines.repeat(ROUNDS),
+            next: Cell::new(0),
+            returned: Cell::new(0),
+            since: Cell::new(0),
         }
-        k.call(routine, &arguments).label("fuzz").may_change_irql().await
+    }
+
+    fn are_left(&self) -> bool {
+        self.next.get() < self.names.len()
+    }
+
+    /// The call that was taken last.
+    fn current(&self) -> String {
+        let index = self.next.get() - 1;
+        format!("{} (call {index})", self.names[index])
+    }
+
+    fn take(&self, k: &Kernel) -> Option<(&'static str, u64)> {
+        let index = self.next.get();
+        let name = *self.names.get(index)?;
+        self.next.set(index + 1);
+        self.since.set(k.recorded().counters.get(Counter::Steps));
+        Some((name, index as u64))
+    }
+
+    fn takes_too_long(&self, k: &Kernel) -> bool {
+        k.recorded().counters.get(Counter::Steps) > self.since.get() + STEPS
+    }
+}
+
+/// Makes calls in one machine until one does not return, or leaves the processor at another IRQL.
+fn make(image: &Rc<DriverImage>, calls: &Rc<Calls>) {
+    let mut machine = Machine::new(Config {
+        seed: 1 + calls.next.get() as u64,
+        ..Config::default()
+    })
+    .expect("the machine can be built");
+    machine.load(image).expect("the image can be loaded");
+    let mine = calls.clone();
+    machine.spawn(ThreadSpec::system("fuzz"), move |k| async move {
+        while let Some((name, seed)) = mine.take(&k) {
+            let mut random = Random::new(seed, 99);
+            let places = Places::new(&k, &mut random);
+            let arguments: Vec<u64> = (0..ARGUMENTS).map(|_| places.argument(&mut random)).collect();
+            let irql = if random.chance(25) {
+                Irql::DISPATCH
+            } else {
+                Irql::PASSIVE
+            };
+            let _ = k.raise_irql(irql);
+            let routine = k.routine_address(name);
+            k.call(routine, &arguments).label("fuzz").may_change_irql().await?;
+            mine.returned.set(mine.returned.get() + 1);
+            if k.irql() != irql {
+                break;
+            }
+            k.lower_irql(Irql::PASSIVE);
+        }
+        Ok(())
     });
-    let _ = machine.run();
+    let _ = machine.run_until(|k| calls.takes_too_long(k));
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
 }
 
 #[test]
-#[ignore = "thousands of machines: minutes"]
 fn no_routine_panics_whatever_its_arguments_are() {
-    let program = Program::default().function(|f| f.asm.xor(iced_x86::code_asm::eax, iced_x86::code_asm::eax).unwrap());
-    let registry = Registry::modelled();
+    let image = Program::default()
+        .function(|f| f.asm.xor(iced_x86::code_asm::eax, iced_x86::code_asm::eax).unwrap())
+        .image();
+    let calls = Rc::new(Calls::new());
+    let mut machines = 0;
     let mut panicked = Vec::new();
-    for name in registry.names() {
-        let data = registry
-            .find(name)
-            .is_some_and(|(_, ddi)| matches!(ddi.handler, Handler::Data { .. }));
-        if data {
-            continue;
-        }
-        for round in 0..ROUNDS {
-            let seed = 1 + round;
-            let done = catch_unwind(AssertUnwindSafe(|| call(&program, name, seed)));
-            if let Err(panic) = done {
-                let message = panic
-                    .downcast_ref::<String>()
-                    .map(String::as_str)
-                    .or_else(|| panic.downcast_ref::<&str>().copied())
-                    .unwrap_or("?");
-                panicked.push(format!("{name} with seed {seed}: {message}"));
-                break;
-            }
+    while calls.are_left() {
+        machines += 1;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| make(&image, &calls))) {
+            panicked.push(format!("{}: {}", calls.current(), message(&*panic)));
         }
     }
+    println!(
+        "{} calls, {} returned, {machines} machines",
+        calls.names.len(),
+        calls.returned.get()
+    );
     assert!(panicked.is_empty(), "{}", panicked.join("\n"));
 }

@@ -201,7 +201,7 @@ fn asynchronous(k: &Kernel, a: &Args) -> Outcome<Va> {
     let Some(passed) = transfer_of(k, major, a, true)? else {
         return Ok(Va::NULL);
     };
-    let stack_size = k.read(device + device_object::STACK_SIZE)?;
+    let stack_size = stack_size_of(k, device)?;
     let Some(record) = driver_irp::allocate(k, stack_size)? else {
         return Ok(Va::NULL);
     };
@@ -258,6 +258,19 @@ pub(super) struct Report {
     pub io_status_block: Va,
 }
 
+/// How many stack locations an IRP for `device` has.
+///
+/// # Errors
+/// When it is no device object: every device's IRPs have one stack location at least.
+fn stack_size_of(k: &Kernel, device: Va) -> Outcome<u8> {
+    let size: u8 = k.read(device + device_object::STACK_SIZE)?;
+    if size == 0 || !k.io().borrow().devices.exists(device) {
+        let message = format!("a request is built for {device}, which is no device object, or one that was deleted");
+        return Err(violation(k, IoRule::NOT_A_DEVICE, Va::NULL, device, message));
+    }
+    Ok(size)
+}
+
 /// An IRP of the current thread's, to be ended by the I/O manager.
 fn for_thread(k: &Kernel, device: Va, major: Major, report: Report, passed: &Passed) -> Outcome<Va> {
     let kept = passed.clone();
@@ -270,7 +283,7 @@ fn for_thread(k: &Kernel, device: Va, major: Major, report: Report, passed: &Pas
         irp::Spec {
             major,
             minor: 0,
-            stack_size: k.read(device + device_object::STACK_SIZE)?,
+            stack_size: stack_size_of(k, device)?,
             file: None,
             // A driver that builds a PnP IRP sets it to STATUS_NOT_SUPPORTED by itself.
             status: None,

@@ -316,7 +316,7 @@ pub(super) fn attach(k: &Kernel, source: Va, target: Va) -> Outcome<Va> {
     let alignment: u32 = k.read(top + layout::ALIGNMENT_REQUIREMENT)?;
     let sector_size: u16 = k.read(top + layout::SECTOR_SIZE)?;
     k.write(top + layout::ATTACHED_DEVICE, source)?;
-    k.write(source + layout::STACK_SIZE, stack_size + 1)?;
+    k.write(source + layout::STACK_SIZE, stack_size.wrapping_add(1))?;
     k.write(source + layout::ALIGNMENT_REQUIREMENT, alignment)?;
     k.write(source + layout::SECTOR_SIZE, sector_size)?;
     if let Some(books) = k.io().borrow_mut().devices.by_address.get_mut(&source) {

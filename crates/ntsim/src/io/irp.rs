@@ -377,8 +377,9 @@ pub(super) fn initialize(k: &Kernel, va: Va, stack_size: u8) -> Outcome<()> {
     k.write(va + irp::THREAD_LIST_ENTRY, va + irp::THREAD_LIST_ENTRY)?;
     k.write(va + irp::THREAD_LIST_ENTRY + 8_u64, va + irp::THREAD_LIST_ENTRY)?;
     k.write(va + irp::STACK_COUNT, stack_size)?;
-    k.write(va + irp::CURRENT_LOCATION, stack_size + 1)?;
-    k.write(va + irp::CURRENT_STACK_LOCATION, location(va, stack_size + 1))
+    // A `CCHAR`, which wraps.
+    k.write(va + irp::CURRENT_LOCATION, stack_size.wrapping_add(1))?;
+    k.write(va + irp::CURRENT_STACK_LOCATION, location(va, stack_size) + stack::SIZE)
 }
 
 /// Opens the books on an IRP.
@@ -446,9 +447,10 @@ pub(crate) fn allocate(k: &Kernel, spec: Spec) -> Outcome<Rc<Record>> {
     Ok(record)
 }
 
-/// The address of a stack location by its number, 1 being the lowest driver's.
+/// The address of a stack location by its number, 1 being the lowest driver's. There is none with the number 0: its address is in the IRP
+/// itself.
 pub(crate) fn location(irp: Va, number: u8) -> Va {
-    irp + irp::SIZE + (usize::from(number) - 1) * stack::SIZE
+    irp + irp::SIZE + usize::from(number) * stack::SIZE - stack::SIZE
 }
 
 /// The stack location of the driver that is called next.

@@ -161,6 +161,29 @@ impl Kernel {
         self.sync_release(SyncObject::Thread(thread.0 as u64));
     }
 
+    /// Drops whatever is in the middle of its work. A flow has a handle to the kernel, and the kernel has the flow: with neither dropped,
+    /// the host never gets the machine's memory back.
+    pub(crate) fn abandon(&self) {
+        let mut activities = Vec::new();
+        {
+            let mut scheduler = self.0.scheduler.borrow_mut();
+            for thread in &mut scheduler.threads {
+                let state = std::mem::replace(&mut thread.state, ThreadState::Terminated);
+                if let ThreadState::Ready(activity) | ThreadState::Waiting(activity, _) = state {
+                    activities.push(*activity);
+                }
+            }
+            for processor in &mut scheduler.processors {
+                activities.append(&mut processor.activities);
+            }
+        }
+        // A flow may give back what it has, and the scheduler is not borrowed here.
+        drop(activities);
+        drop(self.take_request());
+        drop(self.0.states.take());
+        drop(self.0.io.take());
+    }
+
     /// Makes a kernel stack, with unmapped pages around it.
     pub(crate) fn new_stack(&self, what: &str) -> Stack {
         let limit = {

@@ -73,6 +73,8 @@ pub struct AddressSpace {
     /// Physical range start -> (length, first virtual address it was mapped at), for reports.
     reverse: BTreeMap<Pa, (u64, Va)>,
     next_ram: Pa,
+    /// Bytes of RAM taken.
+    taken: u64,
 }
 
 impl Default for AddressSpace {
@@ -81,6 +83,7 @@ impl Default for AddressSpace {
             by_start: BTreeMap::new(),
             reverse: BTreeMap::new(),
             next_ram: RAM_BASE,
+            taken: 0,
         }
     }
 }
@@ -96,7 +99,16 @@ impl AddressSpace {
     pub fn take_ram(&mut self, length: u64) -> Pa {
         let start = self.next_ram;
         self.next_ram = start + Self::round_up(length) + PAGE_SIZE;
+        self.taken += Self::round_up(length);
         start
+    }
+
+    /// Whether there are `length` more bytes of RAM to take. Where a driver says how many, whoever takes them asks first.
+    #[must_use]
+    pub const fn has_ram(&self, length: u64) -> bool {
+        /// More would be taken from the host: it is not given back before the machine ends.
+        const MOST: u64 = 2 << 30;
+        length <= MOST && self.taken + length <= MOST
     }
 
     /// Where the next [`take_ram`](Self::take_ram) takes from.
@@ -210,6 +222,14 @@ mod tests {
         assert_eq!(space.virtual_of(Pa(0x9123)), Some(Va(0x1123)));
         assert!(space.unmap(Va(0x1000)).is_some());
         assert_eq!(space.virtual_of(Pa(0x9123)), None);
+    }
+
+    #[test]
+    fn there_is_so_much_ram_and_no_more() {
+        let mut space = AddressSpace::default();
+        assert!(space.has_ram(2 << 30) && !space.has_ram((2 << 30) + 1) && !space.has_ram(u64::MAX));
+        space.take_ram(1);
+        assert!(space.has_ram((2 << 30) - 0x1000) && !space.has_ram(2 << 30));
     }
 
     #[test]

@@ -121,6 +121,9 @@ async fn create(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     if size == 0 || size > 1 << 32 {
         return Ok(NtStatus::INVALID_PARAMETER_4);
     }
+    if !k.watch().space.borrow().has_ram(size) {
+        return Ok(NtStatus::SECTION_TOO_BIG);
+    }
     let attributes = match attributes::read(k, a.va(2))? {
         Ok(attributes) => attributes,
         Err(status) => return Ok(status),

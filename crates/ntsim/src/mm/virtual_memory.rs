@@ -52,6 +52,9 @@ fn allocate(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     if !read_only && !READ_WRITE.contains(&protection) {
         return Ok(NtStatus::INVALID_PAGE_PROTECTION);
     }
+    if !k.watch().space.borrow().has_ram(length) {
+        return Ok(NtStatus::NO_MEMORY);
+    }
     let start = k.allocate_user_in(process, 0, length);
     k.note_made_by_driver(start);
     if read_only {

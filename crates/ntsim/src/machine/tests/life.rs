@@ -15,6 +15,7 @@ use crate::{
     sched::{RunEnd, ThreadSpec},
     status::NtStatus,
     system::{self, StartFailure},
+    trace::Counter,
 };
 
 const UNLOAD: usize = 1;
@@ -164,4 +165,23 @@ fn a_driver_entry_that_fails_must_have_cleaned_up() {
     let crash = k.crash().unwrap();
     assert_eq!(crash.bugcheck.code, Code::DRIVER_VERIFIER_DETECTED_VIOLATION);
     assert_eq!(crash.bugcheck.parameters[0], 0x62);
+}
+
+#[test]
+fn a_machine_goes_with_the_threads_that_are_left_in_it() {
+    let machine = Machine::new(crate::kernel::Config::default()).unwrap();
+    let k = machine.kernel().clone();
+    machine.spawn(ThreadSpec::system("waits"), |k| async move {
+        let buffer = crate::user::Buffer::new(&k, 16);
+        k.block("nothing", None).await?;
+        drop(buffer);
+        Ok(())
+    });
+    machine.spawn(ThreadSpec::system("spins"), |k| async move {
+        k.spin_until("nothing", |_| false).await
+    });
+    let _ = machine.run_until(|k| k.recorded().counters.get(Counter::Steps) > 50);
+    assert!(k.handles() > 2, "the threads have handles");
+    drop(machine);
+    assert_eq!(k.handles(), 1, "this one");
 }

@@ -139,7 +139,7 @@ fn map(k: &Kernel, list: Va, priority: u32) -> Outcome<Va> {
         )));
         return Ok(Va::NULL);
     }
-    let frames = super::frames(k, list)?;
+    let frames = super::existing_frames(k, list)?;
     let start = {
         let books = books(k);
         let mut books = books.borrow_mut();

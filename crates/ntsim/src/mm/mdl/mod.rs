@@ -133,6 +133,35 @@ impl Fields {
     }
 }
 
+/// The pages that an MDL describes, by its page frame numbers, when there is such memory.
+///
+/// # Errors
+/// When the MDL cannot be read; when a page frame number in it is none of the machine's.
+pub(in crate::mm) fn existing_frames(k: &Kernel, list: Va) -> Outcome<Vec<Pa>> {
+    const NO_SUCH_PAGE: u64 = 0x02;
+    let frames = frames(k, list)?;
+    if let Some(frame) = frames.iter().find(|&&frame| !exists(k, frame)) {
+        let number = frame.0 / PAGE_SIZE;
+        let message = format!("the MDL {list} has the page frame number {number:#x}, and the machine has no such page");
+        let highest = (crate::mm::layout::POOL_PHYSICAL.0 + crate::mm::layout::POOL_LENGTH) / PAGE_SIZE - 1;
+        return Err(k.bugcheck(BugCheck::new(
+            Code::PFN_LIST_CORRUPT,
+            [NO_SUCH_PAGE, number, highest, 0],
+            "mdl-page-does-not-exist",
+            message,
+        )));
+    }
+    Ok(frames)
+}
+
+/// Whether the machine has a page: of RAM, or of its devices' registers.
+fn exists(k: &Kernel, frame: Pa) -> bool {
+    if crate::mm::is_device(frame) {
+        return true;
+    }
+    k.engine().borrow().try_read(frame, &mut [0])
+}
+
 /// The pages that an MDL describes, by its page frame numbers.
 ///
 /// # Errors
@@ -140,7 +169,11 @@ impl Fields {
 pub(crate) fn frames(k: &Kernel, list: Va) -> Outcome<Vec<Pa>> {
     let count = Fields::read(k, list)?.pages();
     let numbers = list + layout::SIZE;
-    let frame = |index| Ok(Pa(k.read::<u64>(numbers + index * PFN_SIZE as u64)? * PAGE_SIZE));
+    // A page frame number that a driver has made up may be any.
+    let frame = |index| {
+        let number: u64 = k.read(numbers + index * PFN_SIZE as u64)?;
+        Ok(Pa(number.saturating_mul(PAGE_SIZE) & !(PAGE_SIZE - 1)))
+    };
     (0..count).map(frame).collect()
 }
 

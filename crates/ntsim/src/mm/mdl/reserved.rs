@@ -168,7 +168,7 @@ fn map(k: &Kernel, a: &Args) -> Outcome<Va> {
         let parameters = [MISSING_FLAGS, list.get(), mdl.flags.into(), expected];
         return Err(verifier(k, parameters, "mdl-mapped-unlocked", message));
     }
-    let frames = super::frames(k, list)?;
+    let frames = super::existing_frames(k, list)?;
     let pages = frames.len() as u64;
     if pages > room {
         return Ok(Va::NULL);

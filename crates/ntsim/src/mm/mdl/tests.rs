@@ -165,3 +165,17 @@ fn misuse_of_a_reserved_range_has_its_codes() {
         assert_eq!((crash.0, crash.1), (Code::SYSTEM_PTE_MISUSE, code), "{name}");
     }
 }
+
+#[test]
+fn a_page_frame_number_that_is_made_up_is_not_mapped() {
+    for number in [u64::MAX, 1 << 50, 0x7_0000_0000] {
+        let end = bugcheck_of(move |k| async move {
+            let list = of_pool(&k, 0x1000).await?;
+            set_flags(&k, list, PAGES_LOCKED, SOURCE_IS_NONPAGED_POOL)?;
+            k.write(list + layout::SIZE, number)?;
+            call(&k, "MmMapLockedPages", &[list.get(), 0]).await?;
+            Ok(())
+        });
+        assert_eq!(end, (Code::PFN_LIST_CORRUPT, 2, "mdl-page-does-not-exist"));
+    }
+}

@@ -244,7 +244,8 @@ fn take_high(k: &Kernel, length: u64, reach: Reach) -> Option<Pa> {
         start = start.next_multiple_of(reach.boundary);
     }
     let end = start.checked_add(length)?;
-    if end > layout::POOL_PHYSICAL.0 || end - 1 > reach.highest {
+    let reached = end <= layout::POOL_PHYSICAL.0 && end - 1 <= reach.highest;
+    if !reached || !k.watch().space.borrow().has_ram(length) {
         return None;
     }
     k.watch().space.borrow_mut().skip_ram_to(Pa(start));

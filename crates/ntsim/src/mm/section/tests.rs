@@ -122,3 +122,26 @@ fn a_process_is_given_memory_and_gives_it_back_as_a_whole() {
         Ok(())
     });
 }
+
+#[test]
+fn more_memory_than_the_machine_has_is_refused() {
+    run(|k| async move {
+        let (base, size, handle) = (memory(&k, 8)?, memory(&k, 8)?, memory(&k, 8)?);
+        k.write(size, 3_u64 << 30)?;
+        let allocate = [CURRENT_PROCESS, base.get(), 0, size.get(), 0x1000, PAGE_READWRITE];
+        let status = call(&k, "ZwAllocateVirtualMemory", &allocate).await?;
+        assert_eq!((status, k.read(base)?), (NtStatus::NO_MEMORY, Va::NULL));
+        let create = [
+            handle.get(),
+            0xF_001F,
+            0,
+            size.get(),
+            PAGE_READWRITE,
+            SEC_COMMIT.into(),
+            0,
+        ];
+        let status = call(&k, "ZwCreateSection", &create).await?;
+        assert_eq!((status, k.read(handle)?), (NtStatus::SECTION_TOO_BIG, Va::NULL));
+        Ok(())
+    });
+}

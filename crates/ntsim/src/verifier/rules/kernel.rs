@@ -59,6 +59,7 @@ super::rules! { Kernel, "debugger/bug-check-code-reference2";
     "mapping-address-not-mapped" Stops "Unmap the MDL that is mapped in the reserved range, once.", "debugger/bug-check-0xda--system-pte-misuse";
     "mapping-address-not-released" Stops "Call MmUnmapReservedMapping for what MmMapLockedPagesWithReservedMapping has mapped, before the pages are unlocked.", "debugger/bug-check-0xda--system-pte-misuse";
     "mapping-address-still-mapped" Stops "Call MmUnmapReservedMapping before the range is used again, or freed.", "debugger/bug-check-0xda--system-pte-misuse";
+    "mdl-page-does-not-exist" Stops "Leave the page frame numbers of an MDL to MmProbeAndLockPages, MmBuildMdlForNonPagedPool or MmAllocatePagesForMdl.", "debugger/bug-check-0x4e--pfn-list-corrupt";
     "mapping-address-wrong-tag" Stops "Pass the tag that the range was reserved with.", "debugger/bug-check-0xda--system-pte-misuse";
     "no-system-ptes" Stops "Map with MmMapLockedPagesSpecifyCache, which returns null where it fails.", "ddi/wdm/nf-wdm-mmmaplockedpages";
     "pages-freed-twice" Stops "Call MmFreePagesFromMdl once for each MmAllocatePagesForMdl, with its MDL.", "debugger/bug-check-0x4e--pfn-list-corrupt";
