@@ -56,12 +56,13 @@ pub(crate) async fn call_driver(k: &Kernel, device: Va, irp: Va) -> Outcome<NtSt
     };
     let location = irp::location(irp, number);
     let major = Major(k.read(location + stack::MAJOR_FUNCTION)?);
-    check_forwarding(k, &record, device, location, major)?;
+    check_forwarding(k, &record, device, number, major)?;
 
     k.write(irp + layout::CURRENT_LOCATION, number)?;
     k.write(irp + layout::CURRENT_STACK_LOCATION, location)?;
     k.write(location + stack::DEVICE_OBJECT, device)?;
-    let calls = record.sent(number, major);
+    let control: u8 = k.read(location + stack::CONTROL)?;
+    let calls = record.sent(number, major, control & irp::SL_PENDING_RETURNED != 0);
 
     if pnp::is_pdo(k, device) {
         record.reached_bottom.set(true);
@@ -102,15 +103,18 @@ fn check_arguments(k: &Kernel, device: Va, irp: Va) -> Outcome<Rc<Record>> {
     })
 }
 
-fn check_forwarding(k: &Kernel, record: &Record, device: Va, location: Va, major: Major) -> Outcome<()> {
+fn check_forwarding(k: &Kernel, record: &Record, device: Va, number: u8, major: Major) -> Outcome<()> {
     let irp = record.irp();
+    let location = irp::location(irp, number);
     let cancel_routine: Va = k.read(irp + layout::CANCEL_ROUTINE)?;
     if !cancel_routine.is_null() {
         let message = format!("IRP {irp} is passed down while its cancel routine {cancel_routine} is set");
         verify(k, IoRule::FORWARDED_CANCELLABLE, irp, device, message)?;
     }
     let control: u8 = k.read(location + stack::CONTROL)?;
-    if control & irp::SL_PENDING_RETURNED != 0 {
+    // After IoSkipCurrentIrpStackLocation the next location is the driver's own, and keeps its mark.
+    let skipped = record.was_used(number) && record.passed(number).is_none();
+    if control & irp::SL_PENDING_RETURNED != 0 && !skipped {
         let message = format!("IRP {irp} is passed down with the pending flag set in the next stack location");
         verify(k, IoRule::CONTROL_NOT_ZEROED, irp, device, message)?;
     }
@@ -218,6 +222,8 @@ fn check_dispatch(k: &Kernel, record: &Record, location_number: u8, device: Va, 
                 ),
             );
         }
+        // The mark may be that of a driver above, which has passed its own stack location on.
+        (false, Some(Passed { pending: true, .. })) if record.was_marked_above(location_number) => {}
         (false, Some(Passed { pending: true, .. })) => {
             return fail(
                 IoRule::MARKED_PENDING_ONLY,

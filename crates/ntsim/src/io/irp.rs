@@ -115,6 +115,8 @@ struct Location {
     passed: Option<Passed>,
     /// The driver that it belongs to has called a lower driver since the last call.
     passed_on: bool,
+    /// The IRP was marked pending there before its driver was called: by a driver above that has skipped its stack location.
+    marked_above: bool,
     /// The driver has returned `STATUS_PENDING`; whether it has marked the IRP pending shows when it is completed.
     to_be_marked: bool,
 }
@@ -176,7 +178,7 @@ impl Record {
     }
 
     /// A driver is about to be called with a stack location; how often that has happened.
-    pub(super) fn sent(&self, location: u8, major: Major) -> u32 {
+    pub(super) fn sent(&self, location: u8, major: Major, marked_above: bool) -> u32 {
         if self.origin != Origin::IoManager && self.sent_from.get().is_none() {
             self.sent_from.set(Some(location));
             self.what.set(major.name());
@@ -185,6 +187,7 @@ impl Record {
         let at = &mut locations[usize::from(location)];
         *at = Location {
             calls: at.calls + 1,
+            marked_above,
             ..Location::default()
         };
         let calls = at.calls;
@@ -192,6 +195,11 @@ impl Record {
             above.passed_on = true;
         }
         calls
+    }
+
+    /// Whether the IRP was marked pending in a stack location before its driver was called.
+    pub(super) fn was_marked_above(&self, location: u8) -> bool {
+        self.locations.borrow()[usize::from(location)].marked_above
     }
 
     /// Whether a driver was ever called with a stack location.

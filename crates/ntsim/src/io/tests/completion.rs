@@ -47,6 +47,40 @@ fn pending_is_marked_and_returned_or_neither() {
     assert_eq!(request(&both, BUFFERED, &[], 0).status, NtStatus::SUCCESS);
 }
 
+/// Passes the IRP in `rbx` down with the stack location that is next now, and answers that it is pending.
+fn pass_down(f: &mut Function<'_>) {
+    f.asm.mov(rdx, rbx).unwrap();
+    f.load(rax, lower_device().get());
+    f.asm.mov(rcx, qword_ptr(rax)).unwrap();
+    f.call("IofCallDriver");
+    answer(f, NtStatus::PENDING);
+}
+
+#[test]
+fn a_pending_irp_is_passed_down_with_the_drivers_own_location_but_not_with_a_copy_of_its_flags() {
+    let skipped = driver(|f| {
+        mark_pending(f);
+        f.asm.inc(byte_ptr(rbx + layout::CURRENT_LOCATION)).unwrap();
+        let location = qword_ptr(rbx + layout::CURRENT_STACK_LOCATION);
+        f.asm.add(location, i32::try_from(stack::SIZE).unwrap()).unwrap();
+        pass_down(f);
+    });
+    let ended = request(&skipped, BUFFERED, &[], 0);
+    assert_eq!(
+        ended.status,
+        NtStatus::INVALID_DEVICE_REQUEST,
+        "the bus driver's answer"
+    );
+    let copied = driver(|f| {
+        mark_pending(f);
+        f.asm.mov(rax, qword_ptr(rbx + layout::CURRENT_STACK_LOCATION)).unwrap();
+        let next = i32::try_from(stack::SIZE).unwrap();
+        f.asm.or(byte_ptr(rax - next + stack::CONTROL), 1).unwrap();
+        pass_down(f);
+    });
+    assert_eq!(crash_of(&copied), (IO_MANAGER, 0x206, "forwarded-with-control-flags"));
+}
+
 #[test]
 fn a_dispatch_routine_returns_what_it_completed_with() {
     let other_status = driver(|f| {
