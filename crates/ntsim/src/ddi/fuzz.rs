@@ -9,6 +9,7 @@ use std::{
 
 use super::{Handler, Registry};
 use crate::{
+    bugcheck::Outcome,
     ke::Irql,
     kernel::{Config, Kernel},
     machine::{DriverImage, Machine, testing::Program},
@@ -17,15 +18,58 @@ use crate::{
     trace::Counter,
 };
 
-/// How often each routine is called.
-const ROUNDS: usize = 4;
 /// How many scheduler steps one call may take: most waits end before.
 const STEPS: u64 = 2_000;
 /// The arguments that each call has: more than any routine takes.
 const ARGUMENTS: usize = 14;
 
+/// Objects that routines are given in order, where they can be.
+struct Objects {
+    device: Va,
+    irp: Va,
+    list: Va,
+    event: Va,
+    /// A `UNICODE_STRING`.
+    name: Va,
+    handle: u64,
+}
+
+impl Objects {
+    async fn new(k: &Kernel) -> Outcome<Self> {
+        let call = async |name, arguments: &[u64]| k.call(k.routine_address(name), arguments).label("fuzz").await;
+        let memory = k.allocate_pool(PoolKind::NonPagedNx, 0x800, 0x7A7A_7546, PoolOwner::Driver, "pool");
+        let (event, name, variable) = (memory + 0x400_u64, memory + 0x500_u64, memory + 0x600_u64);
+        let text: Vec<u8> = "\\Device\\Fuzz".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let length = u16::try_from(text.len()).unwrap();
+        k.write_bytes(name + 0x10_u64, &text)?;
+        k.write(name, length)?;
+        k.write(name + 2_u64, length)?;
+        k.write(name + 8_u64, name + 0x10_u64)?;
+        call("KeInitializeEvent", &[event.get(), 0, 0]).await?;
+        call(
+            "IoCreateDevice",
+            &[memory.get(), 0x40, name.get(), 0x22, 0, 0, variable.get()],
+        )
+        .await?;
+        let device: Va = k.read(variable)?;
+        let irp = Va(call("IoAllocateIrp", &[3, 0]).await?);
+        let list = Va(call("IoAllocateMdl", &[memory.get(), 0x400, 0, 0, 0]).await?);
+        call("MmBuildMdlForNonPagedPool", &[list.get()]).await?;
+        call("ZwCreateEvent", &[variable.get(), 0x1F_0003, 0, 0, 0]).await?;
+        Ok(Self {
+            device,
+            irp,
+            list,
+            event,
+            name,
+            handle: k.read(variable)?,
+        })
+    }
+}
+
 /// Addresses that mean something to the system.
 struct Places {
+    objects: Rc<Objects>,
     pool: Va,
     freed: Va,
     thread: Va,
@@ -34,7 +78,7 @@ struct Places {
 }
 
 impl Places {
-    fn new(k: &Kernel, random: &mut Random) -> Self {
+    fn new(k: &Kernel, random: &mut Random, objects: &Rc<Objects>) -> Self {
         let pool = k.allocate_pool(PoolKind::NonPagedNx, 0x400, 0x7A7A_7546, PoolOwner::Driver, "pool");
         for index in 0..0x80_u64 {
             let value = match random.below(4) {
@@ -49,6 +93,7 @@ impl Places {
         let _ = k.try_free_pool(freed);
         let thread = k.current_thread().map_or(Va::NULL, |thread| k.thread_object(thread));
         Self {
+            objects: objects.clone(),
             pool,
             freed,
             thread,
@@ -58,7 +103,7 @@ impl Places {
     }
 
     fn argument(&self, random: &mut Random) -> u64 {
-        match random.below(16) {
+        match random.below(23) {
             0..=2 => 0,
             3 | 4 => random.below(0x40),
             5 => u64::MAX - random.below(0x10),
@@ -70,6 +115,12 @@ impl Places {
             12 => self.thread.get(),
             13 => (self.data + random.below(0x80)).get(),
             14 => self.code.get(),
+            15 | 16 => self.objects.device.get(),
+            17 => self.objects.irp.get(),
+            18 => self.objects.list.get(),
+            19 => self.objects.event.get(),
+            20 => self.objects.name.get(),
+            21 => self.objects.handle,
             _ => 0x0000_0200_0000_0000 + random.below(0x1_0000),
         }
     }
@@ -86,8 +137,8 @@ struct Calls {
 }
 
 impl Calls {
-    /// `ROUNDS` calls of every routine that the model has.
-    fn new() -> Self {
+    /// `rounds` calls of every routine that the model has. What `first` rounds would call is left out.
+    fn new(first: usize, rounds: usize) -> Self {
         let registry = Registry::modelled();
         let is_routine = |name: &&str| {
             let (_, ddi) = registry.find(name).expect("the registry has its names");
@@ -95,8 +146,8 @@ impl Calls {
         };
         let routines: Vec<_> = registry.names().filter(is_routine).collect();
         Self {
-            names: routines.repeat(ROUNDS),
-            next: Cell::new(0),
+            next: Cell::new(first * routines.len()),
+            names: routines.repeat(first + rounds),
             returned: Cell::new(0),
             since: Cell::new(0),
         }
@@ -135,9 +186,10 @@ fn make(image: &Rc<DriverImage>, calls: &Rc<Calls>) {
     machine.load(image).expect("the image can be loaded");
     let mine = calls.clone();
     machine.spawn(ThreadSpec::system("fuzz"), move |k| async move {
+        let objects = Rc::new(Objects::new(&k).await?);
         while let Some((name, seed)) = mine.take(&k) {
             let mut random = Random::new(seed, 99);
-            let places = Places::new(&k, &mut random);
+            let places = Places::new(&k, &mut random, &objects);
             let arguments: Vec<u64> = (0..ARGUMENTS).map(|_| places.argument(&mut random)).collect();
             let irql = if random.chance(25) {
                 Irql::DISPATCH
@@ -166,24 +218,33 @@ fn message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-#[test]
-fn no_routine_panics_whatever_its_arguments_are() {
+/// Makes all calls, in as many machines as that takes.
+fn make_all(first: usize, rounds: usize) {
     let image = Program::default()
         .function(|f| f.asm.xor(iced_x86::code_asm::eax, iced_x86::code_asm::eax).unwrap())
         .image();
-    let calls = Rc::new(Calls::new());
+    let calls = Rc::new(Calls::new(first, rounds));
     let mut machines = 0;
     let mut panicked = Vec::new();
     while calls.are_left() {
         machines += 1;
+        let before = calls.next.get();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| make(&image, &calls))) {
             panicked.push(format!("{}: {}", calls.current(), message(&*panic)));
         }
+        assert!(calls.next.get() > before, "no call was made: {panicked:?}");
     }
-    println!(
-        "{} calls, {} returned, {machines} machines",
-        calls.names.len(),
-        calls.returned.get()
-    );
+    println!("{machines} machines; {} calls have returned", calls.returned.get());
     assert!(panicked.is_empty(), "{}", panicked.join("\n"));
+}
+
+#[test]
+fn no_routine_panics_whatever_its_arguments_are() {
+    make_all(0, 3);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn no_routine_panics_however_often_it_is_called() {
+    make_all(3, 60);
 }

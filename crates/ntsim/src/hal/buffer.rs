@@ -15,9 +15,6 @@ use crate::{
 /// What makes the memory of an MDL stay where it is.
 const RESIDENT: u16 = mdl::PAGES_LOCKED | mdl::SOURCE_IS_NONPAGED_POOL | mdl::PARTIAL;
 
-/// The most MDLs that a chain has: one that goes on for longer leads back to itself.
-const MOST_LISTS: usize = 0x1_0000;
-
 /// A part of a buffer that lies in one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Part {
@@ -53,7 +50,7 @@ pub(super) fn locate(k: &Kernel, mut list: Va, va: Va, length: u64) -> Outcome<P
         parts: Vec::new(),
         missing: length,
     };
-    for _ in 0..MOST_LISTS {
+    for _ in 0..Kernel::MOST_ENTRIES {
         check_resident(k, list, &mdl)?;
         let frames = mdl::frames(k, list)?;
         let first = u64::from(mdl.start.offset_in_page());
@@ -76,9 +73,7 @@ pub(super) fn locate(k: &Kernel, mut list: Va, va: Va, length: u64) -> Outcome<P
         mdl = Fields::read(k, list)?;
         offset = 0;
     }
-    Err(k.not_modelled(format!(
-        "a chain of more than {MOST_LISTS} MDLs (at {list}) is not modelled: does it lead back to itself?"
-    )))
+    Err(k.endless_list("the chain of MDLs", list))
 }
 
 fn check_resident(k: &Kernel, list: Va, mdl: &Fields) -> Outcome<()> {

@@ -67,7 +67,7 @@ fn placement(k: &Kernel, driven: Range<u64>, maximum: u64) -> Placement {
 
 /// `AllocateCommonBuffer` and `AllocateCommonBufferEx`: null when there is no such memory.
 fn allocate(k: &Kernel, adapter: Va, length: u64, maximum: u64, logical_address: Va) -> Outcome<Va> {
-    if length == 0 || k.config().dma == DmaSupport::NoCommonBuffers {
+    if length == 0 || k.config().dma == DmaSupport::NoCommonBuffers || !k.has_pool(length) {
         return Ok(Va::NULL);
     }
     let (slot, driven) = adapter::with(k, adapter, |adapter| (adapter.slot, adapter.addresses()));

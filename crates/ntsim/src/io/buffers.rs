@@ -92,6 +92,9 @@ impl Buffers {
         let system_buffer = if room == 0 {
             Va::NULL
         } else {
+            if !k.has_pool(room.into()) {
+                return Ok(Err(NtStatus::INSUFFICIENT_RESOURCES));
+            }
             let buffer = k.allocate_system(room as usize, "system buffer")?;
             // Windows leaves there what was in memory before, and gives it to the program when a driver returns more than it wrote.
             k.fill(buffer, k.config().stale_byte, room as usize)?;

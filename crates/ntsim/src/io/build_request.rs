@@ -56,7 +56,10 @@ pub(super) struct Passed {
 }
 
 /// A system buffer of `length` bytes, with `input` at its start. One that the driver has to free comes from its own pool.
-fn system_buffer(k: &Kernel, input: Range, length: u32, ended_by_driver: bool) -> Outcome<Va> {
+fn system_buffer(k: &Kernel, input: Range, length: u32, ended_by_driver: bool) -> Outcome<Result<Va, NtStatus>> {
+    if !k.has_pool(length.into()) {
+        return Ok(Err(NtStatus::INSUFFICIENT_RESOURCES));
+    }
     let size = length as usize;
     let buffer = if ended_by_driver {
         let tag = u32::from_le_bytes(*b"Io  ");
@@ -75,7 +78,7 @@ fn system_buffer(k: &Kernel, input: Range, length: u32, ended_by_driver: bool) -
         let bytes = k.read_bytes(input.address, input.length as usize)?;
         k.write_bytes(buffer, &bytes)?;
     }
-    Ok(buffer)
+    Ok(Ok(buffer))
 }
 
 /// The buffers of a device-control request, by its method.
@@ -94,7 +97,10 @@ pub(super) fn pass_control(k: &Kernel, code: u32, input: Range, output: Range) -
         }
     };
     if buffered != 0 {
-        passed.system_buffer = system_buffer(k, input, buffered, false)?;
+        passed.system_buffer = match system_buffer(k, input, buffered, false)? {
+            Ok(buffer) => buffer,
+            Err(status) => return Ok(Err(status)),
+        };
         passed.flags = IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER;
     }
     if passing == Passing::Buffered && output.length != 0 {
@@ -129,7 +135,10 @@ pub(super) fn pass_transfer(
     if device_flags & DO_BUFFERED_IO != 0 && buffer.length != 0 {
         let nothing = Range { length: 0, ..buffer };
         let input = if reads { nothing } else { buffer };
-        passed.system_buffer = system_buffer(k, input, buffer.length, ended_by_driver)?;
+        passed.system_buffer = match system_buffer(k, input, buffer.length, ended_by_driver)? {
+            Ok(buffer) => buffer,
+            Err(status) => return Ok(Err(status)),
+        };
         passed.flags |= IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER;
         if reads {
             passed.flags |= IRP_INPUT_OPERATION;
@@ -299,19 +308,23 @@ fn for_thread(k: &Kernel, device: Va, major: Major, report: Report, passed: &Pas
 }
 
 /// A buffer that reaches the driver as a system buffer whatever the device's flags say: output comes back to it, or it goes down as input.
-pub(super) fn buffered(k: &Kernel, buffer: Va, length: u32, output: bool) -> Outcome<Passed> {
+pub(super) fn buffered(k: &Kernel, buffer: Va, length: u32, output: bool) -> Outcome<Result<Passed, NtStatus>> {
     let whole = Range {
         address: buffer,
         length,
     };
     let input = if output { Range { length: 0, ..whole } } else { whole };
-    Ok(Passed {
+    let system_buffer = match system_buffer(k, input, length, false)? {
+        Ok(buffer) => buffer,
+        Err(status) => return Ok(Err(status)),
+    };
+    Ok(Ok(Passed {
         flags: IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER | if output { IRP_INPUT_OPERATION } else { 0 },
-        system_buffer: system_buffer(k, input, length, false)?,
+        system_buffer,
         user_buffer: buffer,
         copied_out: output.then_some((buffer, length)),
         ..Passed::default()
-    })
+    }))
 }
 
 /// A thread's request has ended: copies the output, frees the system buffer, and tells the driver.

@@ -33,6 +33,9 @@ pub(super) fn register(ddi: &mut Registry) {
         if u64::from(length) > (1 << 32) - PAGE_SIZE {
             return Ok(Va::NULL);
         }
+        if !k.has_pool(mdl::size(va, length.into())) {
+            return Ok(Va::NULL);
+        }
         let list = allocate(k, va, length, PoolOwner::Driver)?;
         if !irp.is_null() {
             attach(k, irp, list, secondary)?;
@@ -58,16 +61,17 @@ fn allocate(k: &Kernel, va: Va, length: u32, owner: PoolOwner) -> Outcome<Va> {
 /// Makes `list` the IRP's MDL, or the last one of its chain.
 fn attach(k: &Kernel, irp: Va, list: Va, secondary: bool) -> Outcome<()> {
     let mut link = irp + layout::MDL_ADDRESS;
-    if secondary {
-        loop {
-            let next: Va = k.read(link)?;
-            if next.is_null() {
-                break;
-            }
-            link = next + mdl_layout::NEXT;
-        }
+    if !secondary {
+        return k.write(link, list);
     }
-    k.write(link, list)
+    for _ in 0..Kernel::MOST_ENTRIES {
+        let next: Va = k.read(link)?;
+        if next.is_null() {
+            return k.write(link, list);
+        }
+        link = next + mdl_layout::NEXT;
+    }
+    Err(k.endless_list("the chain of MDLs of the IRP", irp))
 }
 
 /// `IoFreeMdl`. The mapping of a partial MDL goes with it.

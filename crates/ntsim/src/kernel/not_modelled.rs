@@ -3,7 +3,10 @@
 //! It is no bug check of Windows, and says nothing about the driver: the machine cannot tell what Windows would do.
 
 use super::Kernel;
-use crate::bugcheck::{BugCheck, BugCheckCode, Halted};
+use crate::{
+    bugcheck::{BugCheck, BugCheckCode, Halted},
+    mm::Va,
+};
 
 impl BugCheck {
     /// The rule name of such an end.
@@ -30,5 +33,17 @@ impl Kernel {
     #[must_use = "whoever raised it must stop as well"]
     pub fn not_modelled(&self, what: impl Into<String>) -> Halted {
         self.bugcheck(BugCheck::not_modelled(what))
+    }
+
+    /// The most entries that the system follows of a list in guest memory.
+    pub(crate) const MOST_ENTRIES: usize = 1 << 16;
+
+    /// Stops the machine at a list in guest memory that goes on for longer: most likely it leads back to itself, and Windows would hang.
+    #[must_use = "whoever raised it must stop as well"]
+    pub(crate) fn endless_list(&self, what: &str, start: Va) -> Halted {
+        let most = Self::MOST_ENTRIES;
+        self.not_modelled(format!(
+            "{what} at {start} has more than {most} entries, which is not modelled: does an entry lead back to an earlier one?"
+        ))
     }
 }

@@ -89,10 +89,10 @@ impl Default for AddressSpace {
 }
 
 impl AddressSpace {
-    /// Rounds a length up to whole pages.
+    /// Rounds a length up to whole pages. The last page of all, which is not whole, is left out.
     #[must_use]
     pub const fn round_up(length: u64) -> u64 {
-        length.div_ceil(PAGE_SIZE) * PAGE_SIZE
+        length.saturating_add(PAGE_SIZE - 1) & !(PAGE_SIZE - 1)
     }
 
     /// Takes `length` bytes of RAM that nothing else uses. An unused page stays between allocations.

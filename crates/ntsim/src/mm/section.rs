@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{PAGE_SIZE, Pa, Va};
+use super::{AddressSpace, PAGE_SIZE, Pa, Va};
 use crate::{
     bugcheck::Outcome,
     bus,
@@ -215,7 +215,7 @@ fn frames_of(k: &Kernel, source: &Source, view: View) -> Outcome<Result<(View, V
             if view.length == 0 {
                 return Ok(Err(NtStatus::INVALID_PARAMETER));
             }
-            let end = (view.offset.saturating_add(view.length)).div_ceil(PAGE_SIZE) * PAGE_SIZE;
+            let end = AddressSpace::round_up(view.offset.saturating_add(view.length));
             let mut frames = Vec::new();
             let mut at = offset;
             while at < end {
@@ -238,7 +238,7 @@ fn frames_of(k: &Kernel, source: &Source, view: View) -> Outcome<Result<(View, V
             let whole = frames.len() as u64 * PAGE_SIZE;
             let length = match view.length {
                 0 => whole.saturating_sub(offset),
-                length => length.saturating_add(view.offset - offset).div_ceil(PAGE_SIZE) * PAGE_SIZE,
+                length => AddressSpace::round_up(length.saturating_add(view.offset - offset)),
             };
             if length == 0 || offset.saturating_add(length) > whole {
                 return Ok(Err(NtStatus::INVALID_VIEW_SIZE));

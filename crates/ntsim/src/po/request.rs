@@ -188,7 +188,11 @@ async fn completion(k: &Kernel, irp: Va) -> Outcome<NtStatus> {
     if pending != 0 {
         irp::mark_pending(k, irp)?;
     }
-    let requested = find(k, irp).expect("it is this routine of requests only");
+    let Some(requested) = find(k, irp) else {
+        return Err(k.not_modelled(format!(
+            "the power manager's completion routine was called for {irp}, which is no power IRP of its own: that is not modelled"
+        )));
+    };
     requested.answered.set(true);
     if !requested.routine.is_null() {
         let arguments = [

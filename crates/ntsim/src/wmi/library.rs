@@ -155,6 +155,9 @@ fn room(r: Request, offset: u64) -> u64 {
 async fn query_all(k: &Kernel, r: Request, block: u32, instances: u32) -> Outcome<Result<NtStatus, NtStatus>> {
     let routine: Va = k.read(r.context + context::QUERY_WMI_DATA_BLOCK)?;
     let offset = (wnode::ALL_INSTANCES as u64 + 8 * u64::from(instances)).next_multiple_of(8);
+    if !k.has_pool(4 * u64::from(instances)) {
+        return Ok(Err(NtStatus::INSUFFICIENT_RESOURCES));
+    }
     let lengths = k.allocate_system(4 * (instances as usize).max(1), "InstanceLengthArray")?;
     k.state::<Requests>().borrow_mut().0.insert(
         r.irp,

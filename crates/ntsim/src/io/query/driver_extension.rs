@@ -32,6 +32,9 @@ fn allocate(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
     if state.borrow().0.contains_key(&key) {
         return Ok(NtStatus::OBJECT_NAME_COLLISION);
     }
+    if !k.has_pool(size.into()) {
+        return Ok(NtStatus::INSUFFICIENT_RESOURCES);
+    }
     let extension = k.allocate_system(size as usize, "driver object extension")?;
     state.borrow_mut().0.insert(key, extension);
     k.write(variable, extension)?;

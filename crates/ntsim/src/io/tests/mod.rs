@@ -1,6 +1,7 @@
 //! The I/O manager's rules, on drivers of a few instructions.
 
 mod announcements;
+mod bounds;
 mod bus;
 mod bus_interface;
 mod cancel;

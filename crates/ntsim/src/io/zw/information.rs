@@ -106,7 +106,10 @@ pub(super) async fn query(
         k.write(io_status_block + iosb::INFORMATION, answered.len() as u64)?;
         return Ok(NtStatus::SUCCESS);
     }
-    let passed = request::buffered(k, buffer, length, true)?;
+    let passed = match request::buffered(k, buffer, length, true)? {
+        Ok(passed) => passed,
+        Err(status) => return Ok(status),
+    };
     let answer = Answer::status_block(io_status_block);
     request::send(
         k,
@@ -166,7 +169,10 @@ async fn set(
         k.write(io_status_block + iosb::INFORMATION, 0_u64)?;
         return Ok(NtStatus::SUCCESS);
     }
-    let passed = request::buffered(k, buffer, length, false)?;
+    let passed = match request::buffered(k, buffer, length, false)? {
+        Ok(passed) => passed,
+        Err(status) => return Ok(status),
+    };
     let answer = Answer::status_block(io_status_block);
     request::send(
         k,

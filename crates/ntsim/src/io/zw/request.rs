@@ -119,6 +119,6 @@ fn event_of(k: &Kernel, file: &File, answer: Answer) -> Outcome<Result<Va, NtSta
 }
 
 /// A buffer that every driver gets as a system buffer: `output` bytes come back to `buffer`, or `input` bytes of it go down.
-pub(super) fn buffered(k: &Kernel, buffer: Va, length: u32, output: bool) -> Outcome<Passed> {
+pub(super) fn buffered(k: &Kernel, buffer: Va, length: u32, output: bool) -> Outcome<Result<Passed, NtStatus>> {
     build_request::buffered(k, buffer, length, output)
 }

@@ -65,7 +65,10 @@ async fn query(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
         k.write(block + iosb::INFORMATION, 8_u64)?;
         return Ok(NtStatus::SUCCESS);
     }
-    let passed = request::buffered(k, buffer, length, true)?;
+    let passed = match request::buffered(k, buffer, length, true)? {
+        Ok(passed) => passed,
+        Err(status) => return Ok(status),
+    };
     let answer = Answer::status_block(block);
     request::send(
         k,
