@@ -193,8 +193,8 @@ fn info(k: &Kernel, adapter: Va, info: Va) -> Outcome<NtStatus> {
     };
     // ReadDmaCounterAvailable, ScatterGatherLimit, DmaAddressWidth, Flags, MinimumTransferUnit, behind the version.
     let fields = [0, elements, description.width, 0, 1];
-    for (field, address) in fields.into_iter().zip((info.get() + 4..).step_by(4)) {
-        k.write(Va(address), field)?;
+    for (field, index) in fields.into_iter().zip(1_u64..) {
+        k.write(info + 4 * index, field)?;
     }
     Ok(NtStatus::SUCCESS)
 }

@@ -162,7 +162,7 @@ async fn next_packet(k: &Kernel, device: Va, next: Next) -> Outcome<Option<Va>> 
     }
     k.write(device + device_object::CURRENT_IRP, Va::NULL)?;
     let entry = device_queue::remove(k, device + device_object::DEVICE_QUEUE, next.key).await?;
-    let irp = (!entry.is_null()).then(|| Va(entry.get() - irp_layout::DEVICE_QUEUE_ENTRY as u64));
+    let irp = (!entry.is_null()).then(|| entry - irp_layout::DEVICE_QUEUE_ENTRY);
     if let Some(irp) = irp {
         k.write(device + device_object::CURRENT_IRP, irp)?;
     }

@@ -122,7 +122,7 @@ fn processes(k: &Kernel, buffer: Va) -> Vec<u8> {
             entry[..4].copy_from_slice(&next.to_le_bytes());
         }
         if let Some(name_at) = name_at {
-            let address = buffer.get() + (start + name_at) as u64;
+            let address = (buffer + (start + name_at)).get();
             entry[64..72].copy_from_slice(&address.to_le_bytes());
         }
         bytes.extend(entry);

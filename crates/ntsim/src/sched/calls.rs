@@ -80,7 +80,7 @@ pub(super) fn return_to_guest(k: &Kernel, value: u64) -> Outcome<()> {
     let return_address: Va = k.read(stack_pointer)?;
     with_guest(k, |guest| {
         guest.registers.set(Gpr::Rax, value);
-        guest.registers.set(Gpr::Rsp, stack_pointer.get() + 8);
+        guest.registers.set(Gpr::Rsp, (stack_pointer + 8_u64).get());
         guest.registers.set_program_counter(return_address);
     });
     if let Some(ddi) = k.registry().at(export) {

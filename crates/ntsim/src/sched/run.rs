@@ -11,6 +11,9 @@ use crate::{
     trace::Counter,
 };
 
+/// What is to happen later never does: 290 years after the machine was switched on.
+const END_OF_TIME: VirtualTime = VirtualTime::MAX / 2;
+
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunEnd {
@@ -93,7 +96,7 @@ impl Kernel {
         let timer = ke::timer::next_due(self).filter(|_| !self.all_threads_ended());
         let cancelled = cancel_watch::next_due(self).filter(|_| !self.all_threads_ended());
         let next = [device, deadline, timer, cancelled].into_iter().flatten().min();
-        let Some(next) = next else {
+        let Some(next) = next.filter(|&next| next < END_OF_TIME) else {
             return false;
         };
         let before = self.now();

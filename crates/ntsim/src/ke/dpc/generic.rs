@@ -107,7 +107,7 @@ async fn call(k: &Kernel, routine: Va, context: u64) -> Outcome<()> {
 
 /// `KeSignalCallDpcSynchronize`: returns when every routine has called it; true in one of them.
 async fn meet(k: &Kernel, barrier: Va) -> Outcome<bool> {
-    let block = Va(barrier.get() - BARRIER);
+    let block = barrier - BARRIER;
     k.sync_release(order(block));
     let last = with(k, block, |call| {
         call.arrived += 1;

@@ -215,3 +215,12 @@ fn a_delay_lasts_as_long_as_it_is_told() {
         Ok(())
     });
 }
+
+#[test]
+fn a_wait_that_is_to_last_for_ever_is_a_hang() {
+    let rule = crate::ddi::testing::bugcheck_of(|k| async move {
+        let event = new_event(&k, NOTIFICATION).await?;
+        wait_for(&k, &[event], WAIT_ANY, Some(i64::MIN)).await.map(|_| ())
+    });
+    assert_eq!(rule.2, "hang");
+}
