@@ -36,7 +36,7 @@ fn acquire(k: &Kernel, reference: Va, count: u64) -> Outcome<bool> {
     if value & ACTIVE != 0 {
         return Ok(false);
     }
-    k.write(reference, value + count * HOLDER)?;
+    k.write(reference, value.wrapping_add(count * HOLDER))?;
     k.sync_acquire(order(reference));
     Ok(true)
 }

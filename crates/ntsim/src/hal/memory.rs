@@ -18,7 +18,7 @@ impl DeviceMemory<'_> {
     fn check(&self, physical: Pa, length: u64) -> Result<(), String> {
         let watch = self.0.watch();
         let user = watch.user.borrow();
-        let frames = physical.0 / PAGE_SIZE..(physical.0 + length).div_ceil(PAGE_SIZE);
+        let frames = physical.0 / PAGE_SIZE..physical.0.saturating_add(length).div_ceil(PAGE_SIZE);
         if frames.into_iter().any(|frame| user.is_unlocked(Pa(frame * PAGE_SIZE))) {
             return Err("the memory there is a program's, and was unlocked while it was mapped".to_owned());
         }
@@ -44,7 +44,7 @@ impl DeviceMemory<'_> {
     pub(super) fn load(&self, slot: Slot, from: Pa, buffer: &mut [u8]) -> Result<(), String> {
         let length = buffer.len() as u64;
         self.check(from, length)?;
-        let bytes = from.0..from.0 + length;
+        let bytes = from.0..from.0.saturating_add(length);
         let sharing = &self.0.watch().sharing;
         sharing.borrow_mut().device_read(slot.0.into(), &bytes);
         self.0.engine().borrow().read(from, buffer);
@@ -58,7 +58,7 @@ impl DeviceMemory<'_> {
     pub(super) fn store(&self, slot: Slot, to: Pa, bytes: &[u8]) -> Result<(), String> {
         let length = bytes.len() as u64;
         self.check(to, length)?;
-        let range = to.0..to.0 + length;
+        let range = to.0..to.0.saturating_add(length);
         let sharing = &self.0.watch().sharing;
         sharing.borrow_mut().device_write(slot.0.into(), &range);
         self.0.engine().borrow_mut().write(to, bytes);

@@ -34,11 +34,12 @@ pub(super) fn register(ddi: &mut Registry) {
     ddi.function("IoReuseIrp", 2, contract, |k, a| reuse(k, a.va(0), NtStatus(a.u32(1))));
 }
 
+/// The most stack locations of an IRP. Their number is a `CCHAR`, which is signed; the location above the highest one is counted as well.
+const MOST_LOCATIONS: u8 = 126;
+
 /// `IoAllocateIrp`; none for a number of stack locations that no IRP has.
 pub(super) fn allocate(k: &Kernel, stack_size: u8) -> Outcome<Option<Rc<Record>>> {
-    // A `CCHAR`, which is signed; the location above the highest one is counted as well.
-    const MOST: u8 = 126;
-    if stack_size > MOST {
+    if stack_size > MOST_LOCATIONS {
         return Ok(None);
     }
     let irp = k.allocate_system(irp::size(stack_size), "IRP")?;
@@ -87,6 +88,11 @@ fn initialize(k: &Kernel, irp: Va, size: u16, stack_size: u8) -> Outcome<()> {
     if usize::from(size) < irp::size(stack_size) {
         let message = format!("IoInitializeIrp was given {size} bytes for an IRP with {stack_size} stack locations");
         return Err(misused(k, irp, "irp-too-small", message));
+    }
+    if stack_size > MOST_LOCATIONS {
+        return Err(k.not_modelled(format!(
+            "IoInitializeIrp with {stack_size} stack locations is not modelled: an IRP has {MOST_LOCATIONS} at most"
+        )));
     }
     irp::initialize(k, irp, stack_size)?;
     irp::enter(k, irp, stack_size, Origin::DriverMemory, None, None, None);

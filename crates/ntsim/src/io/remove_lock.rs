@@ -67,7 +67,7 @@ fn acquire(k: &Kernel, lock: Va, tag: u64) -> Outcome<NtStatus> {
         return Ok(NtStatus::DELETE_PENDING);
     }
     let count: i32 = k.read(lock + layout::IO_COUNT)?;
-    k.write(lock + layout::IO_COUNT, count + 1)?;
+    k.write(lock + layout::IO_COUNT, count.wrapping_add(1))?;
     if let Some(tags) = k.io().borrow_mut().remove_locks.get_mut(&lock) {
         *tags.entry(tag).or_default() += 1;
     }
@@ -80,7 +80,7 @@ fn release(k: &Kernel, lock: Va, tag: u64) -> Outcome<()> {
     drop_tag(k, lock, tag, RELEASE_TAG_MISMATCH)?;
     k.sync_release(SyncObject::RemoveLock(lock.get()));
     let count: i32 = k.read(lock + layout::IO_COUNT)?;
-    k.write(lock + layout::IO_COUNT, count - 1)?;
+    k.write(lock + layout::IO_COUNT, count.wrapping_sub(1))?;
     if count == 1 {
         event::set(k, lock + layout::REMOVE_EVENT)?;
     }
@@ -92,7 +92,7 @@ async fn release_and_wait(k: &Kernel, lock: Va, tag: u64) -> Outcome<()> {
     k.write(lock + layout::REMOVED, 1_u8)?;
     let count: i32 = k.read(lock + layout::IO_COUNT)?;
     // The caller's own reference, and the one that the lock was made with.
-    k.write(lock + layout::IO_COUNT, count - 2)?;
+    k.write(lock + layout::IO_COUNT, count.wrapping_sub(2))?;
     if count > 2 {
         ke::wait::for_single_object(k, lock + layout::REMOVE_EVENT, Timeout::Never).await?;
     }

@@ -132,11 +132,19 @@ impl Kernel {
     pub(crate) fn reserve_ram(&self, length: u64) -> Pa {
         let length = AddressSpace::round_up(length);
         let physical = self.watch().space.borrow_mut().take_ram(length);
+        self.back_ram(physical, length);
+        physical
+    }
+
+    /// Gives the emulator RAM that was taken.
+    ///
+    /// # Panics
+    /// When the emulator refuses: nobody else has it.
+    pub(crate) fn back_ram(&self, physical: Pa, length: u64) {
         self.engine()
             .borrow_mut()
             .map_ram(physical, length)
             .expect("fresh RAM can be mapped");
-        physical
     }
 
     /// Makes physical memory visible at `start`.

@@ -60,6 +60,11 @@ pub const RAM_BASE: Pa = Pa(0x1_0000_0000);
 /// Where the hole below 4 GiB starts that PC firmware leaves for devices. RAM lies below and above it.
 pub const DEVICE_HOLE: Pa = Pa(0x8000_0000);
 
+/// Where the RAM ends that is handed out in order: with what may be skipped before, and the page between any two, all of it lies below.
+const FAR_RAM: Pa = Pa(RAM_BASE.0 + (16 << 30));
+/// RAM in order is skipped up to here only, so that nobody who asks for high addresses uses up what everybody else is given.
+const MOST_SKIPPED: Pa = Pa(RAM_BASE.0 + (8 << 30));
+
 /// Whether a physical address belongs to devices rather than to RAM.
 #[must_use]
 pub const fn is_device(pa: Pa) -> bool {
@@ -73,6 +78,8 @@ pub struct AddressSpace {
     /// Physical range start -> (length, first virtual address it was mapped at), for reports.
     reverse: BTreeMap<Pa, (u64, Va)>,
     next_ram: Pa,
+    /// Where RAM goes that has to lie far above what was handed out so far.
+    next_far: Pa,
     /// Bytes of RAM taken.
     taken: u64,
 }
@@ -83,6 +90,7 @@ impl Default for AddressSpace {
             by_start: BTreeMap::new(),
             reverse: BTreeMap::new(),
             next_ram: RAM_BASE,
+            next_far: FAR_RAM,
             taken: 0,
         }
     }
@@ -111,15 +119,17 @@ impl AddressSpace {
         length <= MOST && self.taken + length <= MOST
     }
 
-    /// Where the next [`take_ram`](Self::take_ram) takes from.
-    #[must_use]
-    pub const fn next_ram(&self) -> Pa {
-        self.next_ram
-    }
-
-    /// Leaves the RAM below `start` unused.
-    pub fn skip_ram_to(&mut self, start: Pa) {
-        self.next_ram = self.next_ram.max(start);
+    /// Takes `length` bytes of RAM at the address that `place` gives for the lowest one that is free. None when it gives none.
+    pub fn take_ram_at(&mut self, length: u64, place: impl Fn(Pa) -> Option<Pa>) -> Option<Pa> {
+        let near = place(self.next_ram)?;
+        if near == self.next_ram || near < MOST_SKIPPED {
+            self.next_ram = near;
+            return Some(self.take_ram(length));
+        }
+        let far = place(self.next_far)?;
+        self.next_far = far + Self::round_up(length) + PAGE_SIZE;
+        self.taken += Self::round_up(length);
+        Some(far)
     }
 
     /// Adds a mapping.
@@ -230,6 +240,20 @@ mod tests {
         assert!(space.has_ram(2 << 30) && !space.has_ram((2 << 30) + 1) && !space.has_ram(u64::MAX));
         space.take_ram(1);
         assert!(space.has_ram((2 << 30) - 0x1000) && !space.has_ram(2 << 30));
+    }
+
+    #[test]
+    fn high_addresses_leave_the_lower_ones_to_others() {
+        let mut space = AddressSpace::default();
+        let first = space.take_ram(0x1000);
+        let above = |lowest: u64| move |free: Pa| Some(free.max(Pa(lowest)));
+        let far = 0x1F_FFFF_E000;
+        assert_eq!(space.take_ram_at(0x1000, above(far)), Some(Pa(far)));
+        assert_eq!(space.take_ram_at(0x1000, above(far)), Some(Pa(far + 0x2000)));
+        assert_eq!(space.take_ram(0x1000), first + 0x2000_u64);
+        assert_eq!(space.take_ram_at(0x1000, above(0x1_8000_0000)), Some(Pa(0x1_8000_0000)));
+        assert_eq!(space.take_ram(0x1000), Pa(0x1_8000_2000));
+        assert_eq!(space.take_ram_at(0x1000, |_| None), None);
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn query(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
         return Ok(NtStatus::BUFFER_TOO_SMALL);
     }
     write_entries(k, buffer, &taken)?;
-    let next = first + u32::try_from(taken.len()).unwrap_or(u32::MAX);
+    let next = first.saturating_add(u32::try_from(taken.len()).unwrap_or(u32::MAX));
     k.write(context, next)?;
     Ok(if !single && taken.len() < left.len() {
         NtStatus::MORE_ENTRIES

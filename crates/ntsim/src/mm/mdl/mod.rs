@@ -84,7 +84,9 @@ pub(super) fn register(ddi: &mut Registry) {
 
 /// `ADDRESS_AND_SIZE_TO_SPAN_PAGES`.
 pub(crate) fn pages_of(va: Va, length: u64) -> u64 {
-    u64::from(va.offset_in_page()).saturating_add(length).div_ceil(PAGE_SIZE)
+    u64::from(va.offset_in_page())
+        .saturating_add(length)
+        .div_ceil(PAGE_SIZE)
 }
 
 /// `MmSizeOfMdl`: the bytes of an MDL for `length` bytes at `va`.

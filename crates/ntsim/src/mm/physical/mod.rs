@@ -117,11 +117,15 @@ pub(crate) fn is_in_use(k: &Kernel, physical: Pa, length: u64) -> bool {
     if physical < super::DEVICE_HOLE {
         return books.ram.is_taken(physical, length);
     }
-    let pool = layout::POOL_PHYSICAL;
-    let pool_end = pool + (k.watch().pool.borrow().end() - super::pool::POOL_BASE);
-    let ram_end = k.watch().space.borrow().next_ram();
     let end = physical + length;
-    end <= ram_end || (physical >= pool && end <= pool_end)
+    if end > layout::POOL_PHYSICAL {
+        let pool_end = layout::POOL_PHYSICAL + (k.watch().pool.borrow().end() - super::pool::POOL_BASE);
+        return physical >= layout::POOL_PHYSICAL && end <= pool_end;
+    }
+    // What was handed out was given to the emulator, and nothing else was.
+    let engine = k.engine().borrow();
+    let mut pages = (physical.0 / PAGE_SIZE..end.0.div_ceil(PAGE_SIZE)).map(|page| Pa(page * PAGE_SIZE));
+    pages.all(|page| engine.try_read(page, &mut [0]))
 }
 
 /// Whether a device may access the RAM from `physical` on: an error, in words, when it was freed.

@@ -78,7 +78,7 @@ fn overlapping(ranges: &BTreeMap<u64, u64>, start: u64, end: u64) -> Option<Rang
 impl Ram {
     /// The highest free place for `length` bytes below 4 GiB within `reach`, and outside the ranges of `avoided`.
     fn find_low(&self, length: u64, reach: Reach, avoid_freed: bool) -> Option<u64> {
-        let start = reach.lowest.max(LOW.start).next_multiple_of(PAGE_SIZE);
+        let start = reach.lowest.max(LOW.start).checked_next_multiple_of(PAGE_SIZE)?;
         let end = reach.highest.saturating_add(1).min(LOW.end) / PAGE_SIZE * PAGE_SIZE;
         let mut candidate = end.checked_sub(length)?;
         while candidate >= start {
@@ -232,24 +232,21 @@ fn take_range(k: &Kernel, length: u64, reach: Reach) -> Option<Pa> {
 
 /// RAM above 4 GiB: what a caller gets that can use it, so that nobody relies on less.
 fn take_high(k: &Kernel, length: u64, reach: Reach) -> Option<Pa> {
-    let mut start = k
-        .watch()
-        .space
-        .borrow()
-        .next_ram()
-        .0
-        .max(reach.lowest)
-        .next_multiple_of(PAGE_SIZE);
-    if reach.boundary != 0 && start / reach.boundary != (start + length - 1) / reach.boundary {
-        start = start.next_multiple_of(reach.boundary);
-    }
-    let end = start.checked_add(length)?;
-    let reached = end <= layout::POOL_PHYSICAL.0 && end - 1 <= reach.highest;
-    if !reached || !k.watch().space.borrow().has_ram(length) {
+    let place = |free: Pa| {
+        let mut start = free.0.max(reach.lowest).checked_next_multiple_of(PAGE_SIZE)?;
+        let last = start.checked_add(length - 1)?;
+        if reach.boundary != 0 && start / reach.boundary != last / reach.boundary {
+            start = start.checked_next_multiple_of(reach.boundary)?;
+        }
+        let end = start.checked_add(length)?;
+        (end <= layout::POOL_PHYSICAL.0 && end - 1 <= reach.highest).then_some(Pa(start))
+    };
+    if !k.watch().space.borrow().has_ram(length) {
         return None;
     }
-    k.watch().space.borrow_mut().skip_ram_to(Pa(start));
-    Some(k.reserve_ram(length))
+    let start = k.watch().space.borrow_mut().take_ram_at(length, place)?;
+    k.back_ram(start, length);
+    Some(start)
 }
 
 /// The machine's RAM, as ranges of physical addresses: what `MmGetPhysicalMemoryRanges` tells.

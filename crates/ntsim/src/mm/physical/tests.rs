@@ -78,6 +78,18 @@ fn a_boundary_is_not_crossed_and_a_lowest_address_is_kept_to() {
         let high = call(&k, name, &[0x3000, 1 << 33, u64::MAX, 0x4000, READ_WRITE, 0]).await?;
         let start = physical(&k, Va(high)).await?;
         assert!(start >= 1 << 33 && start % 0x4000 <= 0x1000);
+        let end = crate::mm::layout::POOL_PHYSICAL.0;
+        let last = call(&k, name, &[0x2000, end - 0x2000, u64::MAX, 0, READ_WRITE, 0]).await?;
+        assert_eq!(physical(&k, Va(last)).await?, end - 0x2000);
+        let next = contiguous(&k, 0x2000, u64::MAX).await?;
+        assert!(physical(&k, next).await? < end - 0x2000, "others are not pushed up");
+        assert_eq!(
+            call(&k, name, &[0x2000, u64::MAX - 1, u64::MAX, 0, READ_WRITE, 0]).await?,
+            0
+        );
+        for va in [last, next.get()] {
+            call(&k, "MmFreeContiguousMemory", &[va]).await?;
+        }
         assert_eq!(
             call(&k, name, &[0x3000, 0, u64::MAX, 0, 0x02, 0]).await?,
             0,
