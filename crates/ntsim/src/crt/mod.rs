@@ -1,7 +1,7 @@
 //! The C run-time library that the kernel exports.
 //!
-//! The `str` and the `wcs` form of a routine are one generic function over [`Unit`]. Where characters have case or class, the rules are
-//! those of the C locale.
+//! The `str` and the `wcs` form of a routine are one generic function over `Unit`, the kind of character. Where characters have case or
+//! class, the rules are those of the C locale.
 
 mod case;
 pub(crate) mod format;

@@ -1,4 +1,4 @@
-//! Pool as drivers ask for it: `ExAllocatePool2`, `ExFreePool`, `ExFreePoolWithTag`; older and newer routines are in [`legacy`].
+//! Pool as drivers ask for it: `ExAllocatePool2`, `ExFreePool`, `ExFreePoolWithTag`; older and newer routines are in `legacy`.
 
 pub(super) mod legacy;
 

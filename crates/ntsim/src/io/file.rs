@@ -1,4 +1,4 @@
-//! File objects: what an open device or file is, and how it is closed again. [`open`](super::open) makes them.
+//! File objects: what an open device or file is, and how it is closed again. The module `open` makes them.
 
 use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 

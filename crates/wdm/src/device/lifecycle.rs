@@ -215,7 +215,7 @@ pub(crate) fn power_down<T: DeviceExtension>(
 /// until [`power_up`], which restores what it has lost.
 pub(crate) fn await_power_loss<T: DeviceExtension>(header: &Header, device: &T, irql: &mut Irql<Passive>) {
     header.lifecycle.0.with(irql, |irql, hardware| {
-        hardware.leave_d0(DevicePowerState::D3, header, device, irql)
+        hardware.leave_d0(DevicePowerState::D3, header, device, irql);
     });
 }
 

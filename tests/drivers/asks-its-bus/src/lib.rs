@@ -1,5 +1,5 @@
 //! A driver that asks its bus driver for the device's capabilities, as "Obtaining Device Configuration Information at IRQL =
-//! PASSIVE_LEVEL" shows. Nothing is wrong with it.
+//! `PASSIVE_LEVEL`" shows. Nothing is wrong with it.
 //!
 //! Trigger: `IOCTL_EDU_FACTORIAL` with 4, for an IRP made by `IoBuildSynchronousFsdRequest`, which the I/O manager ends; with 5, for one
 //! made by `IoAllocateIrp`, which the driver takes back in its completion routine. Of `IoStatus` both set the status only.

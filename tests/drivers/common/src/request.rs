@@ -13,9 +13,11 @@ const FAULT: u32 = 5;
 /// The IRP must be an `IOCTL_EDU_FACTORIAL` at this driver.
 #[must_use]
 pub unsafe fn asks_for_fault(irp: PIRP) -> bool {
-    // SAFETY: promised by the caller: the request is buffered, and its input has been checked to be there.
-    let buffer = unsafe { (*irp).AssociatedIrp.SystemBuffer };
-    // SAFETY: as above.
+    // SAFETY: promised by the caller: the IRP is at this driver.
+    let associated = unsafe { &(*irp).AssociatedIrp };
+    // SAFETY: the request is buffered, so that this member of the union is in use.
+    let buffer = unsafe { associated.SystemBuffer };
+    // SAFETY: the I/O manager has made the buffer, and the request has an input of four bytes.
     let input = unsafe { buffer.cast::<u32>().read_unaligned() };
     input == FAULT
 }

@@ -5,7 +5,10 @@
 //! with first parameter 1.
 #![no_std]
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use core::{
+    cell::UnsafeCell,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+};
 
 use test_driver_common::{Device, TestDriver, asks_for_fault, driver_entry, finish};
 use wdk_sys::{
@@ -18,9 +21,14 @@ use wdk_sys::{
 /// How often each side takes both locks: often enough that they meet.
 const ROUNDS: usize = 20;
 
-/// Spin locks that are zero are free.
-static mut A: KSPIN_LOCK = 0;
-static mut B: KSPIN_LOCK = 0;
+/// A spin lock at a place of its own. One that is zero is free.
+struct Lock(UnsafeCell<KSPIN_LOCK>);
+
+// SAFETY: the kernel's routines alone touch the lock.
+unsafe impl Sync for Lock {}
+
+static A: Lock = Lock(UnsafeCell::new(0));
+static B: Lock = Lock(UnsafeCell::new(0));
 
 /// The DPC takes the locks in its wrong order.
 static WRONG: AtomicBool = AtomicBool::new(false);
@@ -40,14 +48,14 @@ impl TestDriver for Deadlocks {
         device.raise_interrupt();
         for _ in 0..ROUNDS {
             // SAFETY: the lock is in nonpaged memory, and the IRQL is DISPATCH_LEVEL or below.
-            let irql = unsafe { KeAcquireSpinLockRaiseToDpc(&raw mut A) };
+            let irql = unsafe { KeAcquireSpinLockRaiseToDpc(A.0.get()) };
             work();
             // SAFETY: at DISPATCH_LEVEL.
-            unsafe { KeAcquireSpinLockAtDpcLevel(&raw mut B) }; // BUG: A, then B
+            unsafe { KeAcquireSpinLockAtDpcLevel(B.0.get()) }; // BUG: A, then B
             // SAFETY: acquired above.
-            unsafe { KeReleaseSpinLockFromDpcLevel(&raw mut B) };
+            unsafe { KeReleaseSpinLockFromDpcLevel(B.0.get()) };
             // SAFETY: acquired above.
-            unsafe { KeReleaseSpinLock(&raw mut A, irql) };
+            unsafe { KeReleaseSpinLock(A.0.get(), irql) };
         }
         // SAFETY: the IRP is at this driver, which gives it up.
         unsafe { finish(irp, STATUS_SUCCESS) }
@@ -55,9 +63,9 @@ impl TestDriver for Deadlocks {
 
     fn deferred(_device: Device<Self>) {
         let (first, second) = if WRONG.load(Relaxed) {
-            (&raw mut B, &raw mut A)
+            (B.0.get(), A.0.get())
         } else {
-            (&raw mut A, &raw mut B)
+            (A.0.get(), B.0.get())
         };
         for _ in 0..ROUNDS {
             // SAFETY: at DISPATCH_LEVEL.

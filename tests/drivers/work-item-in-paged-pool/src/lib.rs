@@ -6,13 +6,13 @@
 
 use core::ptr;
 
-use test_driver_common::{Device, TestDriver, asks_for_fault, driver_entry, finish};
+use test_driver_common::{Device, TestDriver, asks_for_fault, driver_entry, finish, stack_location};
 use wdk_sys::{
     _EVENT_TYPE::NotificationEvent,
     _KWAIT_REASON::Executive,
     _WORK_QUEUE_TYPE::DelayedWorkQueue,
-    IO_STACK_LOCATION, KEVENT, NTSTATUS, PDEVICE_OBJECT, PIO_WORKITEM, PIRP, POOL_FLAG_NON_PAGED, POOL_FLAG_PAGED,
-    PVOID, STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS, ULONG, ULONG64,
+    KEVENT, NTSTATUS, PDEVICE_OBJECT, PIO_WORKITEM, PIRP, POOL_FLAG_NON_PAGED, POOL_FLAG_PAGED, PVOID,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS, ULONG, ULONG64,
     ntddk::{
         ExAllocatePool2, ExFreePool, IoInitializeWorkItem, IoQueueWorkItem, IoSizeofWorkItem, IoUninitializeWorkItem,
         KeInitializeEvent, KeSetEvent, KeWaitForSingleObject,
@@ -83,10 +83,8 @@ unsafe extern "C" fn work(_device: PDEVICE_OBJECT, event: PVOID) {
 /// The IRP must be at this driver.
 unsafe fn device_object(irp: PIRP) -> PDEVICE_OBJECT {
     // SAFETY: promised by the caller.
-    let overlay = unsafe { (*irp).Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1 };
+    let location = unsafe { stack_location(irp) };
     // SAFETY: an IRP at a driver has a current stack location.
-    let location: *mut IO_STACK_LOCATION = unsafe { overlay.CurrentStackLocation };
-    // SAFETY: as above.
     unsafe { (*location).DeviceObject }
 }
 

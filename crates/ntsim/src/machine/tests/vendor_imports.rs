@@ -18,7 +18,10 @@ fn loadable(registry: &Registry) -> (usize, usize) {
 fn most_vendor_drivers_import_modelled_names_only() {
     let (loadable, all) = loadable(&Registry::modelled());
     assert_eq!(all, 220);
-    assert!(loadable >= 185, "{loadable} of {all}: a routine that was modelled is no longer");
+    assert!(
+        loadable >= 185,
+        "{loadable} of {all}: a routine that was modelled is no longer"
+    );
 }
 
 #[test]
