@@ -23,47 +23,52 @@ const STEPS: u64 = 2_000;
 /// The arguments that each call has: more than any routine takes.
 const ARGUMENTS: usize = 14;
 
-/// Objects that routines are given in order, where they can be.
-struct Objects {
-    device: Va,
-    irp: Va,
-    list: Va,
-    event: Va,
-    /// A `UNICODE_STRING`.
-    name: Va,
-    handle: u64,
-}
+/// What routines are given that is in order: objects that were initialized, and handles.
+struct Objects(Vec<u64>);
 
 impl Objects {
     async fn new(k: &Kernel) -> Outcome<Self> {
         let call = async |name, arguments: &[u64]| k.call(k.routine_address(name), arguments).label("fuzz").await;
-        let memory = k.allocate_pool(PoolKind::NonPagedNx, 0x800, 0x7A7A_7546, PoolOwner::Driver, "pool");
-        let (event, name, variable) = (memory + 0x400_u64, memory + 0x500_u64, memory + 0x600_u64);
-        let text: Vec<u8> = "\\Device\\Fuzz".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let length = u16::try_from(text.len()).unwrap();
-        k.write_bytes(name + 0x10_u64, &text)?;
+        let memory = k.allocate_pool(PoolKind::NonPagedNx, 0x1000, 0x7A7A_7546, PoolOwner::Driver, "pool");
+        let at = |index: u64| (memory + 0x400_u64 + 0x80 * index).get();
+        let (name, text, variable) = (Va(at(0)), Va(at(0)) + 0x20_u64, Va(at(1)));
+        let bytes: Vec<u8> = "\\Device\\Fuzz".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let length = u16::try_from(bytes.len()).unwrap();
+        k.write_bytes(text, &bytes)?;
         k.write(name, length)?;
         k.write(name + 2_u64, length)?;
-        k.write(name + 8_u64, name + 0x10_u64)?;
-        call("KeInitializeEvent", &[event.get(), 0, 0]).await?;
+        k.write(name + 8_u64, text)?;
+        let attributes = Va(at(2));
+        k.write(attributes, 0x30_u64)?;
+        k.write(attributes + 0x10_u64, name)?;
+        k.write(attributes + 0x18_u64, 0x240_u64)?;
+        let list = Va(at(3));
+        k.write(list, list)?;
+        k.write(list + 8_u64, list)?;
+        let code = Program::address(0).get();
+        call("KeInitializeEvent", &[at(4), 0, 0]).await?;
+        call("KeInitializeTimerEx", &[at(5), 0]).await?;
+        call("KeInitializeDpc", &[at(6), code, 0]).await?;
+        call("KeInitializeMutex", &[at(7), 0]).await?;
+        call("KeInitializeSemaphore", &[at(8), 0, 5]).await?;
+        call("ExInitializeResourceLite", &[at(9)]).await?;
+        call("RtlInitializeBitMap", &[at(11), memory.get(), 0x200]).await?;
+        call("KeInitializeDeviceQueue", &[at(12)]).await?;
+        call("IoInitializeRemoveLockEx", &[at(13), 0x31, 0, 0, 0x20]).await?;
         call(
             "IoCreateDevice",
             &[memory.get(), 0x40, name.get(), 0x22, 0, 0, variable.get()],
         )
         .await?;
-        let device: Va = k.read(variable)?;
-        let irp = Va(call("IoAllocateIrp", &[3, 0]).await?);
-        let list = Va(call("IoAllocateMdl", &[memory.get(), 0x400, 0, 0, 0]).await?);
-        call("MmBuildMdlForNonPagedPool", &[list.get()]).await?;
+        let device: u64 = k.read(variable)?;
+        let irp = call("IoAllocateIrp", &[3, 0]).await?;
+        let mdl = call("IoAllocateMdl", &[memory.get(), 0x400, 0, 0, 0]).await?;
+        call("MmBuildMdlForNonPagedPool", &[mdl]).await?;
+        let item = call("IoAllocateWorkItem", &[device]).await?;
         call("ZwCreateEvent", &[variable.get(), 0x1F_0003, 0, 0, 0]).await?;
-        Ok(Self {
-            device,
-            irp,
-            list,
-            event,
-            name,
-            handle: k.read(variable)?,
-        })
+        let mut all = vec![device, device, irp, mdl, item, text.get(), k.read(variable)?];
+        all.extend([0, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13].map(at));
+        Ok(Self(all))
     }
 }
 
@@ -115,12 +120,7 @@ impl Places {
             12 => self.thread.get(),
             13 => (self.data + random.below(0x80)).get(),
             14 => self.code.get(),
-            15 | 16 => self.objects.device.get(),
-            17 => self.objects.irp.get(),
-            18 => self.objects.list.get(),
-            19 => self.objects.event.get(),
-            20 => self.objects.name.get(),
-            21 => self.objects.handle,
+            15..=21 => self.objects.0[random.index(self.objects.0.len())],
             _ => 0x0000_0200_0000_0000 + random.below(0x1_0000),
         }
     }
