@@ -82,6 +82,8 @@ pub struct AddressSpace {
     next_far: Pa,
     /// Bytes of RAM taken.
     taken: u64,
+    /// In so many pieces.
+    pieces: u64,
 }
 
 impl Default for AddressSpace {
@@ -92,6 +94,7 @@ impl Default for AddressSpace {
             next_ram: RAM_BASE,
             next_far: FAR_RAM,
             taken: 0,
+            pieces: 0,
         }
     }
 }
@@ -108,6 +111,7 @@ impl AddressSpace {
         let start = self.next_ram;
         self.next_ram = start + Self::round_up(length) + PAGE_SIZE;
         self.taken += Self::round_up(length);
+        self.pieces += 1;
         start
     }
 
@@ -116,7 +120,9 @@ impl AddressSpace {
     pub const fn has_ram(&self, length: u64) -> bool {
         /// More would be taken from the host: it is not given back before the machine ends.
         const MOST: u64 = 2 << 30;
-        length <= MOST && self.taken + length <= MOST
+        /// Each is a mapping of the host's, and the emulator looks through all of them.
+        const MOST_PIECES: u64 = 1 << 12;
+        length <= MOST && self.taken + length <= MOST && self.pieces < MOST_PIECES
     }
 
     /// Takes `length` bytes of RAM at the address that `place` gives for the lowest one that is free. None when it gives none.
@@ -129,6 +135,7 @@ impl AddressSpace {
         let far = place(self.next_far)?;
         self.next_far = far + Self::round_up(length) + PAGE_SIZE;
         self.taken += Self::round_up(length);
+        self.pieces += 1;
         Some(far)
     }
 

@@ -26,6 +26,8 @@ const OF_NO_CONSEQUENCE: u32 = 0x02 | 0x08 | 0x10;
 const MOST: u64 = (1 << 32) - PAGE_SIZE;
 /// The tag of these MDLs.
 const TAG: u32 = u32::from_le_bytes(*b"Mdl ");
+/// The most chunks that one MDL is made of: each is memory of its own for the host.
+const MOST_CHUNKS: u64 = 0x400;
 /// How often the next range is tried.
 const MOST_RANGES: u32 = 0x1000;
 
@@ -131,7 +133,8 @@ fn chunks(k: &Kernel, low: u64, high: u64, skip: u64, total: u64) -> Vec<Piece> 
         highest: high,
         boundary: skip,
     };
-    for _ in 0..count {
+    // A driver copes with less than it asks for.
+    for _ in 0..count.min(MOST_CHUNKS) {
         match ram::take(k, length, reach) {
             Some(piece) => pieces.push(piece),
             None => break,

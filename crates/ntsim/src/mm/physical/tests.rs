@@ -283,3 +283,14 @@ fn what_is_not_freed_is_found_at_unload() {
     });
     assert_eq!(left.2, "physical-memory-leak");
 }
+
+#[test]
+fn more_chunks_than_the_machine_can_have_are_none() {
+    const CONTIGUOUS_CHUNKS: u64 = 0x20;
+    clean(|k| async move {
+        let arguments = [0, u64::MAX, PAGE_SIZE, 0x1000_0000, 1, CONTIGUOUS_CHUNKS];
+        let list = call(&k, "MmAllocatePagesForMdlEx", &arguments).await?;
+        assert_eq!(list, 0, "65536 chunks are too many");
+        Ok(())
+    });
+}
