@@ -22,24 +22,17 @@ use crate::{
 
 /// Adds this component's exports.
 pub(super) fn register(ddi: &mut Registry) {
-    ddi.flow("RtlUnwindEx", 6, Contract::ANY, |k, a: Args| async move {
-        let target = Target {
-            frame: a.va(0),
-            ip: a.va(1),
-            record: a.va(2),
-            value: a.u64(3),
-        };
-        unwind(&k, target).await
-    });
-    ddi.flow("RtlUnwind", 4, Contract::ANY, |k, a: Args| async move {
-        let target = Target {
-            frame: a.va(0),
-            ip: a.va(1),
-            record: a.va(2),
-            value: a.u64(3),
-        };
-        unwind(&k, target).await
-    });
+    for (name, arity) in [("RtlUnwindEx", 6), ("RtlUnwind", 4)] {
+        ddi.flow(name, arity, Contract::ANY, |k, a: Args| async move {
+            let target = Target {
+                frame: a.va(0),
+                ip: a.va(1),
+                record: a.va(2),
+                value: a.u64(3),
+            };
+            unwind(&k, target).await
+        });
+    }
     ddi.flow("_local_unwind", 2, Contract::ANY, |k, a: Args| async move {
         let target = Target {
             frame: a.va(0),

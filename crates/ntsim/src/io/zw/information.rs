@@ -4,12 +4,12 @@
 
 use std::rc::Rc;
 
-use ntlayout::{device_object, file_object, io_stack_location as stack, io_status_block as iosb};
+use ntlayout::{device_object, file_object};
 
 use super::{
     super::{file::File, irp::Major},
     file_of,
-    request::{self, Answer},
+    request::Information,
 };
 use crate::{
     bugcheck::Outcome,
@@ -100,30 +100,17 @@ pub(super) async fn query(
         Ok(file) => file,
         Err(status) => return Ok(status),
     };
+    let asked = Information {
+        io_status_block,
+        buffer,
+        length,
+        class,
+    };
     if let Some(answered) = known_here(k, &file, class)? {
         k.write_bytes(buffer, &answered)?;
-        k.write(io_status_block, NtStatus::SUCCESS)?;
-        k.write(io_status_block + iosb::INFORMATION, answered.len() as u64)?;
-        return Ok(NtStatus::SUCCESS);
+        return asked.answered(k, answered.len() as u64);
     }
-    let passed = match request::buffered(k, buffer, length, true)? {
-        Ok(passed) => passed,
-        Err(status) => return Ok(status),
-    };
-    let answer = Answer::status_block(io_status_block);
-    request::send(
-        k,
-        &file,
-        (Major::QUERY_INFORMATION, 0),
-        answer,
-        passed,
-        true,
-        |location| {
-            k.write(location + stack::PARAMETERS, length)?;
-            k.write(location + stack::PARAMETERS + 8_u64, class)
-        },
-    )
-    .await
+    asked.send(k, &file, Major::QUERY_INFORMATION, true).await
 }
 
 /// What the I/O manager answers by itself.
@@ -159,32 +146,19 @@ async fn set(
         Ok(file) => file,
         Err(status) => return Ok(status),
     };
+    let asked = Information {
+        io_status_block,
+        buffer,
+        length,
+        class,
+    };
     if class == POSITION && file.is_synchronous() {
         let position: i64 = k.read(buffer)?;
         if position < 0 {
             return Ok(NtStatus::INVALID_PARAMETER);
         }
         k.write(file.object() + file_object::CURRENT_BYTE_OFFSET, position)?;
-        k.write(io_status_block, NtStatus::SUCCESS)?;
-        k.write(io_status_block + iosb::INFORMATION, 0_u64)?;
-        return Ok(NtStatus::SUCCESS);
+        return asked.answered(k, 0);
     }
-    let passed = match request::buffered(k, buffer, length, false)? {
-        Ok(passed) => passed,
-        Err(status) => return Ok(status),
-    };
-    let answer = Answer::status_block(io_status_block);
-    request::send(
-        k,
-        &file,
-        (Major::SET_INFORMATION, 0),
-        answer,
-        passed,
-        true,
-        |location| {
-            k.write(location + stack::PARAMETERS, length)?;
-            k.write(location + stack::PARAMETERS + 8_u64, class)
-        },
-    )
-    .await
+    asked.send(k, &file, Major::SET_INFORMATION, false).await
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use ntlayout::{device_object, file_object, irp as layout};
+use ntlayout::{device_object, file_object, io_stack_location as stack, io_status_block as iosb, irp as layout};
 
 use super::super::{
     build_request::{self, Passed, Report},
@@ -118,7 +118,35 @@ fn event_of(k: &Kernel, file: &File, answer: Answer) -> Outcome<Result<Va, NtSta
     handle::object_of(k, answer.event, Type::Event)
 }
 
-/// A buffer that every driver gets as a system buffer: `output` bytes come back to `buffer`, or `input` bytes of it go down.
-pub(super) fn buffered(k: &Kernel, buffer: Va, length: u32, output: bool) -> Outcome<Result<Passed, NtStatus>> {
-    build_request::buffered(k, buffer, length, output)
+/// What a request about an information class is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Information {
+    pub io_status_block: Va,
+    pub buffer: Va,
+    pub length: u32,
+    pub class: u32,
+}
+
+impl Information {
+    /// Has the device's drivers answer, or take what is in the buffer, and waits. They get the buffer as a system buffer: `output` bytes come
+    /// back, or input goes down.
+    pub(super) async fn send(self, k: &Kernel, file: &Rc<File>, major: Major, output: bool) -> Outcome<NtStatus> {
+        let passed = match build_request::buffered(k, self.buffer, self.length, output)? {
+            Ok(passed) => passed,
+            Err(status) => return Ok(status),
+        };
+        let answer = Answer::status_block(self.io_status_block);
+        send(k, file, (major, 0), answer, passed, true, |location| {
+            k.write(location + stack::PARAMETERS, self.length)?;
+            k.write(location + stack::PARAMETERS + 8_u64, self.class)
+        })
+        .await
+    }
+
+    /// The I/O manager has answered by itself, with `information` bytes.
+    pub(super) fn answered(self, k: &Kernel, information: u64) -> Outcome<NtStatus> {
+        k.write(self.io_status_block, NtStatus::SUCCESS)?;
+        k.write(self.io_status_block + iosb::INFORMATION, information)?;
+        Ok(NtStatus::SUCCESS)
+    }
 }

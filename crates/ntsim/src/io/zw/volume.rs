@@ -1,12 +1,8 @@
 //! What is known of the volume or device that a file is on: `ZwQueryVolumeInformationFile`.
 
-use ntlayout::{device_object, io_stack_location as stack, io_status_block as iosb};
+use ntlayout::device_object;
 
-use super::{
-    super::irp::Major,
-    file_of,
-    request::{self, Answer},
-};
+use super::{super::irp::Major, file_of, request::Information};
 use crate::{
     bugcheck::Outcome,
     ddi::{Args, Registry},
@@ -54,6 +50,12 @@ async fn query(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
         Ok(file) => file,
         Err(status) => return Ok(status),
     };
+    let asked = Information {
+        io_status_block: block,
+        buffer,
+        length,
+        class,
+    };
     if class == DEVICE {
         // The device object says it all.
         let device = file.device();
@@ -61,26 +63,7 @@ async fn query(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
         let characteristics: u32 = k.read(device + device_object::CHARACTERISTICS)?;
         k.write(buffer, kind)?;
         k.write(buffer + 4_u64, characteristics)?;
-        k.write(block, NtStatus::SUCCESS)?;
-        k.write(block + iosb::INFORMATION, 8_u64)?;
-        return Ok(NtStatus::SUCCESS);
+        return asked.answered(k, 8);
     }
-    let passed = match request::buffered(k, buffer, length, true)? {
-        Ok(passed) => passed,
-        Err(status) => return Ok(status),
-    };
-    let answer = Answer::status_block(block);
-    request::send(
-        k,
-        &file,
-        (Major::QUERY_VOLUME_INFORMATION, 0),
-        answer,
-        passed,
-        true,
-        |location| {
-            k.write(location + stack::PARAMETERS, length)?;
-            k.write(location + stack::PARAMETERS + 8_u64, class)
-        },
-    )
-    .await
+    asked.send(k, &file, Major::QUERY_VOLUME_INFORMATION, true).await
 }
