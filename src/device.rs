@@ -6,8 +6,8 @@ use core::time::Duration;
 use edu::{arrivals::Arrivals, engine::Activity, interface::GUID_DEVINTERFACE_EDU, registers::Identification};
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    DeviceExtension, DeviceFailure, DeviceInit, DevicePowerState, Disposed, Guid, HardwareKey, Interrupt, IoMethod,
-    Irp, Irql, Resources, Result, SpinLock, Status, StopReason, flush_queued_dpcs,
+    DeviceExtension, DeviceFailure, DeviceInit, DevicePowerState, Disposed, Error, Guid, HardwareKey, Interrupt,
+    IoMethod, Irp, Irql, Resources, Result, SpinLock, StopReason, flush_queued_dpcs,
     irql::{AtMostDispatch, Passive, UpToDispatch},
     sleep,
 };
@@ -65,7 +65,7 @@ impl DeviceExtension for EduDevice {
 
     const IO_METHOD: IoMethod = IoMethod::Direct;
 
-    fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
+    fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             registers <- RegisterFile::new(device),
             interrupt <- Interrupt::new(device),
@@ -81,23 +81,23 @@ impl DeviceExtension for EduDevice {
             arrivals: SpinLock::new(Arrivals::new()),
             counters: DeviceCounters::default(),
             failure <- DeviceFailure::new(device),
-        }? Status)
+        }? Error)
     }
 
     fn start(&self, resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<()> {
-        let memory = resources.memory(0).ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
-        let interrupt = resources.interrupt().ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
+        let memory = resources.memory(0).ok_or(Error::DEVICE_CONFIGURATION_ERROR)?;
+        let interrupt = resources.interrupt().ok_or(Error::DEVICE_CONFIGURATION_ERROR)?;
 
         self.parameters.load(&self.key, resources, irql);
         self.registers.map(&memory, irql)?;
         let identification = self.identify()?;
-        Identification::decode(identification).ok_or(Status::DEVICE_HARDWARE_ERROR)?;
+        Identification::decode(identification).ok_or(Error::DEVICE_HARDWARE_ERROR)?;
         // Whatever the last user left behind must not interrupt before there is anybody to interrupt.
         self.registers.with(|registers| registers.silence());
         self.identification.store(identification, Ordering::Relaxed);
         // What somebody has left running cannot be stopped, and whose memory it goes to nobody knows.
         if self.wait_for_dma(irql) != Some(Activity::Idle) {
-            return Err(Status::DEVICE_HARDWARE_ERROR);
+            return Err(Error::DEVICE_HARDWARE_ERROR);
         }
         self.dma_buffer.acquire(irql)?;
         let state = IsrState {
@@ -110,7 +110,7 @@ impl DeviceExtension for EduDevice {
     /// The device that comes back from a sleep must be the one that went.
     fn power_up(&self, irql: &mut Irql<Passive>) -> Result<()> {
         if self.identify()? != self.identification() {
-            return Err(Status::DEVICE_HARDWARE_ERROR);
+            return Err(Error::DEVICE_HARDWARE_ERROR);
         }
         self.interrupt
             .synchronize(irql, |state, _| {
@@ -121,7 +121,7 @@ impl DeviceExtension for EduDevice {
                 })
             })
             .flatten()
-            .ok_or(Status::INVALID_DEVICE_STATE)
+            .ok_or(Error::INVALID_DEVICE_STATE)
     }
 
     fn resume(&self, irql: &mut Irql<Passive>) {
@@ -162,11 +162,11 @@ impl DeviceExtension for EduDevice {
     fn surprise_removal(&self, irql: &mut Irql<Passive>) {
         self.liveness.hold(irql);
         self.release_interrupt(irql);
-        self.compute.close(Status::DEVICE_REMOVED, irql);
-        self.raise.close(Status::DEVICE_REMOVED, irql);
-        self.doorbell.close(Status::DEVICE_REMOVED, irql);
-        self.transfer.close(Status::DEVICE_REMOVED, irql);
-        self.liveness.close(Status::DEVICE_REMOVED, irql);
+        self.compute.close(Error::DEVICE_REMOVED, irql);
+        self.raise.close(Error::DEVICE_REMOVED, irql);
+        self.doorbell.close(Error::DEVICE_REMOVED, irql);
+        self.transfer.close(Error::DEVICE_REMOVED, irql);
+        self.liveness.close(Error::DEVICE_REMOVED, irql);
     }
 
     fn cleanup<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
@@ -176,7 +176,7 @@ impl DeviceExtension for EduDevice {
         self.doorbell.cancel_all_of(file, irql);
         self.transfer.cancel_all_of(file, irql);
         self.liveness.cancel_all_of(file, irql);
-        irp.complete(Status::SUCCESS, irql)
+        irp.complete(Ok(()), irql)
     }
 
     fn read<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
@@ -213,7 +213,7 @@ impl EduDevice {
     fn identify(&self) -> Result<u32> {
         self.registers
             .with(|registers| registers.identification())
-            .ok_or(Status::INVALID_DEVICE_STATE)?
+            .ok_or(Error::INVALID_DEVICE_STATE)?
     }
 
     /// What the identification register read when the device was started.

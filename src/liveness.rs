@@ -3,7 +3,7 @@
 use edu::ioctl::{LivenessInput, LivenessOutput};
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    CancelSafeQueue, DeviceInit, Disposed, FileObject, Irp, Irql, Result, SpinLock, Status,
+    CancelSafeQueue, DeviceInit, Disposed, Error, FileObject, Irp, Irql, Result, SpinLock,
     irql::{NoLockHeld, Passive},
 };
 
@@ -25,11 +25,11 @@ struct State {
 
 impl LivenessQueue {
     /// An empty queue, held.
-    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Status> {
+    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             waiting <- CancelSafeQueue::new(device),
             state: SpinLock::new(State { held: true }),
-        }? Status)
+        }? Error)
     }
 
     /// Answers a check, or lets it wait while the queue is held.
@@ -51,9 +51,9 @@ impl LivenessQueue {
         self.answer_waiting(device, irql);
     }
 
-    /// Completes every check, those that still come included, with `status`: the device is gone.
-    pub fn close(&self, status: Status, irql: &mut Irql<Passive>) {
-        self.waiting.close(status, irql);
+    /// Completes every check, those that still come included, with `error`: the device is gone.
+    pub fn close(&self, error: Error, irql: &mut Irql<Passive>) {
+        self.waiting.close(error, irql);
     }
 
     /// Cancels the checks that were made through `file`.
@@ -77,7 +77,7 @@ impl LivenessQueue {
     fn answer<'i, L: NoLockHeld>(&self, mut irp: Irp<'i>, device: &EduDevice, irql: &mut Irql<L>) -> Disposed<'i> {
         let LivenessInput { value } = match irp.read_input() {
             Ok(input) => input,
-            Err(status) => return irp.complete(status, irql),
+            Err(error) => return irp.complete(Err(error), irql),
         };
         let checked: Option<Result<u32>> = self.state.with(irql, |_, state| {
             if state.held {
@@ -85,15 +85,12 @@ impl LivenessQueue {
             }
             let answer = device.registers.with(|registers| registers.check_liveness(value));
             // Between `resume` and `hold` there are registers.
-            Some(answer.unwrap_or(Err(Status::DEVICE_REMOVED)))
+            Some(answer.unwrap_or(Err(Error::DEVICE_REMOVED)))
         });
         let Some(checked) = checked else {
             return self.waiting.insert(irp, irql);
         };
-        let status = match checked.and_then(|answer| irp.write_output(&LivenessOutput { answer })) {
-            Ok(()) => Status::SUCCESS,
-            Err(status) => status,
-        };
-        irp.complete(status, irql)
+        let answered = checked.and_then(|answer| irp.write_output(&LivenessOutput { answer }));
+        irp.complete(answered, irql)
     }
 }

@@ -14,7 +14,7 @@ use edu::{
     transfer::{Direction, Piece},
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
-use wdm::{DeviceInit, DeviceMemory, Irql, LogicalAddress, MemoryResource, MmioRegion, Result, Status, irql::Passive};
+use wdm::{DeviceInit, DeviceMemory, Error, Irql, LogicalAddress, MemoryResource, MmioRegion, Result, irql::Passive};
 
 use crate::device::EduDevice;
 
@@ -30,8 +30,8 @@ pub struct RegisterFile {
 
 impl RegisterFile {
     /// Not mapped.
-    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Status> {
-        try_pin_init!(Self { memory <- DeviceMemory::new(device) }? Status)
+    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self { memory <- DeviceMemory::new(device) }? Error)
     }
 
     /// Maps them, until the device is stopped.
@@ -147,7 +147,7 @@ impl Registers<'_> {
 /// What a register reads, unless nobody answers.
 fn present(value: u32) -> Result<u32> {
     if value == ABSENT {
-        Err(Status::DEVICE_REMOVED)
+        Err(Error::DEVICE_REMOVED)
     } else {
         Ok(value)
     }

@@ -6,57 +6,52 @@ use edu::ioctl::{
     IOCTL_EDU_RESET_STATISTICS, IOCTL_EDU_WAIT_INTERRUPT, Liveness, QueryInfo, QueryStatistics, RaiseInput,
     RaiseInterrupt, Request, ResetStatistics, WaitInput, WaitInterrupt,
 };
-use wdm::{DeviceControl, Disposed, Irp, Irql, Result, Status, irql::UpToDispatch};
+use wdm::{DeviceControl, Disposed, Error, Irp, Irql, Result, irql::UpToDispatch};
 
 use crate::{device::EduDevice, statistics, transfer::transfer_of};
 
 /// Checks a request, and answers it at once or queues it.
 pub fn device_control<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
     let Some(parameters) = irp.device_control() else {
-        return irp.complete(Status::INVALID_DEVICE_REQUEST, irql);
+        return irp.complete(Err(Error::INVALID_DEVICE_REQUEST), irql);
     };
     let answered = match ControlCode::from_raw(parameters.code) {
         IOCTL_EDU_QUERY_INFO => query_info(device, &mut irp, parameters),
         IOCTL_EDU_LIVENESS => match check_lengths::<Liveness>(parameters) {
             Ok(()) => return device.liveness.submit(irp, device, irql),
-            Err(status) => Err(status),
+            Err(error) => Err(error),
         },
         IOCTL_EDU_QUERY_STATISTICS => query_statistics(device, &mut irp, parameters),
         IOCTL_EDU_RESET_STATISTICS => check_lengths::<ResetStatistics>(parameters).map(|()| statistics::reset(device)),
         IOCTL_EDU_RAISE_INTERRUPT => match check_input::<RaiseInterrupt>(&irp, parameters, RaiseInput::is_valid) {
             Ok(()) => return device.raise.submit(irp, irql),
-            Err(status) => Err(status),
+            Err(error) => Err(error),
         },
         IOCTL_EDU_FACTORIAL => match check_lengths::<Factorial>(parameters) {
             Ok(()) => return device.compute.submit(irp, device, irql),
-            Err(status) => Err(status),
+            Err(error) => Err(error),
         },
         IOCTL_EDU_DMA_ECHO => return transfer(device, irp, irql),
         IOCTL_EDU_WAIT_INTERRUPT => match check_input::<WaitInterrupt>(&irp, parameters, WaitInput::is_valid) {
             Ok(()) => return device.doorbell.submit(irp, device, irql),
-            Err(status) => Err(status),
+            Err(error) => Err(error),
         },
-        _ => Err(Status::INVALID_DEVICE_REQUEST),
+        _ => Err(Error::INVALID_DEVICE_REQUEST),
     };
-    let status = match answered {
-        Ok(()) => Status::SUCCESS,
-        Err(status) => status,
-    };
-    irp.complete(status, irql)
+    irp.complete(answered, irql)
 }
 
 /// A read, a write or an echo: what has bytes to move is queued.
 pub fn transfer<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-    let ready = transfer_of(&irp).and_then(|transfer| {
-        if transfer.is_empty() {
-            return Err(Status::SUCCESS);
-        }
+    let ready = match transfer_of(&irp) {
+        Ok(transfer) if transfer.is_empty() => return irp.complete(Ok(()), irql),
         // Here, where it can fail before the request is queued.
-        irp.map_buffer(irql)
-    });
+        Ok(_) => irp.map_buffer(irql),
+        Err(error) => Err(error),
+    };
     match ready {
         Ok(()) => device.transfer.submit(irp, device, irql),
-        Err(status) => irp.complete(status, irql),
+        Err(error) => irp.complete(Err(error), irql),
     }
 }
 
@@ -78,8 +73,8 @@ fn query_statistics(device: &EduDevice, irp: &mut Irp<'_>, parameters: DeviceCon
 
 fn check_lengths<R: Request>(parameters: DeviceControl) -> Result<()> {
     R::check_lengths(parameters.input_length as usize, parameters.output_length as usize).map_err(|error| match error {
-        BufferError::InputLength => Status::INVALID_PARAMETER,
-        BufferError::OutputTooShort => Status::BUFFER_TOO_SMALL,
+        BufferError::InputLength => Error::INVALID_PARAMETER,
+        BufferError::OutputTooShort => Error::BUFFER_TOO_SMALL,
     })
 }
 
@@ -89,6 +84,6 @@ fn check_input<R: Request>(irp: &Irp<'_>, parameters: DeviceControl, is_valid: f
     if is_valid(irp.read_input()?) {
         Ok(())
     } else {
-        Err(Status::INVALID_PARAMETER)
+        Err(Error::INVALID_PARAMETER)
     }
 }

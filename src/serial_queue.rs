@@ -10,7 +10,8 @@ use edu::{
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    CancelSafeQueue, CustomDpc, DeviceInit, Disposed, DpcRoutine, Event, FileObject, Irp, Irql, SpinLock, Status,
+    CancelSafeQueue, CustomDpc, DeviceInit, Disposed, DpcRoutine, Error, Event, FileObject, Irp, Irql, Result,
+    SpinLock,
     irql::{Dispatch, NoLockHeld, Passive, SpinLockHeld},
     sleep,
 };
@@ -30,11 +31,11 @@ pub trait DeviceEngine: Sized + 'static {
     /// What it answers.
     type Answer: Send;
 
-    /// The IRP's next piece, with everything in place for it; or the status that it ends with.
+    /// The IRP's next piece, with everything in place for it; or what it is completed with.
     ///
     /// `resumed` is another number, which is not 0, each time that the device runs again after a stop or a sleep: it may have forgotten what it was
     /// told before.
-    fn prepare(device: &EduDevice, irp: &mut Irp<'_>, resumed: u64) -> ControlFlow<Status, Self::Piece>;
+    fn prepare(device: &EduDevice, irp: &mut Irp<'_>, resumed: u64) -> ControlFlow<Result<()>, Self::Piece>;
 
     /// Tells the device; `false` if it cannot be told.
     fn start(device: &EduDevice, registers: &Registers, piece: Self::Piece) -> bool;
@@ -45,14 +46,14 @@ pub trait DeviceEngine: Sized + 'static {
     /// The answer, if the device has finished and says so itself: anybody can raise its interrupt.
     fn answer(registers: &Registers) -> Option<Self::Answer>;
 
-    /// Takes what a finished piece has brought. [`ControlFlow::Continue`] if the IRP has another piece, else the status that it ends with.
+    /// Takes what a finished piece has brought. [`ControlFlow::Continue`] if the IRP has another piece, else what it is completed with.
     fn settle(
         device: &EduDevice,
         irp: &mut Irp<'_>,
         piece: Self::Piece,
         answer: Self::Answer,
         resumed: u64,
-    ) -> ControlFlow<Status>;
+    ) -> ControlFlow<Result<()>>;
 }
 
 /// The note with an IRP that nothing was done for yet. Later it is the engine's.
@@ -107,7 +108,7 @@ enum Attempt {
 
 impl<D: DeviceEngine> SerialQueue<D> {
     /// An empty queue, held.
-    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Status> {
+    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             waiting <- CancelSafeQueue::new(device),
             in_flight <- CancelSafeQueue::new(device),
@@ -116,7 +117,7 @@ impl<D: DeviceEngine> SerialQueue<D> {
             watchdog <- Watchdog::new(device),
             drained <- Event::new(device),
             counters: QueueCounters::default(),
-        }? Status)
+        }? Error)
     }
 
     /// Puts a request at the end of the queue, and starts it if the engine is free.
@@ -171,7 +172,7 @@ impl<D: DeviceEngine> SerialQueue<D> {
         let resumed = self.state.with(irql, |_, state| state.resumed);
         let piece = match D::prepare(device, &mut irp, resumed) {
             ControlFlow::Continue(piece) => piece,
-            ControlFlow::Break(status) => return (self.complete(irp, status, irql), Attempt::Ended),
+            ControlFlow::Break(result) => return (self.complete(irp, result, irql), Attempt::Ended),
         };
         // In flight first: the DPC may want the IRP before the write below has returned.
         let pending = self.in_flight.insert(irp, irql);
@@ -232,7 +233,7 @@ impl<D: DeviceEngine> SerialQueue<D> {
                 match D::settle(device, &mut irp, piece, answer, resumed) {
                     // It is completed there if it was cancelled meanwhile.
                     ControlFlow::Continue(()) => self.in_flight.insert(irp, irql),
-                    ControlFlow::Break(status) => self.complete(irp, status, irql),
+                    ControlFlow::Break(result) => self.complete(irp, result, irql),
                 }
             });
         }
@@ -253,7 +254,7 @@ impl<D: DeviceEngine> SerialQueue<D> {
                 self.give_back(irql, Engine::delivered);
             }
             Some(Verdict::Lost) => {
-                self.end_in_flight(Status::IO_TIMEOUT, irql);
+                self.end_in_flight(Error::IO_TIMEOUT, irql);
                 self.give_back(irql, Engine::delivered);
             }
             Some(Verdict::Recovered) => {
@@ -261,12 +262,12 @@ impl<D: DeviceEngine> SerialQueue<D> {
                 self.give_back(irql, Engine::delivered);
             }
             Some(Verdict::Stuck) => {
-                self.end_in_flight(Status::IO_TIMEOUT, irql);
+                self.end_in_flight(Error::IO_TIMEOUT, irql);
                 self.quarantine(device, irql);
             }
             Some(Verdict::Gone) => {
                 device.failure.report(irql);
-                self.end_in_flight(Status::DEVICE_REMOVED, irql);
+                self.end_in_flight(Error::DEVICE_REMOVED, irql);
                 self.quarantine(device, irql);
             }
         }
@@ -306,9 +307,9 @@ impl<D: DeviceEngine> SerialQueue<D> {
     }
 
     /// Ends the IRP in flight, if there is one.
-    fn end_in_flight(&self, status: Status, irql: &mut Irql<Dispatch>) {
+    fn end_in_flight(&self, error: Error, irql: &mut Irql<Dispatch>) {
         self.in_flight
-            .remove_next(irql, |irp, irql| self.complete(irp, status, irql));
+            .remove_next(irql, |irp, irql| self.complete(irp, Err(error), irql));
     }
 
     /// Lets the device finish for nobody. Whether it has is looked at by the DPC, which found nothing to do if it ran meanwhile, and by the watchdog.
@@ -320,9 +321,9 @@ impl<D: DeviceEngine> SerialQueue<D> {
         self.dpc.queue();
     }
 
-    fn complete<'i, L: NoLockHeld>(&self, irp: Irp<'i>, status: Status, irql: &mut Irql<L>) -> Disposed<'i> {
-        self.counters.count_end(status);
-        irp.complete(status, irql)
+    fn complete<'i, L: NoLockHeld>(&self, irp: Irp<'i>, result: Result<()>, irql: &mut Irql<L>) -> Disposed<'i> {
+        self.counters.count_end(result);
+        irp.complete(result, irql)
     }
 
     /// Gives the engine back, and tells who waits for it to be drained. Returns what `how` does.
@@ -386,14 +387,14 @@ impl<D: DeviceEngine> SerialQueue<D> {
         self.start_next(device, irql);
     }
 
-    /// Completes every IRP, those that still come included, with `status`: the device is gone.
-    pub fn close(&self, status: Status, irql: &mut Irql<Passive>) {
+    /// Completes every IRP, those that still come included, with `error`: the device is gone.
+    pub fn close(&self, error: Error, irql: &mut Irql<Passive>) {
         self.state.with(irql, |irql, state| {
             state.engine.hold();
             self.watchdog.stop(irql);
         });
-        self.waiting.close(status, irql);
-        self.in_flight.close(status, irql);
+        self.waiting.close(error, irql);
+        self.in_flight.close(error, irql);
     }
 
     /// Cancels the IRPs that were made through `file`.

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use edu::ioctl::{QueueStatistics, Statistics};
-use wdm::{QueueCounts, Status};
+use wdm::{QueueCounts, Result};
 
 use crate::device::EduDevice;
 
@@ -47,14 +47,9 @@ pub struct QueueCounters {
 }
 
 impl QueueCounters {
-    /// A request is about to be completed with `status`.
-    pub fn count_end(&self, status: Status) {
-        if status.is_success() {
-            &self.completed
-        } else {
-            &self.failed
-        }
-        .count();
+    /// A request is about to be completed with `result`.
+    pub fn count_end(&self, result: Result<()>) {
+        if result.is_ok() { &self.completed } else { &self.failed }.count();
     }
 
     /// The counters, with what the queues that belong to it have counted.

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use edu::ioctl::WatchdogStatistics;
 use pinned_init::{PinInit, pin_data, try_pin_init};
-use wdm::{DeviceInit, DpcRoutine, Irql, Status, Timer, interrupt_time, irql::AtMostDispatch};
+use wdm::{DeviceInit, DpcRoutine, Error, Irql, Timer, interrupt_time, irql::AtMostDispatch};
 
 use crate::{device::EduDevice, statistics::Counter};
 
@@ -31,12 +31,12 @@ pub struct WatchdogCounters {
 
 impl<R: DpcRoutine<Device = EduDevice>> Watchdog<R> {
     /// At rest.
-    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Status> {
+    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             timer <- Timer::new(device),
             due: AtomicU64::new(0),
             counters: WatchdogCounters::default(),
-        }? Status)
+        }? Error)
     }
 
     /// The time begins now. Under the lock of the queue's state.

@@ -6,7 +6,7 @@ use edu::{
     engine::Activity,
     ioctl::{FactorialInput, FactorialOutput},
 };
-use wdm::{Irp, Status};
+use wdm::{Irp, Result};
 
 use super::{custom_dpc::ComputeDpc, watchdog::ComputeWatchdog};
 use crate::{device::EduDevice, registers::Registers, serial_queue::DeviceEngine};
@@ -20,10 +20,10 @@ impl DeviceEngine for FactorialEngine {
     type Piece = FactorialInput;
     type Answer = u32;
 
-    fn prepare(_device: &EduDevice, irp: &mut Irp<'_>, _resumed: u64) -> ControlFlow<Status, FactorialInput> {
+    fn prepare(_device: &EduDevice, irp: &mut Irp<'_>, _resumed: u64) -> ControlFlow<Result<()>, FactorialInput> {
         match irp.read_input() {
             Ok(input) => ControlFlow::Continue(input),
-            Err(status) => ControlFlow::Break(status),
+            Err(error) => ControlFlow::Break(Err(error)),
         }
     }
 
@@ -51,10 +51,7 @@ impl DeviceEngine for FactorialEngine {
         _piece: FactorialInput,
         result: u32,
         _resumed: u64,
-    ) -> ControlFlow<Status> {
-        ControlFlow::Break(match irp.write_output(&FactorialOutput { result }) {
-            Ok(()) => Status::SUCCESS,
-            Err(status) => status,
-        })
+    ) -> ControlFlow<Result<()>> {
+        ControlFlow::Break(irp.write_output(&FactorialOutput { result }))
     }
 }

@@ -9,7 +9,7 @@ use edu::{
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    CancelSafeQueue, CustomDpc, DeviceInit, Disposed, FileObject, Irp, Irql, QueuedIrp, Status,
+    CancelSafeQueue, CustomDpc, DeviceInit, Disposed, Error, FileObject, Irp, Irql, QueuedIrp,
     irql::{NoLockHeld, Passive},
 };
 
@@ -30,20 +30,20 @@ pub struct DoorbellQueue {
 
 impl DoorbellQueue {
     /// An empty queue.
-    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Status> {
+    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             waiting <- CancelSafeQueue::new(device),
             dpc <- CustomDpc::new(device),
             is_wanted: AtomicBool::new(false),
             counters: QueueCounters::default(),
-        }? Status)
+        }? Error)
     }
 
     /// Lets a request wait for interrupts that come after it.
     pub fn submit<'i, L: NoLockHeld>(&self, mut irp: Irp<'i>, device: &EduDevice, irql: &mut Irql<L>) -> Disposed<'i> {
         let mask = match irp.read_input() {
             Ok(WaitInput { mask }) => mask,
-            Err(status) => return irp.complete(status, irql),
+            Err(error) => return irp.complete(Err(error), irql),
         };
         let since = device.arrivals(irql).sequence();
         irp.set_note([u64::from(mask), since]);
@@ -100,9 +100,9 @@ impl DoorbellQueue {
         }
     }
 
-    /// Completes every request, those that still come included, with `status`: the device is gone.
-    pub fn close(&self, status: Status, irql: &mut Irql<Passive>) {
-        self.waiting.close(status, irql);
+    /// Completes every request, those that still come included, with `error`: the device is gone.
+    pub fn close(&self, error: Error, irql: &mut Irql<Passive>) {
+        self.waiting.close(error, irql);
     }
 
     /// Cancels the requests that were made through `file`.
@@ -134,13 +134,9 @@ impl DoorbellQueue {
                 sequence: arrival.sequence,
                 interrupt_time: arrival.time,
             }),
-            None => Err(Status::DRIVER_INTERNAL_ERROR),
+            None => Err(Error::DRIVER_INTERNAL_ERROR),
         };
-        let status = match written {
-            Ok(()) => Status::SUCCESS,
-            Err(status) => status,
-        };
-        self.counters.count_end(status);
-        irp.complete(status, irql)
+        self.counters.count_end(written);
+        irp.complete(written, irql)
     }
 }

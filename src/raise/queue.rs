@@ -6,7 +6,7 @@ use edu::{
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    DeviceInit, Disposed, DpcForIsr, FileObject, Irp, Irql, Serial, SpinLock, StartIoQueue, Status,
+    DeviceInit, Disposed, DpcForIsr, Error, FileObject, Irp, Irql, Result, Serial, SpinLock, StartIoQueue,
     irql::{Dirql, Dispatch, NoLockHeld, Passive, SpinLockHeld},
 };
 
@@ -47,8 +47,8 @@ struct Started {
 enum Late {
     /// It was raised again.
     Raised,
-    /// It is not to be waited for any more, and ends with this status.
-    Ended(Serial, Status),
+    /// It is not to be waited for any more, and ends with this.
+    Ended(Serial, Result<()>),
     /// The device does not answer: nor is it waited for.
     Gone(Serial),
 }
@@ -63,14 +63,14 @@ impl Started {
 
 impl RaiseQueue {
     /// An empty queue, held.
-    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Status> {
+    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             queue <- StartIoQueue::new(device),
             dpc_for_isr <- DpcForIsr::new(device),
             watchdog <- Watchdog::new(device),
             state: SpinLock::new(State { held: true, started: None }),
             counters: QueueCounters::default(),
-        }? Status)
+        }? Error)
     }
 
     /// Puts a request at the end of the queue.
@@ -113,15 +113,15 @@ impl RaiseQueue {
             Some(started.serial)
         });
         if let Some(serial) = finished {
-            self.end_current(serial, Status::SUCCESS, irql);
+            self.end_current(serial, Ok(()), irql);
         }
     }
 
     /// Completes the current request, and lets the next one start. If it is not the current one any more it was cancelled.
-    fn end_current(&self, serial: Serial, status: Status, irql: &mut Irql<Dispatch>) {
+    fn end_current(&self, serial: Serial, result: Result<()>, irql: &mut Irql<Dispatch>) {
         self.queue.finish_current(serial, irql, |irp, irql| {
-            self.counters.count_end(status);
-            irp.complete(status, irql)
+            self.counters.count_end(result);
+            irp.complete(result, irql)
         });
     }
 
@@ -135,10 +135,10 @@ impl RaiseQueue {
         });
         match late.flatten() {
             None | Some(Late::Raised) => {}
-            Some(Late::Ended(serial, status)) => self.end_current(serial, status, irql),
+            Some(Late::Ended(serial, result)) => self.end_current(serial, result, irql),
             Some(Late::Gone(serial)) => {
                 device.failure.report(irql);
-                self.end_current(serial, Status::DEVICE_REMOVED, irql);
+                self.end_current(serial, Err(Error::DEVICE_REMOVED), irql);
             }
         }
     }
@@ -161,14 +161,14 @@ impl RaiseQueue {
         }
         if started.has_arrived(device, irql) {
             // The DpcForIsr was late itself.
-            return Some(Late::Ended(current, Status::SUCCESS));
+            return Some(Late::Ended(current, Ok(())));
         }
         self.watchdog.counters.timeouts.count();
         started.timeouts = started.timeouts.saturating_add(1);
         match device.registers.with(|registers| registers.identification()) {
             None | Some(Err(_)) => return Some(Late::Gone(current)),
             Some(Ok(_)) if started.timeouts > device.parameters.retries() => {
-                return Some(Late::Ended(current, Status::IO_TIMEOUT));
+                return Some(Late::Ended(current, Err(Error::IO_TIMEOUT)));
             }
             Some(Ok(_)) => {}
         }
@@ -204,9 +204,9 @@ impl RaiseQueue {
         self.start_current(device, irql);
     }
 
-    /// Completes every request, those that still come included, with `status`: the device is gone.
-    pub fn close(&self, status: Status, irql: &mut Irql<Passive>) {
-        self.queue.close(status, irql);
+    /// Completes every request, those that still come included, with `error`: the device is gone.
+    pub fn close(&self, error: Error, irql: &mut Irql<Passive>) {
+        self.queue.close(error, irql);
     }
 
     /// Cancels the requests that were made through `file`.

@@ -5,7 +5,7 @@ use edu::{
     transfer::{Direction, Piece},
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
-use wdm::{CommonBuffer, DeviceDescription, DeviceInit, Irp, Irql, LogicalAddress, Result, Status, irql::Passive};
+use wdm::{CommonBuffer, DeviceDescription, DeviceInit, Error, Irp, Irql, LogicalAddress, Result, irql::Passive};
 
 use crate::device::EduDevice;
 
@@ -30,8 +30,8 @@ pub struct DmaBuffer {
 
 impl DmaBuffer {
     /// Without memory.
-    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Status> {
-        try_pin_init!(Self { memory <- CommonBuffer::new(device) }? Status)
+    pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self { memory <- CommonBuffer::new(device) }? Error)
     }
 
     /// Allocates the memory. What it must not have is an address that the device cannot drive: it would leave
@@ -41,7 +41,7 @@ impl DmaBuffer {
         let last = first.get().checked_add(u64::from(LENGTH - 1));
         if last.is_none_or(|last| last > ADDRESS_MASK) {
             self.memory.free(irql);
-            return Err(Status::INSUFFICIENT_RESOURCES);
+            return Err(Error::INSUFFICIENT_RESOURCES);
         }
         Ok(())
     }

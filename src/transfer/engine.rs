@@ -6,7 +6,7 @@ use edu::{
     engine::Activity,
     transfer::{Direction, Piece, Progress},
 };
-use wdm::{Irp, Result, Status};
+use wdm::{Irp, Result};
 
 use super::{custom_dpc::TransferDpc, transfer_of, watchdog::TransferWatchdog};
 use crate::{
@@ -27,11 +27,11 @@ impl DeviceEngine for DmaEngine {
     type Piece = Piece;
     type Answer = ();
 
-    fn prepare(device: &EduDevice, irp: &mut Irp<'_>, resumed: u64) -> ControlFlow<Status, Piece> {
+    fn prepare(device: &EduDevice, irp: &mut Irp<'_>, resumed: u64) -> ControlFlow<Result<()>, Piece> {
         match next_piece(device, irp, resumed) {
             Ok(Some(piece)) => ControlFlow::Continue(piece),
-            Ok(None) => ControlFlow::Break(Status::SUCCESS),
-            Err(status) => ControlFlow::Break(status),
+            Ok(None) => ControlFlow::Break(Ok(())),
+            Err(error) => ControlFlow::Break(Err(error)),
         }
     }
 
@@ -51,11 +51,17 @@ impl DeviceEngine for DmaEngine {
         (registers.dma_activity() == Activity::Idle).then_some(())
     }
 
-    fn settle(device: &EduDevice, irp: &mut Irp<'_>, piece: Piece, _answer: (), resumed: u64) -> ControlFlow<Status> {
+    fn settle(
+        device: &EduDevice,
+        irp: &mut Irp<'_>,
+        piece: Piece,
+        _answer: (),
+        resumed: u64,
+    ) -> ControlFlow<Result<()>> {
         match take(device, irp, piece, resumed) {
             Ok(true) => ControlFlow::Continue(()),
-            Ok(false) => ControlFlow::Break(Status::SUCCESS),
-            Err(status) => ControlFlow::Break(status),
+            Ok(false) => ControlFlow::Break(Ok(())),
+            Err(error) => ControlFlow::Break(Err(error)),
         }
     }
 }

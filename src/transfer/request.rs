@@ -4,7 +4,7 @@ use edu::{
     ioctl::{ControlCode, IOCTL_EDU_DMA_ECHO},
     transfer::{Refusal, Transfer},
 };
-use wdm::{DeviceControl, Irp, ReadWrite, Result, Status};
+use wdm::{DeviceControl, Error, Irp, ReadWrite, Result};
 
 /// Reads a request's parameters: a read, a write or an echo. The same request gives the same answer every time.
 pub fn transfer_of(irp: &Irp<'_>) -> Result<Transfer> {
@@ -22,7 +22,7 @@ pub fn transfer_of(irp: &Irp<'_>) -> Result<Transfer> {
     }
     match irp.device_control() {
         Some(parameters) if ControlCode::from_raw(parameters.code) == IOCTL_EDU_DMA_ECHO => echo(parameters),
-        _ => Err(Status::INVALID_DEVICE_REQUEST),
+        _ => Err(Error::INVALID_DEVICE_REQUEST),
     }
 }
 
@@ -30,15 +30,15 @@ pub fn transfer_of(irp: &Irp<'_>) -> Result<Transfer> {
 fn echo(parameters: DeviceControl) -> Result<Transfer> {
     let transfer = Transfer::echo(parameters.input_length as usize).map_err(refused)?;
     if parameters.output_length < parameters.input_length {
-        return Err(Status::BUFFER_TOO_SMALL);
+        return Err(Error::BUFFER_TOO_SMALL);
     }
     Ok(transfer)
 }
 
-fn refused(refusal: Refusal) -> Status {
+fn refused(refusal: Refusal) -> Error {
     match refusal {
-        Refusal::Invalid => Status::INVALID_PARAMETER,
-        Refusal::EndOfBuffer => Status::END_OF_FILE,
-        Refusal::DoesNotFit => Status::DISK_FULL,
+        Refusal::Invalid => Error::INVALID_PARAMETER,
+        Refusal::EndOfBuffer => Error::END_OF_FILE,
+        Refusal::DoesNotFit => Error::DISK_FULL,
     }
 }

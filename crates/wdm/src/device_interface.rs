@@ -8,9 +8,10 @@ use wdk_sys::{
 };
 
 use crate::{
+    error::Result,
     guid::Guid,
     irql::{Irql, Passive},
-    status::{Result, Status},
+    status::Status,
     unicode_string::UnicodeString,
 };
 

@@ -14,11 +14,11 @@ use wdk_sys::{
 
 use crate::{
     device::{DeviceInit, Object, ObjectNode},
+    error::{Error, Result},
     irql::{Irql, Passive},
     mmio::MmioRegion,
     resources::MemoryResource,
     revocable::Revocable,
-    status::{Result, Status},
 };
 
 /// What a range of device memory must be aligned to, in bytes, so that a register in it is aligned to its width.
@@ -31,17 +31,17 @@ const ALIGNMENT: i64 = 8;
 /// system may give the addresses behind it to another device.
 ///
 /// ```no_run
-/// use wdm::{DeviceMemory, Irql, Resources, Result, Status, irql::Passive};
+/// use wdm::{DeviceMemory, Irql, Resources, Result, Error, irql::Passive};
 ///
 /// const IDENTIFICATION: usize = 0x00;
 ///
 /// /// In `start`: the identification that the device's first memory range begins with.
 /// fn identify(registers: &DeviceMemory<0x100>, resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<u32> {
-///     let memory = resources.memory(0).ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
+///     let memory = resources.memory(0).ok_or(Error::DEVICE_CONFIGURATION_ERROR)?;
 ///     registers.map(&memory, irql)?;
 ///     registers
 ///         .with(|registers| registers.read32::<IDENTIFICATION>())
-///         .ok_or(Status::INVALID_DEVICE_STATE)
+///         .ok_or(Error::INVALID_DEVICE_STATE)
 /// }
 /// # fn main() {}
 /// ```
@@ -61,7 +61,7 @@ impl<const SIZE: usize> DeviceMemory<SIZE> {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
-    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
+    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Error> {
         let unmapped = Self {
             mapping: Mapping::none(),
             node: ObjectNode::new(),
@@ -86,7 +86,7 @@ impl<const SIZE: usize> DeviceMemory<SIZE> {
         // SAFETY: every bit pattern of this member is a number.
         let start = unsafe { resource.start.QuadPart };
         if resource.len() < SIZE as u64 || start % ALIGNMENT != 0 {
-            return Err(Status::DEVICE_CONFIGURATION_ERROR);
+            return Err(Error::DEVICE_CONFIGURATION_ERROR);
         }
         self.mapping.map(resource, SIZE, irql)
     }
@@ -136,18 +136,18 @@ impl Mapping {
 
     fn map(&self, resource: &MemoryResource<'_>, length: usize, irql: &mut Irql<Passive>) -> Result<()> {
         if self.in_use.swap(true, Ordering::AcqRel) {
-            return Err(Status::INVALID_DEVICE_STATE);
+            return Err(Error::INVALID_DEVICE_STATE);
         }
         // SAFETY: the PnP manager assigned this range of device memory to the device, and it is that long.
         let base = unsafe { MmMapIoSpaceEx(resource.start, length as SIZE_T, PAGE_READWRITE | PAGE_NOCACHE) };
         let Some(base) = NonNull::new(base.cast()) else {
             self.in_use.store(false, Ordering::Release);
-            return Err(Status::INSUFFICIENT_RESOURCES);
+            return Err(Error::INSUFFICIENT_RESOURCES);
         };
         self.range.publish(Range { base, length }, irql).map_err(|range| {
             // Cannot be: `in_use` lets one in at a time. Undone all the same.
             range.unmap();
-            Status::INVALID_DEVICE_STATE
+            Error::INVALID_DEVICE_STATE
         })
     }
 

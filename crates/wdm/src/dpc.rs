@@ -14,8 +14,8 @@ use wdk_sys::{
 
 use crate::{
     device::{DeviceExtension, DeviceInit, Extension, Header},
+    error::Error,
     irql::{Dispatch, Irql, Passive},
-    status::Status,
 };
 
 /// What a [`CustomDpc`] does when it runs: a `KDEFERRED_ROUTINE`.
@@ -74,7 +74,7 @@ impl<R: DpcRoutine> CustomDpc<R> {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
-    pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Status> {
+    pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Error> {
         let unqueued = Self {
             raw: UnsafeCell::new(KDPC::default()),
             header: device.header(),

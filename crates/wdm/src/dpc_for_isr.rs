@@ -13,8 +13,8 @@ use wdk_sys::{
 
 use crate::{
     device::{DeviceExtension, DeviceInit, Extension, Header},
+    error::Error,
     irql::{Dirql, Dispatch, Irql},
-    status::Status,
 };
 
 /// What a [`DpcForIsr`] does when it runs: an `IO_DPC_ROUTINE`.
@@ -71,7 +71,7 @@ impl<R: DpcForIsrRoutine> DpcForIsr<R> {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INVALID_DEVICE_STATE` for a second one.
-    pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Status> {
+    pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Error> {
         let this = Self {
             header: device.header(),
             routine: PhantomData,
@@ -81,7 +81,7 @@ impl<R: DpcForIsrRoutine> DpcForIsr<R> {
             // SAFETY: the header is initialised before the initialiser of the driver's value runs.
             let header = unsafe { device.header().as_ref() };
             if header.has_dpc_for_isr.replace(true) {
-                return Err(Status::INVALID_DEVICE_STATE);
+                return Err(Error::INVALID_DEVICE_STATE);
             }
             let dpc = device_object_dpc(header);
             let context = header.device().as_ptr().cast();

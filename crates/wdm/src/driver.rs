@@ -8,6 +8,7 @@ use wdk_sys::{
 use crate::{
     device::{DeviceExtension, add_device},
     dispatch,
+    error::Error,
     queue::start_io,
     status::Status,
 };
@@ -46,11 +47,11 @@ macro_rules! driver_entry {
 pub unsafe fn load<T: DeviceExtension>(driver: *mut DRIVER_OBJECT) -> NTSTATUS {
     // SAFETY: promised by the caller; until DriverEntry returns nobody else uses the driver object.
     let Some(driver) = (unsafe { driver.as_mut() }) else {
-        return Status::INVALID_PARAMETER.as_raw();
+        return Error::INVALID_PARAMETER.as_raw();
     };
     // SAFETY: a driver object has an extension.
     let Some(extension) = (unsafe { driver.DriverExtension.as_mut() }) else {
-        return Status::INVALID_PARAMETER.as_raw();
+        return Error::INVALID_PARAMETER.as_raw();
     };
     extension.AddDevice = Some(add_device::<T>);
     driver.DriverUnload = Some(unload);

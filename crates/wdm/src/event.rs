@@ -15,8 +15,8 @@ use wdk_sys::{
 
 use crate::{
     device::DeviceInit,
+    error::Error,
     irql::{AtMostDispatch, Irql, Passive},
-    status::Status,
     thread::{KERNEL_MODE, relative},
 };
 
@@ -25,14 +25,14 @@ use crate::{
 /// ```no_run
 /// use core::time::Duration;
 ///
-/// use wdm::{Event, Irql, Result, Status, irql::Passive};
+/// use wdm::{Event, Irql, Result, Error, irql::Passive};
 ///
 /// /// At the end of the work: waits for a DPC to [set](Event::set) the event.
 /// fn wait_until_idle(idle: &Event, irql: &mut Irql<Passive>) -> Result<()> {
 ///     if idle.wait(Duration::from_millis(500), irql) {
 ///         Ok(())
 ///     } else {
-///         Err(Status::IO_TIMEOUT)
+///         Err(Error::IO_TIMEOUT)
 ///     }
 /// }
 /// # fn main() {}
@@ -54,7 +54,7 @@ impl Event {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
-    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
+    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Error> {
         let event = Self {
             raw: UnsafeCell::new(KEVENT::default()),
             _pinned: PhantomPinned,

@@ -14,9 +14,10 @@ use wdk_sys::{
 
 use crate::{
     device::{DeviceInit, Header},
+    error::{Error, Result},
     irql::{Irql, Passive},
     resources::Resources,
-    status::{Result, Status},
+    status::Status,
     unicode_string::UnicodeString,
 };
 
@@ -51,7 +52,7 @@ impl HardwareKey {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
-    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
+    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Error> {
         let this = Self {
             header: device.header(),
             _pinned: PhantomPinned,
@@ -117,14 +118,13 @@ fn query_dword(key: HANDLE, name: UnicodeString<'_>) -> Result<u32> {
             &raw mut length,
         )
     };
-    let status = Status::from_raw(status);
-    // A longer value than a DWORD does not fit.
-    if status == Status::BUFFER_OVERFLOW || status == Status::BUFFER_TOO_SMALL {
-        return Err(Status::OBJECT_TYPE_MISMATCH);
-    }
-    status.into_result()?;
+    Status::from_raw(status).into_result().map_err(|error| match error {
+        // A longer value than a DWORD does not fit.
+        Error::BUFFER_OVERFLOW | Error::BUFFER_TOO_SMALL => Error::OBJECT_TYPE_MISMATCH,
+        other => other,
+    })?;
     if answer.Type != REG_DWORD || answer.DataLength != DWORD {
-        return Err(Status::OBJECT_TYPE_MISMATCH);
+        return Err(Error::OBJECT_TYPE_MISMATCH);
     }
     // By the structure's address: the declaration has only the first byte of the data.
     let data = (&raw const answer).cast::<u8>().wrapping_add(DATA);

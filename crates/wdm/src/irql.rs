@@ -32,12 +32,12 @@
 //! ```no_run
 //! use core::time::Duration;
 //!
-//! use wdm::{Event, Irql, Result, SpinLock, Status, irql::UpToDispatch};
+//! use wdm::{Event, Irql, Result, SpinLock, Error, irql::UpToDispatch};
 //!
 //! /// In a dispatch routine, whose caller may be a program or another driver.
 //! fn wait(event: &Event, count: &SpinLock<u64>, irql: &mut Irql<UpToDispatch>) -> Result<bool> {
 //!     count.with(irql, |_under_the_lock, count| *count = count.wrapping_add(1));
-//!     let irql = irql.passive().ok_or(Status::INVALID_DEVICE_STATE)?;
+//!     let irql = irql.passive().ok_or(Error::INVALID_DEVICE_STATE)?;
 //!     Ok(event.wait(Duration::from_millis(1), irql))
 //! }
 //! # fn main() {}

@@ -32,7 +32,7 @@
 //! | DMA adapter, common buffer | [`CommonBuffer`] |
 //! | pool | [`PoolBox`] |
 //! | a device's parameters in the registry | [`HardwareKey`] |
-//! | `UNICODE_STRING`, `NTSTATUS`, GUID | [`UnicodeString`], [`Status`], [`Guid`] |
+//! | `UNICODE_STRING`, `NTSTATUS`, GUID | [`UnicodeString`], [`Error`], [`Status`], [`Guid`] |
 //!
 //! # What "safe" means here
 //!
@@ -75,6 +75,7 @@ mod dma;
 mod dpc;
 mod dpc_for_isr;
 mod driver;
+mod error;
 mod event;
 mod guid;
 mod hardware_key;
@@ -104,6 +105,7 @@ pub use device_memory::DeviceMemory;
 pub use dma::{CommonBuffer, DeviceDescription, LogicalAddress};
 pub use dpc::{CustomDpc, DpcRoutine, flush_queued_dpcs};
 pub use dpc_for_isr::{DpcForIsr, DpcForIsrRoutine};
+pub use error::{Error, Result};
 pub use event::Event;
 pub use guid::Guid;
 pub use hardware_key::HardwareKey;
@@ -120,7 +122,7 @@ pub use queue::{CancelSafeQueue, QueueCounts, QueuedIrp, Serial, StartIo, StartI
 pub use resources::{InterruptResource, MemoryResource, Resources};
 pub use revocable::Revocable;
 pub use spin_lock::SpinLock;
-pub use status::{Result, Status};
+pub use status::Status;
 pub use thread::sleep;
 pub use time::interrupt_time;
 pub use timer::Timer;

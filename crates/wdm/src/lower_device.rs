@@ -12,10 +12,11 @@ use wdk_sys::{
 
 use crate::{
     device::{DeviceInit, Header},
+    error::{Error, Result},
     event::StackEvent,
     irp::METHOD_MASK,
     irql::{Irql, Passive},
-    status::{Result, Status},
+    status::Status,
 };
 
 /// The device below in the device stack, to send requests of the driver's own to.
@@ -49,7 +50,7 @@ impl LowerDevice {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
-    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
+    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Error> {
         let this = Self {
             header: device.header(),
             _pinned: PhantomPinned,
@@ -74,11 +75,11 @@ impl LowerDevice {
         irql: &mut Irql<Passive>,
     ) -> Result<usize> {
         if code & METHOD_MASK != METHOD_BUFFERED {
-            return Err(Status::INVALID_PARAMETER);
+            return Err(Error::INVALID_PARAMETER);
         }
         // SAFETY: nothing is demanded.
         if unsafe { KeAreAllApcsDisabled() } != 0 {
-            return Err(Status::INVALID_DEVICE_STATE);
+            return Err(Error::INVALID_DEVICE_STATE);
         }
         // SAFETY: the header outlives everything in the extension.
         let header = unsafe { self.header.as_ref() };
@@ -127,8 +128,8 @@ impl Request<'_> {
     /// `PASSIVE_LEVEL`, with APCs enabled; the remove lock of `header` must be held. If this returns `STATUS_PENDING`, what the request borrows must
     /// stay borrowed until the event is set.
     unsafe fn send(self, header: &Header) -> Result<Status> {
-        let length = |bytes: &[u8]| ULONG::try_from(bytes.len()).map_err(|_| Status::INVALID_PARAMETER);
-        let lower = NonNull::new(header.lower()).ok_or(Status::INVALID_DEVICE_STATE)?;
+        let length = |bytes: &[u8]| ULONG::try_from(bytes.len()).map_err(|_| Error::INVALID_PARAMETER);
+        let lower = NonNull::new(header.lower()).ok_or(Error::INVALID_DEVICE_STATE)?;
         // SAFETY: the lower device is in our stack as long as the remove lock is held. The I/O manager copies input and output, whose lengths are those
         // of the slices; the caller keeps the rest until the request is over.
         let irp = unsafe {
@@ -144,7 +145,7 @@ impl Request<'_> {
                 self.io_status,
             )
         };
-        let irp = NonNull::new(irp).ok_or(Status::INSUFFICIENT_RESOURCES)?;
+        let irp = NonNull::new(irp).ok_or(Error::INSUFFICIENT_RESOURCES)?;
         // SAFETY: the IRP is new, and the lower driver's from here on.
         Ok(Status::from_raw(unsafe { IofCallDriver(lower.as_ptr(), irp.as_ptr()) }))
     }

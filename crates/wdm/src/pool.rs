@@ -8,8 +8,8 @@ use core::ptr::NonNull;
 
 use wdk_alloc::WdkAllocator;
 
+use crate::error::{Error, Result};
 use crate::irql::{AtMostDispatch, Irql};
-use crate::status::{Result, Status};
 
 /// What pool memory is aligned to on 64-bit systems, in bytes.
 const POOL_ALIGNMENT: usize = 16;
@@ -51,7 +51,7 @@ impl<T> PoolBox<T> {
         }
         // SAFETY: the layout's size is not 0; at most DISPATCH_LEVEL, as the token proves.
         let memory = unsafe { WdkAllocator.alloc(Layout::new::<T>()) };
-        let memory = NonNull::new(memory.cast::<T>()).ok_or(Status::INSUFFICIENT_RESOURCES)?;
+        let memory = NonNull::new(memory.cast::<T>()).ok_or(Error::INSUFFICIENT_RESOURCES)?;
         // SAFETY: the memory is new, large enough and aligned.
         unsafe { memory.write(value) };
         Ok(Self(memory))

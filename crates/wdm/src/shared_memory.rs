@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 
 use zerocopy::FromBytes;
 
-use crate::status::{Result, Status};
+use crate::error::{Error, Result};
 
 /// Memory that a user program (direct I/O) or a device (a common buffer) may write while the driver uses it.
 ///
@@ -73,7 +73,7 @@ impl SharedMemory<'_> {
     /// `STATUS_INVALID_PARAMETER` if it has another length.
     pub(crate) fn read_value<T: FromBytes>(&self) -> Result<T> {
         if self.length != size_of::<T>() {
-            return Err(Status::INVALID_PARAMETER);
+            return Err(Error::INVALID_PARAMETER);
         }
         let mut value = MaybeUninit::<T>::uninit();
         // SAFETY: this memory is as long as a T is, and the value is a local variable.
@@ -98,7 +98,7 @@ impl SharedMemory<'_> {
     fn range(&self, offset: usize, length: usize) -> Result<NonNull<u8>> {
         let fits = offset.checked_add(length).is_some_and(|end| end <= self.length);
         if !fits {
-            return Err(Status::INVALID_PARAMETER);
+            return Err(Error::INVALID_PARAMETER);
         }
         // SAFETY: the offset lies in this memory, or at its end.
         Ok(unsafe { self.base.add(offset) })

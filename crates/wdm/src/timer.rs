@@ -16,8 +16,8 @@ use wdk_sys::{
 use crate::{
     device::{DeviceInit, Header, Object, ObjectNode},
     dpc::{DpcRoutine, trampoline},
+    error::Error,
     irql::{AtMostDispatch, Irql},
-    status::Status,
     thread::relative,
 };
 
@@ -77,7 +77,7 @@ impl<R: DpcRoutine> Timer<R> {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
-    pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Status> {
+    pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Error> {
         let unset = Self {
             core: TimerCore {
                 timer: UnsafeCell::new(KTIMER::default()),

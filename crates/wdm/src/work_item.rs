@@ -16,8 +16,8 @@ use wdk_sys::{
 
 use crate::{
     device::{DeviceExtension, DeviceInit, Extension, Header, Object, ObjectNode},
+    error::{Error, Result},
     irql::{AtMostDispatch, Irql, Passive},
-    status::{Result, Status},
 };
 
 /// What a [`WorkItem`] does when it runs: an `IO_WORKITEM_ROUTINE`.
@@ -82,7 +82,7 @@ impl<R: WorkRoutine> WorkItem<R> {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INSUFFICIENT_RESOURCES`.
-    pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Status> {
+    pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Error> {
         let unqueued = Self {
             item: IoWorkItem::none(),
             queued: AtomicBool::new(false),
@@ -169,7 +169,7 @@ impl IoWorkItem {
         let item = unsafe { IoAllocateWorkItem(device.as_ptr()) };
         self.0.set(item);
         if item.is_null() {
-            Err(Status::INSUFFICIENT_RESOURCES)
+            Err(Error::INSUFFICIENT_RESOURCES)
         } else {
             Ok(())
         }

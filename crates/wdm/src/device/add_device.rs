@@ -14,8 +14,9 @@ use wdk_sys::{
 use super::{DeviceExtension, DeviceInit, Extension, Header, IoMethod, ObjectNode, teardown::free_work_items};
 use crate::{
     device_interface::DeviceInterface,
+    error::{Error, Result},
     irql::{Irql, Passive},
-    status::{Result, Status},
+    status::Status,
 };
 
 /// The driver's `AddDevice` routine.
@@ -29,7 +30,7 @@ pub(crate) unsafe extern "C" fn add_device<T: DeviceExtension>(
     // SAFETY: the PnP manager calls AddDevice at PASSIVE_LEVEL.
     let mut irql = unsafe { Irql::<Passive>::assume() };
     let Some(pdo) = NonNull::new(pdo) else {
-        return Status::INVALID_PARAMETER.as_raw();
+        return Error::INVALID_PARAMETER.as_raw();
     };
     // SAFETY: both come from the PnP manager.
     match unsafe { create::<T>(driver, pdo, &mut irql) } {
@@ -70,7 +71,7 @@ unsafe fn create<T: DeviceExtension>(
         )
     };
     Status::from_raw(status).into_result()?;
-    let device = NonNull::new(device).ok_or(Status::INSUFFICIENT_RESOURCES)?;
+    let device = NonNull::new(device).ok_or(Error::INSUFFICIENT_RESOURCES)?;
 
     // SAFETY: the device object was created above with an extension of this size, zeroed and not yet used.
     let result = unsafe { initialize::<T>(device, pdo, irql) };
@@ -90,7 +91,7 @@ unsafe fn initialize<T: DeviceExtension>(
 ) -> Result<()> {
     // SAFETY: the device object is valid.
     let memory = unsafe { (*device.as_ptr()).DeviceExtension };
-    let extension = NonNull::new(memory.cast::<Extension<T>>()).ok_or(Status::INSUFFICIENT_RESOURCES)?;
+    let extension = NonNull::new(memory.cast::<Extension<T>>()).ok_or(Error::INSUFFICIENT_RESOURCES)?;
     // SAFETY: the extension begins with a header, which nobody uses yet.
     unsafe { extension.cast().write(Header::new(TypeId::of::<T>(), device, pdo)) };
     // SAFETY: just written.
@@ -130,7 +131,7 @@ unsafe fn initialize_value<T: DeviceExtension>(
     if !unsafe { ObjectNode::is_intact(header.objects.get(), header.object_count.get()) } {
         // Without dropping the value: it is not what it was initialised as. None of its objects has been used yet; none is known any more.
         header.objects.set(core::ptr::null());
-        return Err(outcome.err().unwrap_or(Status::DRIVER_INTERNAL_ERROR));
+        return Err(outcome.err().unwrap_or(Error::DRIVER_INTERNAL_ERROR));
     }
     outcome?;
 
@@ -171,7 +172,7 @@ fn attach<T: DeviceExtension>(
     // SAFETY: both device objects are valid, and belong to this driver and to the PnP manager's stack.
     let lower = unsafe { IoAttachDeviceToDeviceStack(device.as_ptr(), pdo.as_ptr()) };
     NonNull::new(lower)
-        .ok_or(Status::NO_SUCH_DEVICE)
+        .ok_or(Error::NO_SUCH_DEVICE)
         .inspect_err(|_| interface.free(irql))
 }
 

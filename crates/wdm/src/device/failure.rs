@@ -9,8 +9,8 @@ use wdk_sys::ntddk::IoInvalidateDeviceState;
 
 use super::{DeviceInit, Header};
 use crate::{
+    error::Error,
     irql::{AtMostDispatch, Irql},
-    status::Status,
 };
 
 /// For a driver to say that its device has failed: it does not answer any more, or not as it should.
@@ -44,7 +44,7 @@ impl DeviceFailure {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
-    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
+    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Error> {
         let this = Self {
             header: device.header(),
             _pinned: PhantomPinned,

@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 use pinned_init::{PinInit, pin_init_from_closure};
 
 use super::{Extension, Header, Object, ObjectNode};
-use crate::status::{Result, Status};
+use crate::error::{Error, Result};
 
 /// The device whose extension is being initialised: what the constructors of kernel objects ask for.
 ///
@@ -41,7 +41,7 @@ impl<T: 'static> DeviceInit<'_, T> {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the extension; what `finish` returns.
-    pub(crate) fn place<U>(&self, value: U, finish: impl FnOnce(&U) -> Result<()>) -> impl PinInit<U, Status> {
+    pub(crate) fn place<U>(&self, value: U, finish: impl FnOnce(&U) -> Result<()>) -> impl PinInit<U, Error> {
         let init = move |slot: *mut U| {
             self.check_inside(slot)?;
             // SAFETY: the slot is valid for writes.
@@ -62,7 +62,7 @@ impl<T: 'static> DeviceInit<'_, T> {
             .checked_sub(start)
             .and_then(|offset| offset.checked_add(size_of::<U>()))
             .is_some_and(|end| end <= size_of::<Extension<T>>());
-        if inside { Ok(()) } else { Err(Status::INVALID_PARAMETER) }
+        if inside { Ok(()) } else { Err(Error::INVALID_PARAMETER) }
     }
 
     /// Makes `object` known to the safe layer, which closes it when the device goes.

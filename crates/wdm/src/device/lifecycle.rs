@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{
     device_memory::Mapping,
+    error::Result,
     irql::{Irql, Passive},
     power::{DevicePowerState, report},
     resources::Resources,
-    status::Result,
     wait_lock::WaitLock,
 };
 

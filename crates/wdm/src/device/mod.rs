@@ -24,12 +24,12 @@ use pinned_init::PinInit;
 pub(crate) use teardown::{close_queues, free_common_buffers, tear_down};
 
 use crate::{
+    error::{Error, Result},
     guid::Guid,
     irp::{Disposed, Irp},
     irql::{Irql, Passive, UpToDispatch},
     power::DevicePowerState,
     resources::Resources,
-    status::{Result, Status},
 };
 
 /// How the I/O manager passes the buffers of `IRP_MJ_READ` and `IRP_MJ_WRITE`. (Those of `IRP_MJ_DEVICE_CONTROL` go by the control code.)
@@ -84,7 +84,7 @@ pub enum StopReason {
 /// ```no_run
 /// use pinned_init::{PinInit, pin_data, try_pin_init};
 /// use wdm::{
-///     DeviceExtension, DeviceInit, DeviceMemory, DevicePowerState, Guid, Irql, Resources, Result, Status, StopReason,
+///     DeviceExtension, DeviceInit, DeviceMemory, DevicePowerState, Guid, Irql, Resources, Result, Error, StopReason,
 ///     irql::Passive,
 /// };
 ///
@@ -99,18 +99,18 @@ pub enum StopReason {
 /// impl DeviceExtension for Device {
 ///     const INTERFACE: Option<Guid> = None;
 ///
-///     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
-///         try_pin_init!(Self { registers <- DeviceMemory::new(device) }? Status)
+///     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error> {
+///         try_pin_init!(Self { registers <- DeviceMemory::new(device) }? Error)
 ///     }
 ///
 ///     fn start(&self, resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<()> {
-///         let memory = resources.memory(0).ok_or(Status::DEVICE_CONFIGURATION_ERROR)?;
+///         let memory = resources.memory(0).ok_or(Error::DEVICE_CONFIGURATION_ERROR)?;
 ///         self.registers.map(&memory, irql)
 ///     }
 ///
 ///     fn power_up(&self, _irql: &mut Irql<Passive>) -> Result<()> {
 ///         let enabled = self.registers.with(|registers| registers.write32::<INTERRUPT_ENABLE>(1));
-///         enabled.ok_or(Status::INVALID_DEVICE_STATE)
+///         enabled.ok_or(Error::INVALID_DEVICE_STATE)
 ///     }
 ///
 ///     fn power_down(&self, _to: DevicePowerState, _irql: &mut Irql<Passive>) {
@@ -136,7 +136,7 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// A failing initialiser makes `AddDevice` fail with that status, and the device is not used.
-    fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status>;
+    fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error>;
 
     /// Acquires the resources: maps registers, connects the interrupt. `IRP_MN_START_DEVICE`, after the lower drivers have completed it. The
     /// device is in D0 and may be touched; requests are held.
@@ -177,32 +177,32 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
 
     /// `IRP_MJ_CREATE`: a handle is opened.
     fn create<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-        irp.complete(Status::SUCCESS, irql)
+        irp.complete(Ok(()), irql)
     }
 
     /// `IRP_MJ_CLEANUP`: the last handle of a file object is closed; its requests that wait in queues must be cancelled.
     fn cleanup<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-        irp.complete(Status::SUCCESS, irql)
+        irp.complete(Ok(()), irql)
     }
 
     /// `IRP_MJ_CLOSE`: the last reference to a file object is gone, and all its requests are completed.
     fn close<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-        irp.complete(Status::SUCCESS, irql)
+        irp.complete(Ok(()), irql)
     }
 
     /// `IRP_MJ_READ` (`ReadFile`): [`Irp::read_write`] tells what is wanted. The device has been started, and may be stopped at the moment.
     fn read<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-        irp.complete(Status::INVALID_DEVICE_REQUEST, irql)
+        irp.complete(Err(Error::INVALID_DEVICE_REQUEST), irql)
     }
 
     /// `IRP_MJ_WRITE` (`WriteFile`), as [`read`](Self::read).
     fn write<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-        irp.complete(Status::INVALID_DEVICE_REQUEST, irql)
+        irp.complete(Err(Error::INVALID_DEVICE_REQUEST), irql)
     }
 
     /// `IRP_MJ_DEVICE_CONTROL`. The device has been started, and may be stopped at the moment.
     fn device_control<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-        irp.complete(Status::INVALID_DEVICE_REQUEST, irql)
+        irp.complete(Err(Error::INVALID_DEVICE_REQUEST), irql)
     }
 
     /// `IRP_MJ_SYSTEM_CONTROL`: WMI, which a driver that has no part in it passes down. Called at `PASSIVE_LEVEL`, in every state of the device.
@@ -213,6 +213,6 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
     /// A request of another kind, [`Irp::major_function`] tells which; as [`device_control`](Self::device_control). The I/O manager's own
     /// dispatch routine, which a driver object has where a driver sets none, answers as this does.
     fn other_request<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-        irp.complete(Status::INVALID_DEVICE_REQUEST, irql)
+        irp.complete(Err(Error::INVALID_DEVICE_REQUEST), irql)
     }
 }

@@ -9,8 +9,9 @@ use wdk_sys::{
 };
 
 use crate::{
+    error::Result,
     irql::{AtMostDispatch, Irql, Passive},
-    status::{Result, Status},
+    status::Status,
 };
 
 /// Pool tag of what the system allocates to track a remove lock, where it does.

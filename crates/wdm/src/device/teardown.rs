@@ -6,18 +6,18 @@ use super::{DeviceExtension, Extension, Header, Object, add_device::delete};
 use crate::{
     device_memory::Mapping,
     dpc::flush_queued_dpcs,
+    error::Error,
     irql::{Irql, Passive},
-    status::Status,
 };
 
-/// Completes every IRP in the device's queues, and every one that still gets there, with `status`: the remove lock is not free before.
-pub(crate) fn close_queues(header: &Header, status: Status, irql: &mut Irql<Passive>) {
+/// Completes every IRP in the device's queues, and every one that still gets there, with `error`: the remove lock is not free before.
+pub(crate) fn close_queues(header: &Header, error: Error, irql: &mut Irql<Passive>) {
     for object in header.objects() {
         match object {
             // SAFETY: the queue lies in the extension, as the header does.
-            Object::Queue(queue) => unsafe { queue.as_ref() }.close(status, irql),
+            Object::Queue(queue) => unsafe { queue.as_ref() }.close(error, irql),
             // SAFETY: as above.
-            Object::StartIo(queue) => unsafe { queue.as_ref() }.close(status, irql),
+            Object::StartIo(queue) => unsafe { queue.as_ref() }.close(error, irql),
             Object::Interrupt(_)
             | Object::CommonBuffer(_)
             | Object::Timer(_)

@@ -7,9 +7,9 @@ use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT, PVOID};
 use super::{enter, reject};
 use crate::{
     device::{DeviceExtension, Extension, PnpState},
+    error::{Error, Result},
     irp::{Disposed, Irp},
     irql::{Irql, UpToDispatch},
-    status::{Result, Status},
 };
 
 macro_rules! dispatch_routines {
@@ -54,9 +54,9 @@ dispatch_routines! {
 /// A request for the device itself needs a device that was started and is there. While it is stopped for a while the driver holds it.
 fn while_present(state: PnpState) -> Result<()> {
     match state {
-        PnpState::NotStarted => Err(Status::DEVICE_NOT_READY),
-        PnpState::SurpriseRemoved => Err(Status::DEVICE_REMOVED),
-        PnpState::Removed => Err(Status::DELETE_PENDING),
+        PnpState::NotStarted => Err(Error::DEVICE_NOT_READY),
+        PnpState::SurpriseRemoved => Err(Error::DEVICE_REMOVED),
+        PnpState::Removed => Err(Error::DELETE_PENDING),
         PnpState::Started | PnpState::StopPending | PnpState::Stopped | PnpState::RemovePending => Ok(()),
     }
 }
@@ -64,7 +64,7 @@ fn while_present(state: PnpState) -> Result<()> {
 /// Whoever has agreed to its removal opens the device for nobody.
 fn while_not_leaving(state: PnpState) -> Result<()> {
     match state {
-        PnpState::RemovePending => Err(Status::DELETE_PENDING),
+        PnpState::RemovePending => Err(Error::DELETE_PENDING),
         state => while_present(state),
     }
 }

@@ -14,9 +14,9 @@ use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT, ntddk::IofCompleteRequest};
 
 use crate::{
     device::{DeviceExtension, Extension, Header},
+    error::Error,
     irp::set_status,
     irql::{AtMostDispatch, Irql},
-    status::Status,
 };
 
 /// The extension and the IRP of a dispatch call; or the status that the IRP was completed with, since the device object is not one of
@@ -30,11 +30,11 @@ unsafe fn enter<T: DeviceExtension>(
 ) -> Result<(NonNull<Extension<T>>, NonNull<IRP>), NTSTATUS> {
     // SAFETY: the I/O manager calls with a device object of this driver, which exists for the time of the call.
     let extension = unsafe { Extension::of(device) };
-    let irp = NonNull::new(irp).ok_or(Status::INVALID_PARAMETER.as_raw())?;
+    let irp = NonNull::new(irp).ok_or(Error::INVALID_PARAMETER.as_raw())?;
     match extension {
         Some(extension) => Ok((extension, irp)),
         // SAFETY: the IRP is at this driver.
-        None => Err(unsafe { reject(irp, Status::INVALID_DEVICE_REQUEST) }),
+        None => Err(unsafe { reject(irp, Error::INVALID_DEVICE_REQUEST) }),
     }
 }
 
@@ -45,23 +45,23 @@ unsafe fn enter<T: DeviceExtension>(
 /// The IRP must be at this driver and owned; the caller gives it up if this fails.
 unsafe fn admit<L: AtMostDispatch>(header: &Header, irp: NonNull<IRP>, irql: &mut Irql<L>) -> Result<(), NTSTATUS> {
     let attached = if header.lower().is_null() {
-        Err(Status::DEVICE_NOT_READY)
+        Err(Error::DEVICE_NOT_READY)
     } else {
         Ok(())
     };
     let admitted = attached.and_then(|()| header.remove_lock.acquire(irp.as_ptr().cast(), irql));
     // SAFETY: the IRP is owned, and no remove lock is held for it.
-    admitted.map_err(|status| unsafe { reject(irp, status) })
+    admitted.map_err(|error| unsafe { reject(irp, error) })
 }
 
 /// Completes an IRP for which no remove lock is held.
 ///
 /// # Safety
 /// The IRP must be at this driver and owned; the caller gives it up.
-unsafe fn reject(irp: NonNull<IRP>, status: Status) -> NTSTATUS {
+unsafe fn reject(irp: NonNull<IRP>, error: Error) -> NTSTATUS {
     // SAFETY: the IRP is owned.
-    unsafe { set_status(irp, status, 0) };
+    unsafe { set_status(irp, error.into(), 0) };
     // SAFETY: the IRP is owned and given up. No boost.
     unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
-    status.as_raw()
+    error.as_raw()
 }

@@ -14,6 +14,7 @@ use wdk_sys::{
 use super::{admit, enter, remove::remove};
 use crate::{
     device::{DeviceExtension, Extension, Header, PnpState, StopReason, free_common_buffers, lifecycle},
+    error::Result,
     irp::{complete, current_stack_location, forward_and_wait, information, pass_down, set_status},
     irql::{Irql, Passive},
     resources::Resources,
@@ -86,10 +87,9 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
             let list = unsafe { stack.Parameters.StartDevice.AllocatedResourcesTranslated };
             // SAFETY: the list is the PnP manager's, valid until the request is completed.
             let resources = unsafe { Resources::new(list) };
-            status = match lifecycle::start(self.header, self.device, &resources, self.irql) {
-                Ok(()) => self.enable_interface(true),
-                Err(status) => status,
-            };
+            status = lifecycle::start(self.header, self.device, &resources, self.irql)
+                .and_then(|()| self.enable_interface(true))
+                .into();
         }
         self.complete(status)
     }
@@ -181,13 +181,10 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
         status
     }
 
-    fn enable_interface(&mut self, enable: bool) -> Status {
+    fn enable_interface(&mut self, enable: bool) -> Result<()> {
         // SAFETY: PnP dispatch has the interface for itself.
         let interface = unsafe { &mut *self.header.interface.get() };
-        match interface.set_state(enable, self.irql) {
-            Ok(()) => Status::SUCCESS,
-            Err(status) => status,
-        }
+        interface.set_state(enable, self.irql)
     }
 
     /// A request that this driver handles goes down with `STATUS_SUCCESS`.

@@ -8,6 +8,7 @@ use wdk_sys::IRP;
 
 use crate::{
     device::{DeviceExtension, Extension, PnpState, StopReason, close_queues, lifecycle, tear_down},
+    error::Error,
     irp::{pass_down, set_status},
     irql::{Irql, Passive},
     status::Status,
@@ -35,7 +36,7 @@ pub(super) unsafe fn remove<T: DeviceExtension>(
     // It is disabled already where the device was never started or was taken out.
     let _ = interface.set_state(false, irql);
     lifecycle::stop(header, device, StopReason::Remove, irql);
-    close_queues(header, Status::DELETE_PENDING, irql);
+    close_queues(header, Error::DELETE_PENDING, irql);
 
     // SAFETY: the IRP is owned.
     unsafe { set_status(irp, Status::SUCCESS, 0) };

@@ -6,8 +6,8 @@ use wdk_sys::{DEVICE_OBJECT, DMA_ADAPTER, DMA_OPERATIONS, PHYSICAL_ADDRESS, ULON
 
 use super::description::{DeviceDescription, DeviceDescriptionV3};
 use crate::{
+    error::{Error, Result},
     irql::{Irql, Passive},
-    status::{Result, Status},
 };
 
 /// `CacheEnabled`: the system ignores it where DMA is coherent with the processors' caches, as it is on x64.
@@ -48,7 +48,7 @@ impl DmaAdapter {
         // SAFETY: the object is a PDO, as promised; the description says by its version how long it is, and is read only; both it and the
         // number are local variables.
         let adapter = unsafe { IoGetDmaAdapter(pdo.as_ptr(), (&raw mut description).cast(), &raw mut map_registers) };
-        NonNull::new(adapter).map(Self).ok_or(Status::INSUFFICIENT_RESOURCES)
+        NonNull::new(adapter).map(Self).ok_or(Error::INSUFFICIENT_RESOURCES)
     }
 
     /// `PutDmaAdapter`.
@@ -67,11 +67,11 @@ impl DmaAdapter {
     /// # Errors
     /// `STATUS_INSUFFICIENT_RESOURCES` if there is no such memory.
     pub(super) fn allocate_common_buffer(&self, length: ULONG, _irql: &mut Irql<Passive>) -> Result<CommonMemory> {
-        let allocate = self.operations().AllocateCommonBuffer.ok_or(Status::NOT_SUPPORTED)?;
+        let allocate = self.operations().AllocateCommonBuffer.ok_or(Error::NOT_SUPPORTED)?;
         let mut logical = PHYSICAL_ADDRESS { QuadPart: 0 };
         // SAFETY: the adapter is there until it is put; the address is a local variable.
         let base = unsafe { allocate(self.0.as_ptr(), length, &raw mut logical, CACHE_ENABLED) };
-        let base = NonNull::new(base.cast::<u8>()).ok_or(Status::INSUFFICIENT_RESOURCES)?;
+        let base = NonNull::new(base.cast::<u8>()).ok_or(Error::INSUFFICIENT_RESOURCES)?;
         // SAFETY: the memory is new and that long, and no device knows of it yet.
         unsafe { base.write_bytes(0, length as usize) };
         Ok(CommonMemory { base, logical, length })

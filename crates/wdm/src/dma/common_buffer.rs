@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     device::{DeviceInit, Header, Object, ObjectNode},
+    error::{Error, Result},
     irql::{Irql, Passive},
     revocable::Revocable,
     shared_memory::SharedMemory,
-    status::{Result, Status},
 };
 
 /// By which address a device reaches memory: what its registers are told. Not a physical address.
@@ -40,7 +40,7 @@ impl LogicalAddress {
 /// the device by then, whatever that was doing. So a driver whose device does not come to an end, or is gone, leaves the buffer alone.
 ///
 /// ```no_run
-/// # use wdm::{CommonBuffer, DeviceDescription, Irql, Result, Status, irql::Passive};
+/// # use wdm::{CommonBuffer, DeviceDescription, Irql, Result, Error, irql::Passive};
 /// const DEVICE: DeviceDescription = DeviceDescription {
 ///     address_width: 28,
 ///     maximum_length: 4096,
@@ -51,7 +51,7 @@ impl LogicalAddress {
 ///     let address = buffer.allocate(DEVICE, 4096, irql)?;
 ///     if address.get() + 4095 > 0x0FFF_FFFF {
 ///         buffer.free(irql);
-///         return Err(Status::INSUFFICIENT_RESOURCES);
+///         return Err(Error::INSUFFICIENT_RESOURCES);
 ///     }
 ///     buffer.write(0, b"for the device")
 /// }
@@ -87,7 +87,7 @@ impl CommonBuffer {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
-    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
+    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Error> {
         let empty = Self {
             allocation: Revocable::new(),
             header: device.header(),
@@ -118,7 +118,7 @@ impl CommonBuffer {
         irql: &mut Irql<Passive>,
     ) -> Result<LogicalAddress> {
         if length == 0 {
-            return Err(Status::INVALID_PARAMETER);
+            return Err(Error::INVALID_PARAMETER);
         }
         // SAFETY: the header lies in the extension, as this object does.
         let pdo = unsafe { self.header.as_ref() }.pdo();
@@ -139,7 +139,7 @@ impl CommonBuffer {
             .map(|()| address)
             .map_err(|second| {
                 second.release(irql);
-                Status::INVALID_DEVICE_STATE
+                Error::INVALID_DEVICE_STATE
             })
     }
 
@@ -187,7 +187,7 @@ impl CommonBuffer {
                 let memory = unsafe { SharedMemory::new(base, length as usize) };
                 f(&memory)
             })
-            .unwrap_or(Err(Status::INVALID_DEVICE_STATE))
+            .unwrap_or(Err(Error::INVALID_DEVICE_STATE))
     }
 }
 

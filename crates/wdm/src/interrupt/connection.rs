@@ -15,10 +15,11 @@ use wdk_sys::{
 };
 
 use crate::{
+    error::{Error, Result},
     irql::{Irql, Passive},
     resources::InterruptResource,
     revocable::Revocable,
-    status::{Result, Status},
+    status::Status,
 };
 
 /// A `KSERVICE_ROUTINE`.
@@ -70,7 +71,7 @@ impl Connection {
         self.connected.publish(connected, irql).map_err(|connected| {
             // Cannot be: `in_use` lets one in at a time. Undone all the same.
             disconnect(connected);
-            Status::INVALID_DEVICE_STATE
+            Error::INVALID_DEVICE_STATE
         })
     }
 
@@ -122,7 +123,7 @@ pub(super) unsafe fn connect_line(
         )
     };
     Status::from_raw(status).into_result()?;
-    let object = NonNull::new(object).ok_or(Status::INSUFFICIENT_RESOURCES)?;
+    let object = NonNull::new(object).ok_or(Error::INSUFFICIENT_RESOURCES)?;
     Ok(Connected::Line(object))
 }
 
@@ -159,12 +160,12 @@ pub(super) unsafe fn connect_messages(
     // SAFETY: promised by the caller.
     let status = unsafe { IoConnectInterruptEx(&raw mut parameters) };
     Status::from_raw(status).into_result()?;
-    let table = NonNull::new(table).ok_or(Status::INSUFFICIENT_RESOURCES)?;
+    let table = NonNull::new(table).ok_or(Error::INSUFFICIENT_RESOURCES)?;
     // SAFETY: the system has filled in the table, which has one entry at least and stays until the interrupt is disconnected.
     let first = unsafe { (*table.as_ptr()).MessageInfo[0].InterruptObject };
     let Some(first) = NonNull::new(first) else {
         disconnect_messages(table);
-        return Err(Status::INSUFFICIENT_RESOURCES);
+        return Err(Error::INSUFFICIENT_RESOURCES);
     };
     Ok(Connected::Messages { table, first })
 }

@@ -16,9 +16,9 @@ use wdk_sys::{BOOLEAN, KSPIN_LOCK, PKINTERRUPT, ULONG, ntddk::KeSynchronizeExecu
 
 use crate::{
     device::{DeviceExtension, DeviceInit, Extension, Object, ObjectNode},
+    error::{Error, Result},
     irql::{AtMostDispatch, Dirql, Irql, Passive},
     resources::InterruptResource,
-    status::{Result, Status},
 };
 
 /// Whether an interrupt was the device's own.
@@ -109,7 +109,7 @@ impl<S: InterruptService> Interrupt<S> {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
-    pub fn new(device: &DeviceInit<'_, S::Device>) -> impl PinInit<Self, Status> {
+    pub fn new(device: &DeviceInit<'_, S::Device>) -> impl PinInit<Self, Error> {
         let unconnected = Self {
             connection: Connection::new(),
             lock: UnsafeCell::new(0),
@@ -140,7 +140,7 @@ impl<S: InterruptService> Interrupt<S> {
     pub fn connect(&self, resource: &InterruptResource<'_>, state: S::State, irql: &mut Irql<Passive>) -> Result<()> {
         const { assert!(!needs_drop::<S::State>(), "the state of an ISR is plain data") };
         if !self.connection.begin() {
-            return Err(Status::INVALID_DEVICE_STATE);
+            return Err(Error::INVALID_DEVICE_STATE);
         }
         // SAFETY: no ISR is connected, and no other call of `connect` got here: nobody else touches the state.
         let slot = unsafe { &mut *self.state.get() };

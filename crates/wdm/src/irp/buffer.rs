@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     dma::CommonBuffer,
+    error::{Error, Result},
     irql::{AtMostDispatch, Irql},
     shared_memory::SharedMemory,
-    status::{Result, Status},
 };
 
 /// The transfer method is in the two low bits of an I/O control code.
@@ -75,11 +75,11 @@ impl Irp<'_> {
             ..
         }) = self.read_write()
         else {
-            return Err(Status::INVALID_DEVICE_REQUEST);
+            return Err(Error::INVALID_DEVICE_REQUEST);
         };
         let written = self.information.checked_add(length);
         let written = written.filter(|written| *written <= all as usize);
-        self.information = written.ok_or(Status::INVALID_PARAMETER)?;
+        self.information = written.ok_or(Error::INVALID_PARAMETER)?;
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl Irp<'_> {
         let output = unsafe { output(self.raw) }?;
         let written = self.information;
         let end = written.checked_add(length).filter(|end| *end <= output.len());
-        let end = end.ok_or(Status::BUFFER_TOO_SMALL)?;
+        let end = end.ok_or(Error::BUFFER_TOO_SMALL)?;
         write(&output, written)?;
         self.information = end;
         Ok(())
@@ -150,7 +150,7 @@ unsafe fn input<'a>(irp: NonNull<IRP>, written: usize) -> Result<SharedMemory<'a
         let method = request.code & METHOD_MASK;
         let overwritten = method == METHOD_BUFFERED && written != 0;
         if overwritten || !matches!(method, METHOD_BUFFERED | METHOD_IN_DIRECT | METHOD_OUT_DIRECT) {
-            return Err(Status::INVALID_DEVICE_REQUEST);
+            return Err(Error::INVALID_DEVICE_REQUEST);
         }
         // SAFETY: the input of these methods is in the system buffer.
         return unsafe { system_buffer(irp, request.input_length as usize) };
@@ -161,7 +161,7 @@ unsafe fn input<'a>(irp: NonNull<IRP>, written: usize) -> Result<SharedMemory<'a
         Some(request) if request.transfer == Transfer::Write => unsafe {
             read_write_buffer(irp, request.length as usize)
         },
-        _ => Err(Status::INVALID_DEVICE_REQUEST),
+        _ => Err(Error::INVALID_DEVICE_REQUEST),
     }
 }
 
@@ -178,7 +178,7 @@ unsafe fn output<'a>(irp: NonNull<IRP>) -> Result<SharedMemory<'a>> {
             METHOD_BUFFERED => unsafe { system_buffer(irp, length) },
             // SAFETY: the I/O manager has locked the caller's memory for writing.
             METHOD_OUT_DIRECT => unsafe { mapped_buffer(irp, length) },
-            _ => Err(Status::INVALID_DEVICE_REQUEST),
+            _ => Err(Error::INVALID_DEVICE_REQUEST),
         };
     }
     // SAFETY: promised by the caller.
@@ -187,7 +187,7 @@ unsafe fn output<'a>(irp: NonNull<IRP>) -> Result<SharedMemory<'a>> {
         Some(request) if request.transfer == Transfer::Read => unsafe {
             read_write_buffer(irp, request.length as usize)
         },
-        _ => Err(Status::INVALID_DEVICE_REQUEST),
+        _ => Err(Error::INVALID_DEVICE_REQUEST),
     }
 }
 
@@ -205,7 +205,7 @@ unsafe fn read_write_buffer<'a>(irp: NonNull<IRP>, length: usize) -> Result<Shar
         // SAFETY: as above.
         unsafe { system_buffer(irp, length) }
     } else {
-        Err(Status::INVALID_DEVICE_REQUEST)
+        Err(Error::INVALID_DEVICE_REQUEST)
     }
 }
 
@@ -220,7 +220,7 @@ unsafe fn system_buffer<'a>(irp: NonNull<IRP>, length: usize) -> Result<SharedMe
     // SAFETY: promised by the caller.
     let associated = unsafe { &(*irp.as_ptr()).AssociatedIrp };
     // SAFETY: such a request uses this member of the union.
-    let buffer = NonNull::new(unsafe { associated.SystemBuffer }.cast()).ok_or(Status::INVALID_PARAMETER)?;
+    let buffer = NonNull::new(unsafe { associated.SystemBuffer }.cast()).ok_or(Error::INVALID_PARAMETER)?;
     // SAFETY: the buffer is nonpaged, that long, and the request's until that is completed.
     Ok(unsafe { SharedMemory::new(buffer, length) })
 }
@@ -234,13 +234,13 @@ unsafe fn mapped_buffer<'a>(irp: NonNull<IRP>, length: usize) -> Result<SharedMe
         return Ok(SharedMemory::empty());
     }
     // SAFETY: promised by the caller.
-    let mdl = NonNull::new(unsafe { (*irp.as_ptr()).MdlAddress }).ok_or(Status::INVALID_PARAMETER)?;
+    let mdl = NonNull::new(unsafe { (*irp.as_ptr()).MdlAddress }).ok_or(Error::INVALID_PARAMETER)?;
     // SAFETY: the MDL is the request's.
     if unsafe { mdl::byte_count(mdl) } < length {
-        return Err(Status::INVALID_PARAMETER);
+        return Err(Error::INVALID_PARAMETER);
     }
     // SAFETY: as above.
-    let address = unsafe { mdl::system_address(mdl) }.ok_or(Status::INVALID_DEVICE_STATE)?;
+    let address = unsafe { mdl::system_address(mdl) }.ok_or(Error::INVALID_DEVICE_STATE)?;
     // SAFETY: the pages are locked and mapped, and stay so until the request is completed; the mapping is that long.
     Ok(unsafe { SharedMemory::new(address, length) })
 }

@@ -17,7 +17,7 @@ use crate::{
 /// ```no_run
 /// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
 /// # use device::Device;
-/// use wdm::{Completed, CompletionRoutine, Disposed, Irp, Irql, Status, irql::UpToDispatch};
+/// use wdm::{Completed, CompletionRoutine, Disposed, Irp, Irql, Error, irql::UpToDispatch};
 ///
 /// /// Sends a request down once more that the lower driver had no time for.
 /// enum Retry {}
@@ -26,7 +26,7 @@ use crate::{
 ///     type Device = Device;
 ///
 ///     fn completed<'i>(_device: &Device, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
-///         if irp.io_status().status == Status::IO_TIMEOUT && !irp.is_cancelled() {
+///         if irp.io_status().status == Error::IO_TIMEOUT.into() && !irp.is_cancelled() {
 ///             irp.forward(irql).into()
 ///         } else {
 ///             irp.continue_completion()

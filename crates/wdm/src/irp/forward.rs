@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     device::Header,
+    error::{Error, Result},
     irql::{Irql, NoLockHeld, is_passive},
-    status::{Result, Status},
+    status::Status,
 };
 
 /// How a request ended: its `IO_STATUS_BLOCK`.
@@ -31,8 +32,8 @@ impl<'i> Irp<'i> {
     /// `IRP_MJ_SYSTEM_CONTROL`, which are completed with `STATUS_INVALID_DEVICE_STATE` at another. DDIs: `IoSkipCurrentIrpStackLocation`, or
     /// `IoCopyCurrentIrpStackLocationToNext` if the IRP was queued; `IoCallDriver`.
     pub fn forward<L: NoLockHeld>(self, irql: &mut Irql<L>) -> Disposed<'i> {
-        if let Err(status) = self.check_forwarding() {
-            return self.complete(status, irql);
+        if let Err(error) = self.check_forwarding() {
+            return self.complete(Err(error), irql);
         }
         let this = ManuallyDrop::new(self);
         // SAFETY: the remove lock, which the IRP has, keeps the header.
@@ -60,8 +61,8 @@ impl<'i> Irp<'i> {
             .check_forwarding()
             .and_then(|()| check_type::<R>(header))
             .and_then(|()| header.remove_lock.acquire(routine_tag(self.header), irql));
-        if let Err(status) = ready {
-            return self.complete(status, irql);
+        if let Err(error) = ready {
+            return self.complete(Err(error), irql);
         }
         let this = ManuallyDrop::new(self);
         // SAFETY: the IRP is owned.
@@ -85,7 +86,7 @@ impl<'i> Irp<'i> {
     /// IRQL and DDIs: as [`complete`](Self::complete).
     pub fn complete_unchanged<L: NoLockHeld>(self, irql: &mut Irql<L>) -> Disposed<'i> {
         let IoStatus { status, .. } = self.io_status();
-        self.complete(status, irql)
+        self.complete(status.into_result(), irql)
     }
 
     /// How the request stands: with what the lower driver has completed it, in a completion routine and ever after.
@@ -102,14 +103,14 @@ impl<'i> Irp<'i> {
     fn check_forwarding(&self) -> Result<()> {
         // SAFETY: the remove lock, which the IRP has, keeps the header.
         if unsafe { self.header.as_ref() }.lower().is_null() {
-            return Err(Status::DEVICE_NOT_READY);
+            return Err(Error::DEVICE_NOT_READY);
         }
         let needs_passive = matches!(
             self.major_function(),
             MajorFunction::CREATE | MajorFunction::CLEANUP | MajorFunction::CLOSE | MajorFunction::SYSTEM_CONTROL
         );
         if needs_passive && !is_passive() {
-            return Err(Status::INVALID_DEVICE_STATE);
+            return Err(Error::INVALID_DEVICE_STATE);
         }
         Ok(())
     }
@@ -120,6 +121,6 @@ fn check_type<R: CompletionRoutine>(header: &Header) -> Result<()> {
     if header.type_id() == TypeId::of::<R::Device>() {
         Ok(())
     } else {
-        Err(Status::INVALID_PARAMETER)
+        Err(Error::INVALID_PARAMETER)
     }
 }

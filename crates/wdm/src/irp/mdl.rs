@@ -8,8 +8,8 @@ use wdk_sys::{
 };
 
 use crate::{
+    error::{Error, Result},
     irql::{AtMostDispatch, Irql},
-    status::{Result, Status},
     thread::KERNEL_MODE,
 };
 
@@ -43,7 +43,7 @@ pub(super) unsafe fn map<L: AtMostDispatch>(mdl: NonNull<MDL>, _irql: &mut Irql<
         MmMapLockedPagesSpecifyCache(mdl.as_ptr(), KERNEL_MODE, MmCached, core::ptr::null_mut(), 0, priority)
     };
     if address.is_null() {
-        Err(Status::INSUFFICIENT_RESOURCES)
+        Err(Error::INSUFFICIENT_RESOURCES)
     } else {
         Ok(())
     }

@@ -28,16 +28,16 @@
 //! The caller's memory can change at any time: what is read twice may differ. It must be [mapped](Irp::map_buffer) first.
 //!
 //! ```no_run
-//! use wdm::{Disposed, Irp, Irql, Result, Status, irql::UpToDispatch};
+//! use wdm::{Disposed, Irp, Irql, Result, Error, irql::UpToDispatch};
 //!
 //! /// `IRP_MJ_READ`, whether buffered or direct: as many times 7 as are asked for.
 //! fn read<'i>(mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-//!     let status = fill(&mut irp, irql).err().unwrap_or(Status::SUCCESS);
-//!     irp.complete(status, irql)
+//!     let filled = fill(&mut irp, irql);
+//!     irp.complete(filled, irql)
 //! }
 //!
 //! fn fill(irp: &mut Irp<'_>, irql: &mut Irql<UpToDispatch>) -> Result<()> {
-//!     let asked = irp.read_write().ok_or(Status::INVALID_DEVICE_REQUEST)?;
+//!     let asked = irp.read_write().ok_or(Error::INVALID_DEVICE_REQUEST)?;
 //!     irp.map_buffer(irql)?;
 //!     (0..asked.length).try_for_each(|_| irp.write_output(&7_u8))
 //! }
@@ -74,6 +74,7 @@ use wdk_sys::{IRP, NT_ERROR};
 
 use crate::{
     device::{FileObject, Header},
+    error::{Error, Result},
     irql::{Irql, NoLockHeld},
     status::Status,
 };
@@ -83,12 +84,12 @@ use crate::{
 /// It carries a reference to its device's remove lock, so that the device stays until the IRP is completed.
 ///
 /// ```no_run
-/// use wdm::{Disposed, Irp, Irql, Status, irql::UpToDispatch};
+/// use wdm::{Disposed, Irp, Irql, irql::UpToDispatch};
 ///
 /// /// Answers a request at once.
 /// fn answer<'i>(mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
 ///     let answered = irp.read_input::<u32>().and_then(|value| irp.write_output(&!value));
-///     irp.complete(answered.err().unwrap_or(Status::SUCCESS), irql)
+///     irp.complete(answered, irql)
 /// }
 /// # fn main() {}
 /// ```
@@ -205,17 +206,13 @@ impl<'i> Irp<'i> {
         unsafe { note(self.raw) }
     }
 
-    /// Completes the request. The output written so far is returned if `status` is a success or a warning, as the I/O manager
-    /// copies it then.
+    /// Completes the request, with `STATUS_SUCCESS` or with what failed. The output written so far is returned with a success or a warning, as
+    /// the I/O manager copies it then.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoCompleteRequest` without a priority boost, then
-    /// `IoReleaseRemoveLock`. `STATUS_PENDING` is no final status: it becomes `STATUS_DRIVER_INTERNAL_ERROR`.
-    pub fn complete<L: NoLockHeld>(self, status: Status, _irql: &mut Irql<L>) -> Disposed<'i> {
-        let status = if status == Status::PENDING {
-            Status::DRIVER_INTERNAL_ERROR
-        } else {
-            status
-        };
+    /// `IoReleaseRemoveLock`.
+    pub fn complete<L: NoLockHeld>(self, result: Result<()>, _irql: &mut Irql<L>) -> Disposed<'i> {
+        let status = Status::from(result);
         let this = ManuallyDrop::new(self);
         // SAFETY: the IRP is owned and given up here; the token proves the IRQL and that no lock is held.
         unsafe { complete(this.raw, this.header, status, this.information) };
@@ -229,7 +226,7 @@ impl Drop for Irp<'_> {
     /// into an ISR nor into a locked section.
     fn drop(&mut self) {
         // SAFETY: the IRP is owned and given up here.
-        unsafe { complete(self.raw, self.header, Status::DRIVER_INTERNAL_ERROR, 0) };
+        unsafe { complete(self.raw, self.header, Error::DRIVER_INTERNAL_ERROR.into(), 0) };
     }
 }
 

@@ -10,9 +10,9 @@ use wdk_sys::{
 };
 
 use crate::{
+    error::Result,
     irql::{AtMostDispatch, Irql, Passive},
     queue::irp_list,
-    status::Result,
     work_item::{IoWorkItem, WorkItemRoutine},
 };
 

@@ -16,6 +16,7 @@ use wdk_sys::{
 use super::{QueueCounts, QueuedIrp, closed::Closed, counts::Counters, irp_list};
 use crate::{
     device::{DeviceInit, FileObject, Header, Object, ObjectNode},
+    error::Error,
     irp::{Disposed, Irp, complete},
     irql::{Irql, NoLockHeld},
     status::Status,
@@ -32,7 +33,7 @@ struct Filter<'a>(&'a mut dyn FnMut(&QueuedIrp<'_>) -> bool);
 /// ```no_run
 /// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
 /// # use device::Device;
-/// use wdm::{Disposed, Irp, Irql, irql::{Dispatch, UpToDispatch}, Status};
+/// use wdm::{Disposed, Irp, Irql, irql::{Dispatch, UpToDispatch}};
 ///
 /// /// In the dispatch routine: the request waits.
 /// fn submit<'i>(device: &Device, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
@@ -42,8 +43,8 @@ struct Filter<'a>(&'a mut dyn FnMut(&QueuedIrp<'_>) -> bool);
 /// /// In a DPC: the oldest one that is not cancelled meanwhile.
 /// fn finish_one(device: &Device, irql: &mut Irql<Dispatch>) -> bool {
 ///     device.queue.remove_next(irql, |mut irp, irql| {
-///         let status = irp.write_output(&120_u32).err().unwrap_or(Status::SUCCESS);
-///         irp.complete(status, irql)
+///         let answered = irp.write_output(&120_u32);
+///         irp.complete(answered, irql)
 ///     })
 /// }
 /// # fn main() {}
@@ -72,7 +73,7 @@ impl CancelSafeQueue {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension; what the DDI returns.
-    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Status> {
+    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Error> {
         let empty = Self {
             csq: UnsafeCell::new(IO_CSQ::default()),
             lock: UnsafeCell::new(0),
@@ -108,19 +109,19 @@ impl CancelSafeQueue {
     /// Puts the IRP at the end. It is pending from now on, and its dispatch routine returns `STATUS_PENDING`.
     ///
     /// It may be cancelled, and even be gone, before this returns. If the queue is [closed](Self::close) the IRP is completed with the
-    /// status that closed it. An IRP of another device is completed with `STATUS_INVALID_PARAMETER`: nothing would keep the queue from
+    /// error that closed it. An IRP of another device is completed with `STATUS_INVALID_PARAMETER`: nothing would keep the queue from
     /// going away under it.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoCsqInsertIrp`.
     pub fn insert<'i, L: NoLockHeld>(&self, irp: Irp<'i>, irql: &mut Irql<L>) -> Disposed<'i> {
         if irp.header() != self.header {
-            return irp.complete(Status::INVALID_PARAMETER, irql);
+            return irp.complete(Err(Error::INVALID_PARAMETER), irql);
         }
         let irp = irp.into_raw();
         // SAFETY: the IRP was owned, and has the remove lock; the queue takes it over.
         unsafe { IoCsqInsertIrp(self.csq.get(), irp.as_ptr(), core::ptr::null_mut()) };
-        if let Some(status) = self.closed.status() {
-            self.drain(status, irql);
+        if let Some(error) = self.closed.error() {
+            self.drain(error, irql);
         }
         Disposed::new(Status::PENDING)
     }
@@ -166,11 +167,11 @@ impl CancelSafeQueue {
         true
     }
 
-    /// Completes every IRP in the queue with `status`. IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
-    pub fn drain<L: NoLockHeld>(&self, status: Status, irql: &mut Irql<L>) {
+    /// Completes every IRP in the queue with `error`. IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
+    pub fn drain<L: NoLockHeld>(&self, error: Error, irql: &mut Irql<L>) {
         while self.remove_next(irql, |irp, irql| {
-            self.counters.count(status);
-            irp.complete(status, irql)
+            self.counters.count(error);
+            irp.complete(Err(error), irql)
         }) {}
     }
 
@@ -180,17 +181,17 @@ impl CancelSafeQueue {
     pub fn cancel_all_of<L: NoLockHeld>(&self, file: FileObject, irql: &mut Irql<L>) {
         let of_file = |irp: &QueuedIrp<'_>| irp.file_object() == file;
         while self.remove_next_if(irql, of_file, |irp, irql| {
-            self.counters.count(Status::CANCELLED);
-            irp.complete(Status::CANCELLED, irql)
+            self.counters.count(Error::CANCELLED);
+            irp.complete(Err(Error::CANCELLED), irql)
         }) {}
     }
 
-    /// Completes every IRP that is in the queue, or is put into it from now on, with `status`, which is an error.
+    /// Completes every IRP that is in the queue, or is put into it from now on, with `error`.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
-    pub fn close<L: NoLockHeld>(&self, status: Status, irql: &mut Irql<L>) {
-        let status = self.closed.close(status);
-        self.drain(status, irql);
+    pub fn close<L: NoLockHeld>(&self, error: Error, irql: &mut Irql<L>) {
+        self.closed.close(error);
+        self.drain(error, irql);
     }
 
     /// How the IRPs ended that the queue has completed by itself. Any IRQL.
@@ -275,9 +276,9 @@ unsafe extern "C" fn complete_canceled_irp(csq: PIO_CSQ, irp: *mut IRP) {
     // SAFETY: called by the I/O manager for a queue.
     let queue = unsafe { CancelSafeQueue::of(csq) };
     if let Some(irp) = NonNull::new(irp) {
-        queue.counters.count(Status::CANCELLED);
+        queue.counters.count(Error::CANCELLED);
         // SAFETY: the queue owned the IRP, and gives it up; the remove lock is acquired for it.
-        unsafe { complete(irp, queue.header, Status::CANCELLED, 0) };
+        unsafe { complete(irp, queue.header, Error::CANCELLED.into(), 0) };
     }
 }
 

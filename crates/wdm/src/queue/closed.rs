@@ -2,11 +2,11 @@
 
 use core::sync::atomic::{AtomicI32, Ordering, fence};
 
-use crate::status::Status;
+use crate::error::Error;
 
-/// Open; or closed, with the status that every IRP in the queue ends with from then on.
+/// Open; or closed, with the error that every IRP in the queue ends with from then on.
 ///
-/// A queue inserts first, then [looks](Self::status); who closes it does so first, then empties the queue: one of the two sees the other.
+/// A queue inserts first, then [looks](Self::error); who closes it does so first, then empties the queue: one of the two sees the other.
 #[derive(Debug)]
 pub(super) struct Closed(AtomicI32);
 
@@ -18,22 +18,15 @@ impl Closed {
         Self(AtomicI32::new(OPEN))
     }
 
-    /// Closes the queue, for good, with an error; the status that it is closed with. A status that is none becomes `STATUS_DRIVER_INTERNAL_ERROR`.
-    pub(super) fn close(&self, status: Status) -> Status {
-        let status = if status.is_success() {
-            Status::DRIVER_INTERNAL_ERROR
-        } else {
-            status
-        };
+    /// Closes the queue, for good.
+    pub(super) fn close(&self, error: Error) {
         // A read-modify-write, which is a full barrier: the queue is emptied after it.
-        self.0.swap(status.as_raw(), Ordering::SeqCst);
-        status
+        self.0.swap(error.as_raw(), Ordering::SeqCst);
     }
 
-    /// The status that the queue was closed with.
-    pub(super) fn status(&self) -> Option<Status> {
+    /// The error that the queue was closed with.
+    pub(super) fn error(&self) -> Option<Error> {
         fence(Ordering::SeqCst);
-        let status = self.0.load(Ordering::SeqCst);
-        (status != OPEN).then(|| Status::from_raw(status))
+        Error::from_raw(self.0.load(Ordering::SeqCst))
     }
 }

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::status::Status;
+use crate::error::Error;
 
 /// How many IRPs a queue has completed by itself: those cancelled in it, and those it was drained or closed with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,8 +29,8 @@ impl Counters {
     }
 
     /// To be called before the IRP is completed.
-    pub(super) fn count(&self, status: Status) {
-        let counter = if status == Status::CANCELLED {
+    pub(super) fn count(&self, error: Error) {
+        let counter = if error == Error::CANCELLED {
             &self.cancelled
         } else {
             &self.failed

@@ -9,8 +9,8 @@ use zerocopy::FromBytes;
 
 use crate::{
     device::FileObject,
+    error::Result,
     irp::{current_stack_location, note, read_input},
-    status::Result,
 };
 
 /// An IRP in a queue, to look at under the queue's lock.

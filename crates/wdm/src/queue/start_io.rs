@@ -18,6 +18,7 @@ use wdk_sys::{
 use super::{QueueCounts, QueuedIrp, closed::Closed, counts::Counters, irp_list};
 use crate::{
     device::{DeviceExtension, DeviceInit, Extension, FileObject, Header, Object, ObjectNode},
+    error::Error,
     irp::{Disposed, Irp, complete, mark_pending, set_status, status as irp_status},
     irql::{Dispatch, Irql, NoLockHeld, SpinLockHeld, lower_irql},
     status::Status,
@@ -48,7 +49,7 @@ pub trait StartIo: 'static {
 /// use pinned_init::{PinInit, pin_data, try_pin_init};
 /// use wdm::{
 ///     DeviceExtension, DeviceInit, DeviceMemory, Disposed, DpcForIsr, DpcForIsrRoutine, Guid, Irp, Irql, Resources, Result,
-///     StartIo, StartIoQueue, Status, StopReason,
+///     StartIo, StartIoQueue, Error, StopReason,
 ///     irql::{Dispatch, Passive, UpToDispatch},
 /// };
 ///
@@ -87,7 +88,7 @@ pub trait StartIo: 'static {
 ///
 ///     fn run(device: &Device, irql: &mut Irql<Dispatch>) {
 ///         if let Some(serial) = device.queue.with_current(irql, |_irp, serial, _irql| serial) {
-///             device.queue.finish_current(serial, irql, |irp, irql| irp.complete(Status::SUCCESS, irql));
+///             device.queue.finish_current(serial, irql, |irp, irql| irp.complete(Ok(()), irql));
 ///         }
 ///     }
 /// }
@@ -99,12 +100,12 @@ pub trait StartIo: 'static {
 ///
 ///     // …
 ///     # const INTERFACE: Option<Guid> = None;
-///     # fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
+///     # fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error> {
 ///     #     try_pin_init!(Self {
 ///     #         registers <- DeviceMemory::new(device),
 ///     #         queue <- StartIoQueue::new(device),
 ///     #         finished <- DpcForIsr::new(device),
-///     #     }? Status)
+///     #     }? Error)
 ///     # }
 ///     # fn start(&self, _resources: &Resources<'_>, _irql: &mut Irql<Passive>) -> Result<()> { Ok(()) }
 ///     # fn stop(&self, _reason: StopReason, _irql: &mut Irql<Passive>) {}
@@ -157,7 +158,7 @@ impl<S: StartIo> StartIoQueue<S> {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INVALID_DEVICE_STATE` for a second one.
-    pub fn new(device: &DeviceInit<'_, S::Device>) -> impl PinInit<Self, Status> {
+    pub fn new(device: &DeviceInit<'_, S::Device>) -> impl PinInit<Self, Error> {
         let empty = Self {
             core: StartIoCore {
                 header: device.header(),
@@ -176,7 +177,7 @@ impl<S: StartIo> StartIoQueue<S> {
             // SAFETY: the header is initialised before the initialiser of the driver's value runs.
             let header = unsafe { device.header().as_ref() };
             if !header.start_io.get().is_null() {
-                return Err(Status::INVALID_DEVICE_STATE);
+                return Err(Error::INVALID_DEVICE_STATE);
             }
             // SAFETY: nobody else uses the queue yet, and it stays in place.
             unsafe { irp_list::initialize(this.core.list.get()) };
@@ -198,7 +199,7 @@ impl<S: StartIo> StartIoQueue<S> {
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoStartPacket` without a key.
     pub fn insert<'i, L: NoLockHeld>(&self, irp: Irp<'i>, irql: &mut Irql<L>) -> Disposed<'i> {
         if irp.header() != self.core.header {
-            return irp.complete(Status::INVALID_PARAMETER, irql);
+            return irp.complete(Err(Error::INVALID_PARAMETER), irql);
         }
         let irp = irp.into_raw();
         // SAFETY: the IRP was owned, and the queue takes it over.
@@ -206,8 +207,8 @@ impl<S: StartIo> StartIoQueue<S> {
         self.core.enlist(irp);
         // SAFETY: the device object is ours, with the driver's StartIo routine; the IRP is pending, and the queue's.
         unsafe { IoStartPacket(self.core.device(), irp.as_ptr(), core::ptr::null_mut(), Some(cancel)) };
-        if let Some(status) = self.core.closed.status() {
-            self.core.end_all(|_| true, status, irql);
+        if let Some(error) = self.core.closed.error() {
+            self.core.end_all(|_| true, error, irql);
         }
         Disposed::new(Status::PENDING)
     }
@@ -266,7 +267,7 @@ impl<S: StartIo> StartIoQueue<S> {
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
     pub fn cancel_all_of<L: NoLockHeld>(&self, file: FileObject, irql: &mut Irql<L>) {
         self.core
-            .end_all(|irp| irp.file_object() == file, Status::CANCELLED, irql);
+            .end_all(|irp| irp.file_object() == file, Error::CANCELLED, irql);
     }
 
     /// How the IRPs ended that the queue has completed by itself. Any IRQL.
@@ -280,11 +281,11 @@ impl<S: StartIo> StartIoQueue<S> {
         self.core.counters.reset();
     }
 
-    /// Completes every IRP that is in the queue, or is put into it from now on, with `status`, which is an error.
+    /// Completes every IRP that is in the queue, or is put into it from now on, with `error`.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
-    pub fn close<L: NoLockHeld>(&self, status: Status, irql: &mut Irql<L>) {
-        self.core.close(status, irql);
+    pub fn close<L: NoLockHeld>(&self, error: Error, irql: &mut Irql<L>) {
+        self.core.close(error, irql);
     }
 }
 
@@ -323,13 +324,13 @@ impl StartIoCore {
         NonNull::new(self.current.get())
     }
 
-    pub(crate) fn close<L: NoLockHeld>(&self, status: Status, irql: &mut Irql<L>) {
-        let status = self.closed.close(status);
-        self.end_all(|_| true, status, irql);
+    pub(crate) fn close<L: NoLockHeld>(&self, error: Error, irql: &mut Irql<L>) {
+        self.closed.close(error);
+        self.end_all(|_| true, error, irql);
     }
 
     /// Completes every IRP that `wanted` says yes to with `status`.
-    fn end_all<L: NoLockHeld>(&self, wanted: impl Fn(&QueuedIrp<'_>) -> bool, status: Status, _irql: &mut Irql<L>) {
+    fn end_all<L: NoLockHeld>(&self, wanted: impl Fn(&QueuedIrp<'_>) -> bool, error: Error, _irql: &mut Irql<L>) {
         loop {
             let mut previous: KIRQL = 0;
             // SAFETY: at most DISPATCH_LEVEL, as the token proves.
@@ -340,7 +341,7 @@ impl StartIoCore {
                 return;
             };
             // SAFETY: the IRP was taken above, and the lock is held.
-            unsafe { self.end(irp, previous, status) };
+            unsafe { self.end(irp, previous, error) };
         }
     }
 
@@ -365,7 +366,7 @@ impl StartIoCore {
     ///
     /// # Safety
     /// The cancel spin lock must be held, with `previous` as the IRQL to go back to, and the IRP have been taken under it.
-    unsafe fn end(&self, irp: NonNull<IRP>, previous: KIRQL, status: Status) {
+    unsafe fn end(&self, irp: NonNull<IRP>, previous: KIRQL, error: Error) {
         let device = self.device();
         // SAFETY: the device object is ours.
         let queue = unsafe { &raw mut (*device).DeviceQueue };
@@ -383,7 +384,7 @@ impl StartIoCore {
             // SAFETY: the IRP was given to the device queue, by IoStartPacket: only that sets the cancel routine by which it was taken.
             if unsafe { KeRemoveEntryDeviceQueue(queue, entry) } == 0 {
                 // SAFETY: the IRP is this call's.
-                unsafe { doom(irp, status) };
+                unsafe { doom(irp, error) };
                 // SAFETY: the lock is held.
                 unsafe { IoReleaseCancelSpinLock(previous) };
                 return;
@@ -391,9 +392,9 @@ impl StartIoCore {
             // SAFETY: the lock is held.
             unsafe { IoReleaseCancelSpinLock(previous) };
         }
-        self.counters.count(status);
+        self.counters.count(error);
         // SAFETY: the IRP is in no queue any more and is this call's, with the remove lock acquired for it. At most DISPATCH_LEVEL.
-        unsafe { complete(irp, self.header, status, 0) };
+        unsafe { complete(irp, self.header, error.into(), 0) };
     }
 
     /// StartIo was called for this IRP: it is the current one now, or it is doomed and is completed.
@@ -411,7 +412,7 @@ impl StartIoCore {
             // SAFETY: as above.
             if is_cancelled && unsafe { take(irp) } {
                 // SAFETY: as above.
-                unsafe { set_status(irp, Status::CANCELLED, 0) };
+                unsafe { set_status(irp, Error::CANCELLED.into(), 0) };
                 return true;
             }
             self.current.set(irp.as_ptr());
@@ -422,7 +423,9 @@ impl StartIoCore {
             let status = unsafe { irp_status(irp) };
             // SAFETY: the I/O manager calls StartIo at DISPATCH_LEVEL; nobody else starts the next one, since this one was taken.
             unsafe { IoStartNextPacket(self.device(), 1) };
-            self.counters.count(status);
+            if let Err(error) = status.into_result() {
+                self.counters.count(error);
+            }
             // SAFETY: the IRP was taken when it was doomed, with the remove lock acquired for it.
             unsafe { complete(irp, self.header, status, 0) };
         } else {
@@ -436,9 +439,9 @@ impl StartIoCore {
 ///
 /// # Safety
 /// The IRP must have been taken.
-unsafe fn doom(irp: NonNull<IRP>, status: Status) {
+unsafe fn doom(irp: NonNull<IRP>, error: Error) {
     // SAFETY: promised by the caller.
-    unsafe { set_status(irp, status, 0) };
+    unsafe { set_status(irp, error.into(), 0) };
     // SAFETY: as above.
     let slot = unsafe { serial_slot(irp) };
     // SAFETY: the slot lies in the IRP.
@@ -460,7 +463,7 @@ unsafe extern "C" fn cancel(device: *mut DEVICE_OBJECT, irp: *mut IRP) {
     // SAFETY: the IRP is in the list, and the cancel spin lock is held.
     unsafe { irp_list::unlink(irp.as_ptr()) };
     // SAFETY: the I/O manager has cleared the cancel routine, so the IRP is this routine's; the lock is held.
-    unsafe { core.end(irp, previous, Status::CANCELLED) };
+    unsafe { core.end(irp, previous, Error::CANCELLED) };
 }
 
 /// The driver's StartIo routine.

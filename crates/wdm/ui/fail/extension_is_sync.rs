@@ -4,7 +4,7 @@
 use core::{cell::Cell, sync::atomic::AtomicU32};
 
 use pinned_init::{PinInit, try_init};
-use wdm::{DeviceExtension, DeviceInit, Guid, Irql, Resources, Result, Status, StopReason, irql::Passive};
+use wdm::{DeviceExtension, DeviceInit, Error, Guid, Irql, Resources, Result, StopReason, irql::Passive};
 
 /// A device without hardware.
 pub struct Device<T> {
@@ -14,8 +14,8 @@ pub struct Device<T> {
 impl DeviceExtension for Device<Cell<u32>> { //~ E0277
     const INTERFACE: Option<Guid> = None;
 
-    fn init(_device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
-        try_init!(Self { runs: Default::default() }? Status)
+    fn init(_device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error> {
+        try_init!(Self { runs: Default::default() }? Error)
     }
 
     fn start(&self, _resources: &Resources<'_>, _irql: &mut Irql<Passive>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! An IRP does not get into an ISR, nor where its state is touched: dropped there it would be completed at its IRQL.
 #![no_std]
 
-use wdm::{Disposed, Interrupt, InterruptService, Irp, Irql, Status, irql::UpToDispatch};
+use wdm::{Disposed, Interrupt, InterruptService, Irp, Irql, irql::UpToDispatch};
 
 pub fn dispatch<'i, S: InterruptService>(
     interrupt: &Interrupt<S>,
@@ -11,5 +11,5 @@ pub fn dispatch<'i, S: InterruptService>(
     let _ = interrupt.synchronize(irql, |_, _| irp.note()); //~ E0277
     //~^ E0277
     //~^^ E0277
-    irp.complete(Status::SUCCESS, irql)
+    irp.complete(Ok(()), irql)
 }

@@ -1,9 +1,9 @@
 //! While a callback runs, its caller's token is lent: the callback has the one that it was given, and no other.
 #![no_std]
 
-use wdm::{CancelSafeQueue, Irql, Status, irql::Dispatch};
+use wdm::{CancelSafeQueue, Irql, irql::Dispatch};
 
 pub fn deferred(queue: &CancelSafeQueue, outer: &mut Irql<Dispatch>) {
-    queue.remove_next(outer, |irp, _| irp.complete(Status::SUCCESS, outer)); //~ E0500
+    queue.remove_next(outer, |irp, _| irp.complete(Ok(()), outer)); //~ E0500
     //~^ E0501
 }

@@ -1,10 +1,10 @@
 //! Draining a queue completes IRPs, which is not done under a spin lock.
 #![no_std]
 
-use wdm::{CancelSafeQueue, Event, Irql, SpinLock, Status, irql::Dispatch};
+use wdm::{CancelSafeQueue, Error, Event, Irql, SpinLock, irql::Dispatch};
 
 pub fn deferred(queue: &CancelSafeQueue, event: &Event, lock: &SpinLock<u32>, irql: &mut Irql<Dispatch>) {
     lock.with(irql, |held, _| {
-        queue.drain(Status::CANCELLED, held); //~ E0277
+        queue.drain(Error::CANCELLED, held); //~ E0277
     });
 }

@@ -3,10 +3,7 @@
 #![no_std]
 
 use pinned_init::{PinInit, try_init};
-use wdm::{
-    DeviceExtension, DeviceInit, DpcRoutine, Guid, Irql, Resources, Result, SpinLock, Status, StopReason,
-    irql::{Dispatch, Passive},
-};
+use wdm::{DeviceExtension, DeviceInit, DpcRoutine, Error, Guid, Irql, Resources, Result, SpinLock, StopReason, irql::{Dispatch, Passive}};
 
 /// A device without hardware.
 pub struct Device {
@@ -16,8 +13,8 @@ pub struct Device {
 impl DeviceExtension for Device {
     const INTERFACE: Option<Guid> = None;
 
-    fn init(_device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
-        try_init!(Self { runs: 0 }? Status)
+    fn init(_device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error> {
+        try_init!(Self { runs: 0 }? Error)
     }
 
     fn start(&self, _resources: &Resources<'_>, _irql: &mut Irql<Passive>) -> Result<()> {

@@ -6,5 +6,5 @@ use wdm::{Disposed, Irp, Irql, Status, irql::UpToDispatch};
 
 pub fn dispatch<'i>(irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
     let _ = (&irql, Status::SUCCESS);
-    irp.complete(Status::SUCCESS, irql)
+    irp.complete(Ok(()), irql)
 }

@@ -5,5 +5,5 @@
 use wdm::{Disposed, Irp, Irql, Status, irql::UpToDispatch};
 
 pub fn dispatch<'i>(irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-    irp.complete(Status::SUCCESS, irql)
+    irp.complete(Status::SUCCESS.into_result(), irql)
 }

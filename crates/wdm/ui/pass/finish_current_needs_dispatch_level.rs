@@ -2,10 +2,7 @@
 //! IoStartNextPacket is called at DISPATCH_LEVEL: a dispatch routine may be below.
 #![no_std]
 
-use wdm::{
-    Irql, Serial, StartIo, StartIoQueue, Status,
-    irql::{Dispatch, UpToDispatch},
-};
+use wdm::{Irql, Serial, StartIo, StartIoQueue, irql::{Dispatch, UpToDispatch}};
 
 pub fn finish<S: StartIo>(
     queue: &StartIoQueue<S>,
@@ -14,5 +11,5 @@ pub fn finish<S: StartIo>(
     dispatch: &mut Irql<Dispatch>,
 ) -> bool {
     let _ = (&any, &dispatch);
-    queue.finish_current(serial, dispatch, |irp, irql| irp.complete(Status::SUCCESS, irql))
+    queue.finish_current(serial, dispatch, |irp, irql| irp.complete(Ok(()), irql))
 }

@@ -3,11 +3,7 @@
 #![no_std]
 
 use pinned_init::{PinInit, try_init};
-use wdm::{
-    Claim, DeviceExtension, DeviceInit, Guid, Interrupt, InterruptResource, InterruptService, Irql, Resources, Result,
-    Status, StopReason,
-    irql::{Dirql, Passive},
-};
+use wdm::{Claim, DeviceExtension, DeviceInit, Error, Guid, Interrupt, InterruptResource, InterruptService, Irql, Resources, Result, StopReason, irql::{Dirql, Passive}};
 
 /// A device without hardware.
 pub struct Device {
@@ -17,8 +13,8 @@ pub struct Device {
 impl DeviceExtension for Device {
     const INTERFACE: Option<Guid> = None;
 
-    fn init(_device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
-        try_init!(Self { runs: 0 }? Status)
+    fn init(_device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error> {
+        try_init!(Self { runs: 0 }? Error)
     }
 
     fn start(&self, _resources: &Resources<'_>, _irql: &mut Irql<Passive>) -> Result<()> {

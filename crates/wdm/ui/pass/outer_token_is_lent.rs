@@ -2,9 +2,9 @@
 //! While a callback runs, its caller's token is lent: the callback has the one that it was given, and no other.
 #![no_std]
 
-use wdm::{CancelSafeQueue, Irql, Status, irql::Dispatch};
+use wdm::{CancelSafeQueue, Irql, irql::Dispatch};
 
 pub fn deferred(queue: &CancelSafeQueue, outer: &mut Irql<Dispatch>) {
-    queue.remove_next(outer, |irp, inner| irp.complete(Status::SUCCESS, inner));
+    queue.remove_next(outer, |irp, inner| irp.complete(Ok(()), inner));
     //
 }

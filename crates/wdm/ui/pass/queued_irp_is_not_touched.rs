@@ -6,6 +6,6 @@ use wdm::{CancelSafeQueue, Disposed, Irp, Irql, irql::UpToDispatch};
 
 pub fn dispatch<'i>(queue: &CancelSafeQueue, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
     let disposed = queue.insert(irp, irql);
-    queue.drain(wdm::Status::CANCELLED, irql);
+    queue.drain(wdm::Error::CANCELLED, irql);
     disposed
 }

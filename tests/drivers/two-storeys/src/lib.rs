@@ -17,8 +17,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use edu::interface::GUID_DEVINTERFACE_EDU;
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    CancelSafeQueue, CustomDpc, DeviceExtension, DeviceInit, Disposed, DpcRoutine, Guid, Irp, Irql, LowerDevice,
-    Resources, Result, Status, StopReason,
+    CancelSafeQueue, CustomDpc, DeviceExtension, DeviceInit, Disposed, DpcRoutine, Error, Guid, Irp, Irql, LowerDevice,
+    Resources, Result, StopReason,
     irql::{Dispatch, Passive, UpToDispatch},
 };
 
@@ -53,7 +53,7 @@ impl DeviceExtension for Storey {
         Some(Guid::new(class.data1, class.data2, class.data3, class.data4))
     };
 
-    fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Status> {
+    fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             is_upper: HAS_GROUND.swap(true, Ordering::Relaxed),
             below <- LowerDevice::new(device),
@@ -61,7 +61,7 @@ impl DeviceExtension for Storey {
             dpc <- CustomDpc::new(device),
             succeeded: AtomicU32::new(0),
             failed: AtomicU32::new(0),
-        }? Status)
+        }? Error)
     }
 
     fn start(&self, _resources: &Resources<'_>, _irql: &mut Irql<Passive>) -> Result<()> {
@@ -71,7 +71,7 @@ impl DeviceExtension for Storey {
     fn stop(&self, _reason: StopReason, _irql: &mut Irql<Passive>) {}
 
     fn surprise_removal(&self, irql: &mut Irql<Passive>) {
-        self.queue.close(Status::DEVICE_REMOVED, irql);
+        self.queue.close(Error::DEVICE_REMOVED, irql);
     }
 
     fn create<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
@@ -101,7 +101,7 @@ impl Storey {
         if self.is_upper {
             irp.forward(irql)
         } else {
-            irp.complete(Status::SUCCESS, irql)
+            irp.complete(Ok(()), irql)
         }
     }
 

@@ -1,7 +1,7 @@
 //! The lower storey, which answers.
 
 use wdm::{
-    Disposed, Irp, Irql, QueuedIrp, Result, Status,
+    Disposed, Error, Irp, Irql, QueuedIrp, Result,
     irql::{Dispatch, NoLockHeld, UpToDispatch},
 };
 
@@ -15,7 +15,7 @@ pub fn device_control<'i>(storey: &Storey, irp: Irp<'i>, irql: &mut Irql<UpToDis
     match irp.read_input::<u32>() {
         Ok(input) if input & (LATER | NEVER) != 0 => storey.queue(irp, irql),
         Ok(_) => answer(irp, irql),
-        Err(status) => irp.complete(status, irql),
+        Err(error) => irp.complete(Err(error), irql),
     }
 }
 
@@ -26,17 +26,14 @@ pub fn take_up(storey: &Storey, irql: &mut Irql<Dispatch>) {
 }
 
 fn answer<'i, L: NoLockHeld>(mut irp: Irp<'i>, irql: &mut Irql<L>) -> Disposed<'i> {
-    let status = match write_answer(&mut irp) {
-        Ok(()) => Status::SUCCESS,
-        Err(status) => status,
-    };
-    irp.complete(status, irql)
+    let answered = write_answer(&mut irp);
+    irp.complete(answered, irql)
 }
 
 fn write_answer(irp: &mut Irp<'_>) -> Result<()> {
     let input: u32 = irp.read_input()?;
     if input & FAIL != 0 {
-        return Err(Status::IO_TIMEOUT);
+        return Err(Error::IO_TIMEOUT);
     }
     irp.write_output(&(input ^ ANSWER))
 }

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use wdm::{
-    Disposed, Irp, Irql, Result, Status,
+    Disposed, Error, Irp, Irql, Result,
     irql::{Dispatch, UpToDispatch},
 };
 
@@ -19,7 +19,7 @@ use crate::{
 
 /// Passes the request on, in the way that its code names.
 pub fn device_control<'i>(storey: &Storey, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-    let status = match code(&irp) {
+    let answered = match code(&irp) {
         Some(FORWARD) => return irp.forward(irql),
         Some(CONTINUE) => return irp.forward_with::<Continue, _>(irql),
         Some(KEEP) => return irp.forward_with::<Keep, _>(irql),
@@ -28,9 +28,9 @@ pub fn device_control<'i>(storey: &Storey, mut irp: Irp<'i>, irql: &mut Irql<UpT
         Some(SEND_TWICE) => return irp.forward_with::<SendAgain, _>(irql),
         Some(ASK) => ask(storey, &mut irp, irql),
         Some(COUNTS) => tell_counts(storey, &mut irp),
-        _ => Err(Status::INVALID_DEVICE_REQUEST),
+        _ => Err(Error::INVALID_DEVICE_REQUEST),
     };
-    irp.complete(status.err().unwrap_or(Status::SUCCESS), irql)
+    irp.complete(answered, irql)
 }
 
 /// Passes on what was queued for that, and completes what a completion routine has left here. IRQL: DISPATCH.
@@ -48,14 +48,14 @@ fn code(irp: &Irp<'_>) -> Option<u32> {
 
 /// Asks the lower storey by a request of this one's own, and answers what it answered.
 fn ask(storey: &Storey, irp: &mut Irp<'_>, irql: &mut Irql<UpToDispatch>) -> Result<()> {
-    let irql = irql.passive().ok_or(Status::INVALID_DEVICE_STATE)?;
+    let irql = irql.passive().ok_or(Error::INVALID_DEVICE_STATE)?;
     let input: u32 = irp.read_input()?;
     let mut output = 0_u32;
     let written = storey
         .below
         .device_control(ASK, input.as_bytes(), output.as_mut_bytes(), irql)?;
     if written != size_of_val(&output) {
-        return Err(Status::DEVICE_HARDWARE_ERROR);
+        return Err(Error::DEVICE_HARDWARE_ERROR);
     }
     irp.write_output(&output)
 }
