@@ -81,6 +81,8 @@ pub mod stream {
     pub const MAPPINGS: u64 = 3;
     /// Whether threaded DPCs are disabled.
     pub const THREADED_DPCS: u64 = 4;
+    /// What the bus can do.
+    pub const BUS: u64 = 5;
     /// `rdrand` and `rdseed`.
     pub const PROCESSOR: u64 = 16;
     /// The stack cookies of images.

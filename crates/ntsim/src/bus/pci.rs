@@ -2,6 +2,7 @@
 
 mod access;
 
+use self::access::COMMAND_INTERRUPT_DISABLE;
 use super::Slot;
 use super::device::{BusContext, BusMaster, Device, DeviceFault, PciIdentity, Width};
 use super::power::DevicePower;
@@ -99,7 +100,7 @@ pub struct PciFunction {
     config: ConfigSpace,
     present: bool,
     power: DevicePower,
-    /// It was surprise-removed: nothing it does matters any more.
+    /// The bus driver has cut it off: nothing it does matters any more.
     given_up: bool,
     reads: u64,
     writes: u64,
@@ -209,7 +210,8 @@ impl PciFunction {
             // It may have forgotten what it was assigned.
             self.config.assign(&self.resources);
             self.choose_interrupt();
-            self.config.command() | bits
+            let pin = if self.given_up { COMMAND_INTERRUPT_DISABLE } else { 0 };
+            self.config.command() & !pin | bits
         } else {
             self.config.command() & !bits
         };
@@ -217,9 +219,12 @@ impl PciFunction {
         self.given_up &= !enabled;
     }
 
-    /// Cuts it off while it may be at work, as the bus driver does when it is surprise-removed: nothing it does reaches memory.
+    /// Cuts it off while it may be at work, as the bus driver does when it is removed: until it is [enabled](Self::set_enabled) again nothing
+    /// that it does reaches memory or a processor.
     pub fn give_up(&mut self) {
         self.set_enabled(false);
+        let command = self.config.command() | COMMAND_INTERRUPT_DISABLE;
+        self.config.put(offset::COMMAND, &command.to_le_bytes());
         self.given_up = true;
     }
 
@@ -420,6 +425,20 @@ mod tests {
             // Even an access that the device forbids meets nobody.
             assert_eq!(function.read(cx, 0, 0x24, Width::Byte), Ok(0xFF));
         });
+    }
+
+    #[test]
+    fn a_device_that_was_cut_off_interrupts_nobody_until_it_is_enabled() {
+        let mut bus = Bus::default();
+        let function = function(&mut bus);
+        function.set_enabled(true);
+        with_context(0, |cx| function.write(cx, 0, RAISE, Width::Dword, 1).unwrap());
+        function.set_enabled(false);
+        assert!(function.line_asserted(), "a stop alone leaves its pin as it is");
+        function.give_up();
+        assert!(!function.line_asserted());
+        function.set_enabled(true);
+        assert!(function.line_asserted(), "nobody has acknowledged it");
     }
 
     #[test]

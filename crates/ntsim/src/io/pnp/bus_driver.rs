@@ -221,12 +221,16 @@ fn plug_and_play(k: &Kernel, pdo: Va, location: Va, minor: Minor, before: IoStat
             Ok(succeeded)
         }
         Minor::SURPRISE_REMOVAL => {
-            bus_power::disable(k, pdo);
-            k.bus().borrow_mut().function_mut(slot).give_up();
+            // "Handling an IRP_MN_SURPRISE_REMOVAL Request": the bus driver powers the slot down if it can. Until IRP_MN_REMOVE_DEVICE
+            // a device that is still there works on where it cannot.
+            let present = k.bus().borrow().function(slot).present();
+            if !present || bus_power::can_cut_power(k) {
+                bus_power::cut_off(k, pdo);
+            }
             Ok(succeeded)
         }
         Minor::REMOVE_DEVICE => {
-            bus_power::disable(k, pdo);
+            bus_power::cut_off(k, pdo);
             // A device that is still plugged in can be started again: its object stays.
             if !k.bus().borrow().function(slot).present() {
                 device::delete(k, pdo)?;

@@ -7,9 +7,10 @@ use crate::{
     bugcheck::Outcome,
     bus::DevicePower,
     io::irp::IoStatus,
-    kernel::Kernel,
+    kernel::{Kernel, stream},
     mm::Va,
     po::{self, Minor, power_type},
+    sched::Random,
     status::NtStatus,
     trace::Event,
 };
@@ -80,12 +81,40 @@ fn power_down(k: &Kernel, pdo: Va) {
     note(k, pdo, DevicePower::D3);
 }
 
-/// Stops the device from answering, whatever power it has, until it is started again.
+/// Stops the device from answering, whatever power it has, until it is started again: at `IRP_MN_STOP_DEVICE`.
 pub(super) fn disable(k: &Kernel, pdo: Va) {
     with_node(k, pdo, |node| node.saved_config = None);
     if let Some(slot) = super::slot(k, pdo) {
         k.bus().borrow_mut().function_mut(slot).set_enabled(false);
     }
+}
+
+/// Cuts the device off and, on a bus that can, takes its power: "Removing a Device in a Bus Driver", "Powering Down a Device".
+///
+/// It neither answers nor interrupts from now on, and its DMA is lost, until it is started again.
+pub(super) fn cut_off(k: &Kernel, pdo: Va) {
+    with_node(k, pdo, |node| node.saved_config = None);
+    let Some(slot) = super::slot(k, pdo) else {
+        return;
+    };
+    let off = {
+        let mut bus = k.bus().borrow_mut();
+        let function = bus.function_mut(slot);
+        function.give_up();
+        let off = function.present() && can_cut_power(k);
+        if off {
+            function.set_power(DevicePower::D3);
+        }
+        off
+    };
+    if off {
+        note(k, pdo, DevicePower::D3);
+    }
+}
+
+/// Whether the bus can take the power from a slot. Some can, and those do so as soon as the device is surprise-removed; the seed decides.
+pub(super) fn can_cut_power(k: &Kernel) -> bool {
+    Random::new(k.config().seed, stream::BUS).chance(50)
 }
 
 fn note(k: &Kernel, pdo: Va, power: DevicePower) {

@@ -24,10 +24,13 @@ pub use manager::{add_device, add_drivers, enumerate, enumerate_root};
 pub use minor::Minor;
 pub(crate) use registry_key::hardware_key;
 pub use removal::{
-    Removal, cancel_remove_device, query_remove_device, remove_device, surprise_remove, wait_for_removal,
+    Removal, cancel_remove_device, query_remove_device, remove_device, surprise_remove, surprise_remove_present,
+    wait_for_removal,
 };
 pub use send::query;
-pub use start::{cancel_stop_device, query_stop_device, rebalance, start_device, stop_device};
+pub use start::{
+    cancel_stop_device, query_stop_device, rebalance, start_device, start_device_failed_above, stop_device,
+};
 
 use crate::{
     bugcheck::Halted,

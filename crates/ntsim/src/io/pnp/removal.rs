@@ -146,6 +146,23 @@ pub async fn surprise_remove(k: &Kernel, pdo: Va) -> Outcome<()> {
     Ok(())
 }
 
+/// The system takes the device for gone while it is plugged in and works, as after a restart that has failed, when a driver reports that it
+/// has failed or is disabled, or in the HLK's surprise-removal tests: "Handling an `IRP_MN_SURPRISE_REMOVAL` Request".
+///
+/// `IRP_MN_SURPRISE_REMOVAL` has been handled when this returns, and `IRP_MN_REMOVE_DEVICE` follows when the last file object on the device
+/// has gone. The device answers, interrupts and reaches memory until the bus driver [cuts it off](super::bus_power::cut_off): a driver that
+/// does not silence it before lets go of it too early.
+///
+/// # Errors
+/// When a driver breaks a rule.
+pub async fn surprise_remove_present(k: &Kernel, pdo: Va) -> Outcome<()> {
+    begin(k).await?;
+    k.trace(Event::Note("the device is taken for gone, but is there".to_owned()));
+    send_surprise_removal(k, pdo).await?;
+    end(k);
+    Ok(())
+}
+
 /// Sends `IRP_MN_SURPRISE_REMOVAL`, once, to the devices below this one as well, which are gone with it; `IRP_MN_REMOVE_DEVICE` follows
 /// from other threads.
 pub(super) async fn send_surprise_removal(k: &Kernel, pdo: Va) -> Outcome<()> {

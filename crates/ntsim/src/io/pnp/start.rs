@@ -26,20 +26,60 @@ pub async fn start_device(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
     Ok(status)
 }
 
-pub(super) async fn start(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
+/// As [`start_device`], with an upper filter that completes `IRP_MN_START_DEVICE` with `failure` after every driver below it has succeeded.
+///
+/// Those drivers have started the device and hear of its failure by `IRP_MN_REMOVE_DEVICE`, or, after a stop, by `IRP_MN_SURPRISE_REMOVAL`
+/// and then `IRP_MN_REMOVE_DEVICE`: "Starting a Device", "Handling an `IRP_MN_SURPRISE_REMOVAL` Request". The device works meanwhile. The
+/// status that the request ended with: another one when a driver below has failed it.
+///
+/// # Errors
+/// When a driver breaks a rule.
+///
+/// # Panics
+/// When `failure` is no failure.
+pub async fn start_device_failed_above(k: &Kernel, pdo: Va, failure: NtStatus) -> Outcome<NtStatus> {
+    /// How long the filter takes at most to find that it cannot work, nanoseconds.
+    const LONGEST_LOOK: u64 = 40_000;
+    assert!(!failure.is_success(), "{failure} is no failure");
+    begin(k).await?;
+    let first = prepare(k, pdo).await?;
+    let mut status = send_start(k, pdo).await?;
+    if status.is_success() {
+        let look = k.random().borrow_mut().below(LONGEST_LOOK);
+        k.delay(look).await?;
+        k.trace(Event::Note(format!("an upper filter fails the start: {failure}")));
+        status = failure;
+    }
+    give_up(k, pdo, first).await?;
+    end(k);
+    Ok(status)
+}
+
+/// What comes before `IRP_MN_START_DEVICE`; whether it is the first one.
+async fn prepare(k: &Kernel, pdo: Va) -> Outcome<bool> {
     let first = state(k, pdo) != DeviceState::Stopped;
     if first {
         query_capabilities(k, pdo).await?;
     }
     send(k, pdo, Minor::FILTER_RESOURCE_REQUIREMENTS, |_, _| Ok(())).await?;
+    Ok(first)
+}
+
+/// The device has not started: it is removed, after a restart as one that has gone.
+async fn give_up(k: &Kernel, pdo: Va, first: bool) -> Outcome<()> {
+    if first {
+        send_remove(k, pdo).await
+    } else {
+        send_surprise_removal(k, pdo).await
+    }
+}
+
+pub(super) async fn start(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
+    let first = prepare(k, pdo).await?;
     let status = send_start(k, pdo).await?;
     k.trace(Event::Note(format!("the device started: {status}")));
     if !status.is_success() {
-        if first {
-            send_remove(k, pdo).await?;
-        } else {
-            send_surprise_removal(k, pdo).await?;
-        }
+        give_up(k, pdo, first).await?;
         return Ok(status);
     }
     set_state(k, pdo, DeviceState::Started);

@@ -5,6 +5,7 @@ use ntlayout::{device_capabilities as capabilities, device_object, pnp_bus_infor
 
 use super::*;
 use crate::{
+    bus::DevicePower,
     io::pnp::{Minor, Removal},
     trace::Event,
 };
@@ -146,6 +147,73 @@ fn a_device_that_does_not_start_again_is_taken_for_gone() {
         });
         assert_clean(&machine);
     }
+}
+
+/// The drivers below have started the device: they hear of the failure as of any other.
+#[test]
+fn a_filter_above_can_fail_a_restart() {
+    let run = |failure_below: u32| {
+        run_pnp(1, move |k, pdo, _| async move {
+            assert_eq!(pnp::query_stop_device(&k, pdo).await?, NtStatus::SUCCESS);
+            pnp::stop_device(&k, pdo).await?;
+            k.write(start_fails(), failure_below)?;
+            let started = pnp::start_device_failed_above(&k, pdo, NtStatus::IO_TIMEOUT).await?;
+            let expected = if failure_below == 0 {
+                NtStatus::IO_TIMEOUT
+            } else {
+                NtStatus::UNSUCCESSFUL
+            };
+            assert_eq!(started, expected, "the first failure counts");
+            pnp::wait_for_removal(&k, pdo).await?;
+            assert_eq!(
+                (sent(&k, Minor::SURPRISE_REMOVAL), sent(&k, Minor::REMOVE_DEVICE)),
+                (1, 1)
+            );
+            Ok(())
+        })
+    };
+    assert_clean(&run(0));
+    assert_clean(&run(1));
+}
+
+/// What the device does between the two requests depends on the bus; after the second one it does nothing, and its object stays.
+#[test]
+fn a_device_that_is_there_can_be_taken_for_gone() {
+    let mut still_on = 0;
+    for seed in 1..=20 {
+        let answers = Rc::new(RefCell::new(0_u64));
+        let count = answers.clone();
+        let machine = run_pnp(seed, move |k, pdo, link| async move {
+            let slot = pnp::slot(&k, pdo).unwrap();
+            let handle = open(&k, &link).await?;
+            k.bus().borrow_mut().device_mut::<Edu>(slot).unwrap().raise(1);
+            pnp::surprise_remove_present(&k, pdo).await?;
+            assert_eq!(
+                pnp::state(&k, pdo),
+                Some(DeviceState::SurpriseRemoved),
+                "a handle is open"
+            );
+            assert!(k.bus().borrow().function(slot).present());
+            let on = {
+                let bus = k.bus().borrow();
+                let function = bus.function(slot);
+                (function.power(), function.line_asserted(), function.is_bus_master())
+            };
+            match on {
+                (DevicePower::D0, true, true) => *count.borrow_mut() += 1,
+                off => assert_eq!(off, (DevicePower::D3, false, false)),
+            }
+            handle.close(&k).await?;
+            pnp::wait_for_removal(&k, pdo).await?;
+            let bus = k.bus().borrow();
+            assert!(!bus.function(slot).line_asserted() && !bus.function(slot).is_bus_master());
+            assert!(!k.io().borrow().devices.is_deleted(pdo), "it can be started again");
+            Ok(())
+        });
+        assert_clean(&machine);
+        still_on += answers.take();
+    }
+    assert!((1..20).contains(&still_on), "both kinds of bus occur: {still_on}");
 }
 
 #[test]
