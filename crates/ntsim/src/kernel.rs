@@ -83,6 +83,8 @@ pub mod stream {
     pub const THREADED_DPCS: u64 = 4;
     /// What the bus can do.
     pub const BUS: u64 = 5;
+    /// What deferring StartIo means.
+    pub const START_IO: u64 = 6;
     /// `rdrand` and `rdseed`.
     pub const PROCESSOR: u64 = 16;
     /// The stack cookies of images.

@@ -12,7 +12,8 @@ use crate::{
 const VERSION_3: u32 = 3;
 /// `PCIBus` of `INTERFACE_TYPE`.
 const PCI_BUS: u32 = 5;
-/// Address bits of a device that drives neither 32 nor 64: the ISA bus has 24.
+/// Address bits of a device that drives neither 32 nor 64: the ISA bus has 24. There are no adapters for fewer: `DmaAddressWidth` is documented
+/// as 1 to 64, but no version before the third can say less than 24, and Windows refuses it.
 const ISA_WIDTH: u32 = 24;
 /// Most map registers that an adapter gets. There is no guarantee of the number that a driver hopes for.
 const MOST_MAP_REGISTERS: u64 = 64;
@@ -53,7 +54,7 @@ pub(super) fn read(k: &Kernel, at: Va) -> Outcome<Option<Description>> {
             ISA_WIDTH
         }
     };
-    if !(1..=64).contains(&width) {
+    if !(ISA_WIDTH..=64).contains(&width) {
         return Ok(None);
     }
     let length: u32 = k.read(at + layout::MAXIMUM_LENGTH)?;

@@ -240,6 +240,22 @@ fn there_are_adapters_for_bus_masters_only() {
     }));
 }
 
+/// `DmaAddressWidth` counts in version 3 only.
+#[test]
+fn an_adapter_drives_24_address_bits_or_more() {
+    let none: Vec<bool> = run(DmaSupport::Low, |bench| async move {
+        let cases = [(3, 1), (3, 23), (3, 24), (3, 64), (2, 23), (1, 0), (0, 0)];
+        cases
+            .into_iter()
+            .map(|(version, width)| {
+                let described = Described { version, width, ..EDU };
+                Ok(bench.adapter_for(described)?.0.is_null())
+            })
+            .collect()
+    });
+    assert_eq!(none, [true, true, false, false, false, false, false]);
+}
+
 #[test]
 fn map_registers_are_for_the_longest_transfer_at_any_offset() {
     let registers = run(DmaSupport::Low, |bench| async move {

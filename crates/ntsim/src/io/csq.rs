@@ -145,6 +145,10 @@ impl Csq {
 }
 
 /// `IoCsqInsertIrp` and `IoCsqInsertIrpEx`: the status with which the driver refused the IRP, if it did.
+///
+/// The order is that of the diagrams in "Cancel-Safe IRP Queues": an IRP that was cancelled before is inserted all the same, and then removed
+/// and completed. The pages of the two routines say of it that no attempt is made to insert it; that is true of the queue that the driver finds
+/// afterwards, not of its callbacks.
 async fn insert(k: &Kernel, csq: Csq, irp: Va, irp_context: Va, insert_context: u64) -> Outcome<NtStatus> {
     let before: Va = k.read(irp + DRIVER_CONTEXT_3)?;
     if irp_context.is_null() {
@@ -156,8 +160,7 @@ async fn insert(k: &Kernel, csq: Csq, irp: Va, irp_context: Va, insert_context: 
         k.write(irp_context + context::CSQ, csq.0)?;
     }
     let irql = csq.lock(k).await?;
-    let may_refuse = csq.may_refuse(k)?;
-    if may_refuse {
+    if csq.may_refuse(k)? {
         let status = csq.insert_or_refuse(k, irp, insert_context).await?;
         if !status.is_success() {
             forget(k, irp)?;
@@ -165,24 +168,20 @@ async fn insert(k: &Kernel, csq: Csq, irp: Va, irp_context: Va, insert_context: 
             csq.unlock(k, irql).await?;
             return Ok(status);
         }
+    } else {
+        csq.insert(k, irp).await?;
     }
     irp::mark_pending(k, irp)?;
-    let already: u8 = k.read(irp + irp_layout::CANCEL)?;
-    if may_refuse || already == 0 {
-        if !may_refuse {
-            csq.insert(k, irp).await?;
-        }
-        let routine = k.routine_address(CANCEL_ROUTINE);
-        irp::exchange_cancel_routine(k, irp, routine)?;
-        k.trace(Event::IrpQueued { irp, csq: csq.0 });
-        // A cancellation that comes from here on finds the routine; one that came before must not be missed.
-        let cancelled: u8 = k.read(irp + irp_layout::CANCEL)?;
-        if cancelled == 0 || irp::exchange_cancel_routine(k, irp, Va::NULL)?.is_null() {
-            csq.unlock(k, irql).await?;
-            return Ok(NtStatus::SUCCESS);
-        }
-        csq.remove(k, irp).await?;
+    let routine = k.routine_address(CANCEL_ROUTINE);
+    irp::exchange_cancel_routine(k, irp, routine)?;
+    k.trace(Event::IrpQueued { irp, csq: csq.0 });
+    // A cancellation that comes from here on finds the routine; one that came before must not be missed.
+    let cancelled: u8 = k.read(irp + irp_layout::CANCEL)?;
+    if cancelled == 0 || irp::exchange_cancel_routine(k, irp, Va::NULL)?.is_null() {
+        csq.unlock(k, irql).await?;
+        return Ok(NtStatus::SUCCESS);
     }
+    csq.remove(k, irp).await?;
     forget(k, irp)?;
     csq.unlock(k, irql).await?;
     csq.complete_cancelled(k, irp).await?;

@@ -6,10 +6,14 @@
 //! cancel spin lock guards `CurrentIrp` and the step from the queue to it. It is released before StartIo is called: an IRP can
 //! be cancelled when StartIo is already on its way for it.
 //!
-//! Of deferral the documentation says that a call of StartIo waits while the driver is inside the routine. So here: whoever is
-//! inside makes the call when the routine has returned, and takes the next packet only then.
+//! With deferral a call of StartIo waits while the driver is inside the routine: who is inside makes the call when the routine has returned.
+//! Which calls, and whether the packet waits as well, can be read in several ways: see [`deferral`].
+
+mod deferral;
 
 use ntlayout::{device_object, driver_object, irp as irp_layout};
+
+pub(super) use deferral::{Caller, Deferral, Deferred, Waiting};
 
 use super::{cancel, irp};
 use crate::{
@@ -27,7 +31,7 @@ use crate::{
 pub(crate) struct StartIo {
     deferred: bool,
     non_cancelable: bool,
-    /// How many calls of the routine are under way.
+    /// How many calls of the routine are under way, of those that others wait for.
     running: u32,
     /// A packet became current meanwhile, and waits for the routine to return.
     owed: bool,
@@ -37,8 +41,8 @@ pub(crate) struct StartIo {
 
 impl StartIo {
     /// Whether the driver is inside the routine and wants no second call.
-    fn must_wait(self) -> bool {
-        self.deferred && self.running > 0
+    fn must_wait(&self, caller: Caller, waiting: Waiting) -> bool {
+        self.deferred && self.running > 0 && waiting.waits(caller)
     }
 }
 
@@ -76,6 +80,11 @@ pub(super) fn register(ddi: &mut Registry) {
     });
 }
 
+/// How this machine defers calls of StartIo.
+fn reading(k: &Kernel) -> Deferral {
+    Deferral::of(k.config().seed)
+}
+
 fn with<T>(k: &Kernel, device: Va, work: impl FnOnce(&mut StartIo) -> T) -> T {
     work(k.io().borrow_mut().start_io.entry(device).or_default())
 }
@@ -107,13 +116,7 @@ async fn start_packet(k: &Kernel, device: Va, irp: Va, key: Option<u32>, cancel_
         if cancelable {
             release_started(k, device, irp)?;
         }
-        let must_wait = with(k, device, |start_io| {
-            start_io.owed |= start_io.must_wait();
-            start_io.must_wait()
-        });
-        if !must_wait {
-            call_start_io(k, device, irp).await?;
-        }
+        call_or_owe(k, device, irp, Caller::StartPacket).await?;
     }
     k.lower_irql(old);
     Ok(())
@@ -140,19 +143,35 @@ fn release_started(k: &Kernel, device: Va, irp: Va) -> Outcome<()> {
 }
 
 async fn start_next_packet(k: &Kernel, device: Va, next: Next) -> Outcome<()> {
+    let Deferral { waiting, deferred } = reading(k);
     let must_wait = with(k, device, |start_io| {
-        if start_io.must_wait() {
+        let must_wait = deferred == Deferred::Packet && start_io.must_wait(Caller::StartNextPacket, waiting);
+        if must_wait {
             start_io.asked_for = Some(next);
         }
-        start_io.must_wait()
+        must_wait
     });
     if must_wait {
         return Ok(());
     }
     if let Some(irp) = next_packet(k, device, next).await? {
-        call_start_io(k, device, irp).await?;
+        call_or_owe(k, device, irp, Caller::StartNextPacket).await?;
     }
     Ok(())
+}
+
+/// A packet became the current one: calls StartIo for it, or leaves that to who is inside the routine.
+async fn call_or_owe(k: &Kernel, device: Va, irp: Va, caller: Caller) -> Outcome<()> {
+    let waiting = reading(k).waiting;
+    let must_wait = with(k, device, |start_io| {
+        let must_wait = start_io.must_wait(caller, waiting);
+        start_io.owed |= must_wait;
+        must_wait
+    });
+    if must_wait {
+        return Ok(());
+    }
+    call_start_io(k, device, irp, caller).await
 }
 
 /// Makes a queued packet the current one, if there is any.
@@ -175,32 +194,43 @@ async fn next_packet(k: &Kernel, device: Va, next: Next) -> Outcome<Option<Va>> 
 }
 
 /// Calls the driver's StartIo routine, and again for what had to wait meanwhile.
-async fn call_start_io(k: &Kernel, device: Va, irp: Va) -> Outcome<()> {
+async fn call_start_io(k: &Kernel, device: Va, irp: Va, caller: Caller) -> Outcome<()> {
     let driver: Va = k.read(device + device_object::DRIVER_OBJECT)?;
     let routine: Va = k.read(driver + driver_object::DRIVER_START_IO)?;
-    let mut current = Some(irp);
-    // Calls that never overlap are ordered: each sees what the one before it did. Without deferral nothing orders them.
+    let waiting = reading(k).waiting;
+    let (mut current, mut caller) = (Some(irp), caller);
+    // A call that waits for others sees what they did. Nothing else orders them.
     let order = SyncObject::WorkItem(device.get());
     while let Some(irp) = current {
+        let (waits, counts) = (waiting.waits(caller), waiting.counts(caller));
         let deferred = with(k, device, |start_io| {
-            start_io.running += 1;
+            start_io.running += u32::from(counts);
             start_io.deferred
         });
-        if deferred {
+        if deferred && waits {
             k.sync_acquire(order);
         }
         k.trace(Event::IrpStarted { irp, device });
         k.call(routine, &[device.get(), irp.get()]).label("StartIo").await?;
-        if deferred {
+        if deferred && counts {
             k.sync_release(order);
         }
         let (asked_for, owed) = with(k, device, |start_io| {
-            start_io.running -= 1;
+            start_io.running -= u32::from(counts);
+            if start_io.running > 0 {
+                // Who is still inside makes the call.
+                return (None, false);
+            }
             (start_io.asked_for.take(), std::mem::take(&mut start_io.owed))
         });
+        // What has waited is the next packet, or a first one that waits like a next.
+        caller = Caller::StartNextPacket;
         current = match asked_for {
             Some(next) => next_packet(k, device, next).await?,
-            None if owed => Some(k.read(device + device_object::CURRENT_IRP)?),
+            None if owed => {
+                let irp: Va = k.read(device + device_object::CURRENT_IRP)?;
+                (!irp.is_null()).then_some(irp)
+            }
             None => None,
         };
     }

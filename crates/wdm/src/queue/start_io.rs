@@ -190,8 +190,9 @@ impl<S: StartIo> StartIoQueue<S> {
         })
     }
 
-    /// Puts the IRP at the end; if the device has no current one it becomes that, and StartIo runs before this returns. It is pending from
-    /// now on, and its dispatch routine returns `STATUS_PENDING`.
+    /// Puts the IRP at the end; if the device has no current one it becomes that, and StartIo runs: before this returns, or, where another
+    /// processor is inside StartIo just now, when that has returned. It is pending from now on, and its dispatch routine returns
+    /// `STATUS_PENDING`.
     ///
     /// If the queue is [closed](Self::close) the IRP is completed with the status that closed it. An IRP of another device is completed
     /// with `STATUS_INVALID_PARAMETER`.
@@ -234,8 +235,8 @@ impl<S: StartIo> StartIoQueue<S> {
         })
     }
 
-    /// Takes the current IRP out, if it is still the one with this number; lets the next one become current, and StartIo run for it; then calls
-    /// `f` with the one taken. `false` if it was cancelled.
+    /// Takes the current IRP out, if it is still the one with this number; lets the next one become current, and StartIo run for it (at once, or
+    /// when a call of StartIo that is under way has returned); then calls `f` with the one taken. `false` if it was cancelled.
     ///
     /// IRQL: `DISPATCH_LEVEL`, no spin lock held. DDI: `IoStartNextPacket`.
     pub fn finish_current<F>(&self, serial: Serial, irql: &mut Irql<Dispatch>, f: F) -> bool

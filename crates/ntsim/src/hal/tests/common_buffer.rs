@@ -33,7 +33,11 @@ fn the_configuration_says_where_buffers_lie() {
     assert_eq!(logical_of(DmaSupport::High, 28, 4097), Some(0x0FFF_E000));
     assert_eq!(logical_of(DmaSupport::AboveWidth, 28, 4096), Some(0x1000_0000));
     assert_eq!(logical_of(DmaSupport::NoCommonBuffers, 28, 4096), None);
-    assert_eq!(logical_of(DmaSupport::Low, 20, 4096), None, "nothing is free that low");
+    assert_eq!(
+        logical_of(DmaSupport::Low, 24, 16 << 20),
+        None,
+        "there is no room so low"
+    );
     for width in [32, 64] {
         assert!(logical_of(DmaSupport::Low, width, 1 << 20).is_some());
         assert!(logical_of(DmaSupport::High, width, 1 << 20).is_some());

@@ -1,10 +1,10 @@
-//! Cancel-safe queues whose driver can refuse an IRP.
+//! Cancel-safe queues whose driver can refuse an IRP, and the order of the callbacks.
 
-use iced_x86::code_asm::{r8, r9};
+use iced_x86::code_asm::{al, r8, r9};
 use ntlayout::io_csq;
 
 use super::*;
-use crate::ddi::testing::status;
+use crate::{ddi::testing::status, trace::Event};
 
 /// What `CsqInsertIrpEx` answers, and what its insert context was.
 fn answer_of_insert() -> Va {
@@ -13,6 +13,11 @@ fn answer_of_insert() -> Va {
 
 fn queue() -> Va {
     Program::data() + 64_u64
+}
+
+/// What `Irp->Cancel` is when the driver queues the IRP.
+fn cancelled_before() -> Va {
+    Program::data() + 56_u64
 }
 
 const PEEK: usize = HELPER;
@@ -25,6 +30,9 @@ const COMPLETE_CANCELLED: usize = 7;
 fn queueing() -> Program {
     let control = |f: &mut Function<'_>| {
         let mut queued = f.asm.create_label();
+        f.load(rax, cancelled_before().get());
+        f.asm.mov(al, byte_ptr(rax)).unwrap();
+        f.asm.mov(byte_ptr(rbx + layout::CANCEL), al).unwrap();
         f.load(rcx, queue().get());
         f.asm.mov(rdx, rbx).unwrap();
         f.load(r8, 0_u64);
@@ -61,11 +69,19 @@ fn queueing() -> Program {
 }
 
 async fn initialize(k: &Kernel) -> Outcome<()> {
+    initialize_by(k, "IoCsqInitializeEx", 3).await
+}
+
+/// Initialises the queue by a routine that gives it a type.
+async fn initialize_by(k: &Kernel, routine: &'static str, kind: u32) -> Outcome<()> {
     let callbacks = [INSERT, NOTHING, PEEK, LOCK, NOTHING, COMPLETE_CANCELLED];
     let mut arguments = vec![queue().get()];
     arguments.extend(callbacks.map(|function| Program::address(function).get()));
-    let made = status(k, "IoCsqInitializeEx", &arguments).await?;
-    assert_eq!((made, k.read::<u32>(queue() + io_csq::TYPE)?), (NtStatus::SUCCESS, 3));
+    let made = status(k, routine, &arguments).await?;
+    assert_eq!(
+        (made, k.read::<u32>(queue() + io_csq::TYPE)?),
+        (NtStatus::SUCCESS, kind)
+    );
     Ok(())
 }
 
@@ -95,5 +111,36 @@ fn an_irp_that_was_accepted_can_be_cancelled() {
             handle.close(&k).await
         });
         assert_clean(&machine);
+    }
+}
+
+/// The queue's callbacks in the order in which they were called.
+fn callbacks(machine: &Machine) -> Vec<&'static str> {
+    let trace = machine.kernel().recorded();
+    let entered = trace.records().iter().filter_map(|record| match record.event {
+        Event::Entered { label, .. } => label.strip_prefix("Csq"),
+        _ => None,
+    });
+    entered.collect()
+}
+
+/// The flow of control that "Cancel-Safe IRP Queues" shows for an IRP that was cancelled before: it is inserted, and taken off again.
+#[test]
+fn an_irp_that_was_cancelled_before_goes_through_the_callbacks() {
+    for (routine, kind, insert) in [
+        ("IoCsqInitialize", 2, "InsertIrp"),
+        ("IoCsqInitializeEx", 3, "InsertIrpEx"),
+    ] {
+        let machine = run(&queueing(), 1, move |k, _, link| async move {
+            initialize_by(&k, routine, kind).await?;
+            k.write(cancelled_before(), 1_u8)?;
+            let handle = open(&k, &link).await?;
+            let request = handle.device_io_control(&k, BUFFERED, &[], 0).await?;
+            assert_eq!(request.wait(&k).await?.status, NtStatus::CANCELLED);
+            handle.close(&k).await
+        });
+        assert_clean(&machine);
+        let expected = ["AcquireLock", insert, "RemoveIrp", "ReleaseLock", "CompleteCanceledIrp"];
+        assert_eq!(callbacks(&machine), expected, "{routine}");
     }
 }

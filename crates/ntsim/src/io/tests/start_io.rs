@@ -4,12 +4,18 @@ use iced_x86::code_asm::{al, cl, ecx, r8, r9, rsi};
 use ntlayout::{device_object, kdevice_queue};
 
 use super::{
-    super::{cancel, completion, irp, start_io},
+    super::{
+        cancel, completion, irp,
+        start_io::{self, Deferral, Deferred, Waiting},
+    },
     *,
 };
 use crate::{
     ke::{Irql, dpc},
+    kernel::Config,
+    sched::ThreadId,
     trace::{Counter, Event},
+    user::Request,
 };
 
 /// The function that serves as StartIo.
@@ -29,9 +35,31 @@ fn start_io_irql() -> u64 {
     Program::data().get() + 0x48
 }
 
-/// A driver that gives every request to StartIo, with a cancel routine; StartIo does `body` with the device in `rsi` and the IRP
-/// in `rbx`.
+/// A driver that gives every request to StartIo, with a cancel routine; StartIo keeps count of its depth and does `body` with the device in
+/// `rsi` and the IRP in `rbx`.
 fn starting_driver(body: impl Fn(&mut Function<'_>) + 'static) -> Program {
+    driver_with_start_io(move |f| {
+        f.asm.mov(rsi, rcx).unwrap();
+        f.asm.mov(rbx, rdx).unwrap();
+        f.load(rax, depth());
+        f.asm.inc(byte_ptr(rax)).unwrap();
+        let mut shallow = f.asm.create_label();
+        f.asm.movzx(ecx, byte_ptr(rax)).unwrap();
+        f.asm.cmp(byte_ptr(rax + 1), cl).unwrap();
+        f.asm.jae(shallow).unwrap();
+        f.asm.mov(byte_ptr(rax + 1), cl).unwrap();
+        f.asm.set_label(&mut shallow).unwrap();
+        f.call("KeGetCurrentIrql");
+        f.load(rcx, start_io_irql());
+        f.asm.mov(byte_ptr(rcx), al).unwrap();
+        body(f);
+        f.load(rax, depth());
+        f.asm.dec(byte_ptr(rax)).unwrap();
+    })
+}
+
+/// A driver that gives every request to StartIo, which is `start_io`, with a cancel routine.
+fn driver_with_start_io(start_io: impl Fn(&mut Function<'_>) + 'static) -> Program {
     driver_with(
         |f| {
             mark_pending(f);
@@ -41,24 +69,7 @@ fn starting_driver(body: impl Fn(&mut Function<'_>) + 'static) -> Program {
             f.call("IoStartPacket");
             answer(f, NtStatus::PENDING);
         },
-        move |f| {
-            f.asm.mov(rsi, rcx).unwrap();
-            f.asm.mov(rbx, rdx).unwrap();
-            f.load(rax, depth());
-            f.asm.inc(byte_ptr(rax)).unwrap();
-            let mut shallow = f.asm.create_label();
-            f.asm.movzx(ecx, byte_ptr(rax)).unwrap();
-            f.asm.cmp(byte_ptr(rax + 1), cl).unwrap();
-            f.asm.jae(shallow).unwrap();
-            f.asm.mov(byte_ptr(rax + 1), cl).unwrap();
-            f.asm.set_label(&mut shallow).unwrap();
-            f.call("KeGetCurrentIrql");
-            f.load(rcx, start_io_irql());
-            f.asm.mov(byte_ptr(rcx), al).unwrap();
-            body(f);
-            f.load(rax, depth());
-            f.asm.dec(byte_ptr(rax)).unwrap();
-        },
+        start_io,
     )
     .import(&[
         "IoStartPacket",
@@ -137,7 +148,15 @@ fn with_device<F>(program: &Program, seed: u64, script: impl FnOnce(Kernel, Va, 
 where
     F: Future<Output = Outcome<()>> + 'static,
 {
-    run(program, seed, |k, pdo, link| async move {
+    with_device_on(program.machine(seed), script)
+}
+
+/// The same on a machine of its own.
+fn with_device_on<F>(machine: Machine, script: impl FnOnce(Kernel, Va, Handle) -> F + 'static) -> Machine
+where
+    F: Future<Output = Outcome<()>> + 'static,
+{
+    run_on(machine, Placement::default(), |k, pdo, link| async move {
         let fdo = set_start_io(&k, pdo)?;
         let handle = open(&k, &link).await?;
         script(k, fdo, handle).await
@@ -150,7 +169,12 @@ fn assert_clean(machine: &Machine) {
 }
 
 fn started(machine: &Machine) -> usize {
-    let trace = machine.kernel().recorded();
+    started_on(machine.kernel())
+}
+
+/// How often StartIo was called.
+fn started_on(k: &Kernel) -> usize {
+    let trace = k.recorded();
     let records = trace.records().iter();
     records
         .filter(|record| matches!(record.event, Event::IrpStarted { .. }))
@@ -254,11 +278,28 @@ fn refuse(f: &mut Function<'_>) {
     f.call("IoStartNextPacket");
 }
 
+/// Every reading of what deferral means, with a seed that has it.
+fn readings() -> Vec<(Deferral, u64)> {
+    let mut readings = Vec::new();
+    for waiting in [Waiting::Every, Waiting::NextPackets, Waiting::AmongNextPackets] {
+        for deferred in [Deferred::Packet, Deferred::Call] {
+            let reading = Deferral { waiting, deferred };
+            readings.push((reading, seeds_of(reading).next().expect("there is one")));
+        }
+    }
+    readings
+}
+
+/// The seeds that have a reading.
+fn seeds_of(reading: Deferral) -> impl Iterator<Item = u64> {
+    (0..).filter(move |&seed| Deferral::of(seed) == reading)
+}
+
 /// How deep StartIo was nested while five requests that waited were refused.
-fn depth_of_refusals(deferred: bool) -> u8 {
+fn depth_of_refusals(deferred: bool, seed: u64) -> u8 {
     let seen = Rc::new(RefCell::new(0));
     let result = seen.clone();
-    let machine = with_device(&starting_driver(refuse), 1, move |k, fdo, handle| async move {
+    let machine = with_device(&starting_driver(refuse), seed, move |k, fdo, handle| async move {
         start_io::set_attributes(&k, fdo, deferred, false);
         // The device is busy, so that the requests wait.
         let queue = fdo + device_object::DEVICE_QUEUE;
@@ -283,8 +324,134 @@ fn depth_of_refusals(deferred: bool) -> u8 {
 
 #[test]
 fn start_io_recurs_unless_it_is_deferred() {
-    assert_eq!(depth_of_refusals(false), 5);
-    assert_eq!(depth_of_refusals(true), 1);
+    assert_eq!(depth_of_refusals(false, 1), 5);
+    for (reading, seed) in readings() {
+        assert_eq!(depth_of_refusals(true, seed), 1, "{reading:?}");
+    }
+}
+
+/// How deep StartIo was nested, and how often it was called, when it was called by `IoStartPacket` and then refuses four requests that wait.
+fn depth_below_start_packet(seed: u64) -> (u8, usize) {
+    let seen = Rc::new(RefCell::new(0));
+    let result = seen.clone();
+    // The first call waits until the others are in the queue.
+    let program = starting_driver(|f| {
+        await_go(f);
+        refuse(f);
+    });
+    let machine = with_device(&program, seed, move |k, fdo, handle| async move {
+        start_io::set_attributes(&k, fdo, true, false);
+        let first = send_from_a_thread(&k, &handle);
+        while current_irp(&k, fdo)?.is_null() {
+            k.delay(100).await?;
+        }
+        let mut requests = Vec::new();
+        for _ in 0..4 {
+            requests.push(handle.device_io_control(&k, BUFFERED, &[], 0).await?);
+        }
+        k.write(Va(go()), 1_u8)?;
+        requests.push(first.sent(&k).await?);
+        for request in requests {
+            assert_eq!(request.wait(&k).await?.status, NtStatus::UNSUCCESSFUL);
+        }
+        *seen.borrow_mut() = k.read(Va(depth() + 1))?;
+        handle.close(&k).await
+    });
+    assert_clean(&machine);
+    (*result.borrow(), started(&machine))
+}
+
+/// Where the driver looks for leave to go on.
+fn go() -> u64 {
+    Program::data().get() + 0x50
+}
+
+/// Waits for leave to go on.
+fn await_go(f: &mut Function<'_>) {
+    let mut waiting = f.asm.create_label();
+    f.load(rax, go());
+    f.asm.set_label(&mut waiting).unwrap();
+    f.asm.cmp(byte_ptr(rax), 0).unwrap();
+    f.asm.je(waiting).unwrap();
+}
+
+/// A request that is being sent by a thread of its own.
+struct Sender {
+    thread: ThreadId,
+    request: Rc<RefCell<Option<Request>>>,
+}
+
+fn send_from_a_thread(k: &Kernel, handle: &Handle) -> Sender {
+    let (request, handle) = (Rc::new(RefCell::new(None)), handle.clone());
+    let sent = request.clone();
+    let thread = k.spawn(ThreadSpec::system("sender"), |k| async move {
+        let request = handle.device_io_control(&k, BUFFERED, &[], 0).await?;
+        *sent.borrow_mut() = Some(request);
+        Ok(())
+    });
+    Sender { thread, request }
+}
+
+impl Sender {
+    /// The request, when its dispatch routine has returned.
+    async fn sent(self, k: &Kernel) -> Outcome<Request> {
+        k.join(self.thread).await?;
+        Ok(self.request.take().expect("it was sent"))
+    }
+}
+
+/// Another packet is given to `IoStartPacket` while StartIo is at work, for one that is finished already.
+#[test]
+fn a_packet_that_comes_while_start_io_runs_waits_or_is_started_at_once() {
+    for (reading, seed) in readings() {
+        let Deferral { waiting, deferred } = reading;
+        let at_once = match waiting {
+            Waiting::Every => false,
+            // If the packet that was asked for is still to be taken, the device is busy.
+            Waiting::NextPackets => deferred == Deferred::Call,
+            Waiting::AmongNextPackets => true,
+        };
+        let machine = driver_with_start_io(await_go).machine_of(Config {
+            seed,
+            // Two of them may be busy in StartIo.
+            processors: 3,
+            ..Config::default()
+        });
+        let machine = with_device_on(machine, move |k, fdo, handle| async move {
+            start_io::set_attributes(&k, fdo, true, false);
+            let first = send_from_a_thread(&k, &handle);
+            while started_on(&k) == 0 {
+                k.delay(100).await?;
+            }
+            assert!(finish_current(&k, fdo).await?);
+            let second = send_from_a_thread(&k, &handle);
+            k.delay(10_000).await?;
+            assert_eq!(started_on(&k), if at_once { 2 } else { 1 }, "{reading:?}");
+            k.write(Va(go()), 1_u8)?;
+            let (first, second) = (first.sent(&k).await?, second.sent(&k).await?);
+            assert_eq!(first.wait(&k).await?.status, NtStatus::SUCCESS);
+            while current_irp(&k, fdo)?.is_null() || started_on(&k) < 2 {
+                k.delay(100).await?;
+            }
+            assert!(finish_current(&k, fdo).await?);
+            assert_eq!(second.wait(&k).await?.status, NtStatus::SUCCESS);
+            handle.close(&k).await
+        });
+        assert_clean(&machine);
+        assert_eq!(started(&machine), 2, "{reading:?}");
+    }
+}
+
+#[test]
+fn start_io_called_by_io_start_packet_recurs_once_at_most() {
+    for (reading, seed) in readings() {
+        let deepest = if reading.waiting == Waiting::AmongNextPackets {
+            2
+        } else {
+            1
+        };
+        assert_eq!(depth_below_start_packet(seed), (deepest, 5), "{reading:?}");
+    }
 }
 
 #[test]
@@ -327,9 +494,14 @@ fn a_packet_that_waits_is_not_completed() {
 #[test]
 fn cancel_and_start_race_without_loss() {
     let mut outcomes = [0; 3];
-    for seed in 0..60 {
+    // The calls of StartIo, which counts its depth without a lock, do not overlap.
+    let every = |deferred| Deferral {
+        waiting: Waiting::Every,
+        deferred,
+    };
+    let seeds = [Deferred::Packet, Deferred::Call].map(|deferred| seeds_of(every(deferred)).take(30));
+    for seed in seeds.into_iter().flatten() {
         let machine = with_device(&starting_driver(|_| {}), seed, |k, fdo, handle| async move {
-            // So that the calls of StartIo, which counts its depth without a lock, are ordered.
             start_io::set_attributes(&k, fdo, true, false);
             let mut requests = Vec::new();
             for _ in 0..3 {
