@@ -10,6 +10,7 @@ mod first_light;
 mod hardware;
 mod interleavings;
 mod lifecycle;
+mod lower_drivers_that_pend;
 mod malformed;
 mod matrix;
 mod message;

@@ -154,8 +154,8 @@ impl Pc {
     }
 }
 
-/// A machine with `count` devices as `setup` says and the image in memory; where the devices are, and where the neighbour is.
-fn assemble(image: &Rc<DriverImage>, setup: Setup, count: usize) -> (Machine, Vec<Slot>, Option<Slot>) {
+/// A machine with `count` devices as `setup` says and the images in memory; where the devices are, and where the neighbour is.
+fn assemble(images: &[Rc<DriverImage>], setup: Setup, count: usize) -> (Machine, Vec<Slot>, Option<Slot>) {
     let Setup {
         config,
         profile,
@@ -182,8 +182,15 @@ fn assemble(image: &Rc<DriverImage>, setup: Setup, count: usize) -> (Machine, Ve
             .plug_with(Box::new(Noise::default()), placement)
             .expect("it has no registers")
     });
-    machine.load(image).unwrap_or_else(|error| panic!("{error}"));
+    for image in images {
+        machine.load(image).unwrap_or_else(|error| panic!("{error}"));
+    }
     (machine, slots, neighbour)
+}
+
+/// The name that an image's driver is loaded by.
+fn name_of(image: &Rc<DriverImage>) -> String {
+    image.image().name().trim_end_matches(".sys").to_owned()
 }
 
 /// A run that is over.
@@ -220,8 +227,8 @@ impl Run {
         F: Future<Output = Outcome<()>> + 'static,
     {
         let seed = setup.config.seed;
-        let (machine, slots, neighbour) = assemble(image, setup, count);
-        let name = image.image().name().trim_end_matches(".sys").to_owned();
+        let (machine, slots, neighbour) = assemble(std::slice::from_ref(image), setup, count);
+        let name = name_of(image);
         machine.spawn(ThreadSpec::system("scenario"), move |k| async move {
             let loaded = system::load(&k, &name).await?;
             let driver = loaded.unwrap_or_else(|failure| panic!("the driver cannot be loaded: {failure:?}"));
@@ -243,6 +250,38 @@ impl Run {
         Self { machine, end, seed }
     }
 
+    /// As [`of`](Self::of), with lower filters in the device's stack: `images` are its drivers, the lowest first, the function driver last.
+    ///
+    /// # Panics
+    /// As [`of`](Self::of).
+    pub fn stacked<F>(images: &[Rc<DriverImage>], setup: Setup, script: impl FnOnce(Pc) -> F + 'static) -> Self
+    where
+        F: Future<Output = Outcome<()>> + 'static,
+    {
+        let seed = setup.config.seed;
+        let (machine, slots, neighbour) = assemble(images, setup, 1);
+        let names: Vec<String> = images.iter().map(name_of).collect();
+        machine.spawn(ThreadSpec::system("scenario"), move |k| async move {
+            let mut drivers = Vec::new();
+            for name in &names {
+                let loaded = system::load(&k, name).await?;
+                drivers.push(loaded.unwrap_or_else(|failure| panic!("{name} cannot be loaded: {failure:?}")));
+            }
+            let added = system::add_stack(&k, system::Hardware::Slot(slots[0]), &drivers).await?;
+            let pdo = added.unwrap_or_else(|failure| panic!("the device cannot be added: {failure:?}"));
+            let driver = *drivers.last().expect("there is a function driver");
+            let system = system::System { driver, pdo };
+            script(Pc::new(&k, slots[0], system, neighbour)).await?;
+            system.remove(&k).await?;
+            for (&driver, name) in drivers.iter().zip(&names).rev() {
+                system::unload(&k, driver, name).await?;
+            }
+            Ok(())
+        });
+        let end = machine.run();
+        Self { machine, end, seed }
+    }
+
     /// Runs `script` on a machine with the image in memory and the device plugged in. It loads the driver, adds the device and takes both down
     /// itself.
     ///
@@ -253,7 +292,7 @@ impl Run {
         F: Future<Output = Outcome<()>> + 'static,
     {
         let seed = setup.config.seed;
-        let (machine, slots, _) = assemble(image, setup, 1);
+        let (machine, slots, _) = assemble(std::slice::from_ref(image), setup, 1);
         machine.spawn(ThreadSpec::system("scenario"), move |k| script(k, slots[0]));
         let end = machine.run();
         Self { machine, end, seed }

@@ -18,7 +18,7 @@ use std::{
 
 use crate::{
     bugcheck::{BugCheck, Halted, Outcome},
-    bus::Bus,
+    bus::{Bus, BusProfile},
     cpu::{Engine, EngineError, Watch},
     ddi::Registry,
     exception::Exception,
@@ -41,6 +41,8 @@ pub struct Config {
     pub processors: usize,
     /// How many scheduler steps a run may take before it counts as one that never ends.
     pub step_limit: u64,
+    /// The bus and its driver.
+    pub bus: BusProfile,
     /// What DMA adapters give.
     pub dma: DmaSupport,
     /// How often `MmMapLockedPagesSpecifyCache` fails, as it may for lack of system resources, in percent.
@@ -60,6 +62,7 @@ impl Default for Config {
             seed: 1,
             processors: 2,
             step_limit: 20_000_000,
+            bus: BusProfile::default(),
             dma: DmaSupport::default(),
             failing_mappings: 0,
             failing_call: None,

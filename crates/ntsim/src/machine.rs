@@ -121,7 +121,7 @@ impl Machine {
                 asked: config.processors,
             });
         }
-        let bus = Rc::new(RefCell::new(Bus::default()));
+        let bus = Rc::new(RefCell::new(Bus::new(config.bus.absent)));
         let port = Rc::new(RefCell::new(Port::new(bus.clone(), config.seed)));
         let watch = Rc::new(Watch::new(config.processors, port));
         let mut registry = Registry::modelled();
@@ -154,7 +154,7 @@ impl Machine {
     pub fn plug_with(&mut self, device: Box<dyn Device>, placement: Placement) -> Result<Slot, MachineError> {
         let mut bus = self.kernel.bus().borrow_mut();
         if bus.functions().is_empty() {
-            // All of it: a device can be given another place in it later, and where none answers reads as ones.
+            // All of it: a device can be given another place in it later, and where none answers can be read.
             let (start, length) = (Pa(bus::WINDOW.start), bus::WINDOW.length);
             self.kernel.engine().borrow_mut().map_device(start, length)?;
         }

@@ -5,6 +5,7 @@ pub mod iommu;
 mod pci;
 mod ports;
 mod power;
+mod profile;
 mod ram;
 mod resources;
 
@@ -16,6 +17,7 @@ pub use device::{BarRequest, BusContext, BusMaster, Device, DeviceFault, Dice, P
 pub use iommu::Iommu;
 pub use pci::{ConfigSpace, PciFunction};
 pub use power::DevicePower;
+pub use profile::{Absent, BusProfile};
 pub use ram::{Ram, Translated};
 pub use resources::{Interrupt, InterruptMode, MemoryRange, PortRange, Resources};
 
@@ -77,6 +79,7 @@ pub struct Placement {
 #[derive(Debug, Default)]
 pub struct Bus {
     functions: Vec<PciFunction>,
+    absent: Absent,
     /// The vectors of the interrupt messages that have reached the processors and that none has taken yet. As in a local APIC's
     /// interrupt request register, a message that comes while the same one is pending coalesces with it.
     pending: BTreeSet<u32>,
@@ -86,6 +89,15 @@ pub struct Bus {
 }
 
 impl Bus {
+    /// A bus that nothing is plugged into.
+    #[must_use]
+    pub fn new(absent: Absent) -> Self {
+        Self {
+            absent,
+            ..Self::default()
+        }
+    }
+
     /// Plugs `device` in and assigns it memory and an interrupt line, as firmware does.
     ///
     /// # Panics
@@ -109,7 +121,8 @@ impl Bus {
             interrupt,
             affinity: None,
         };
-        self.functions.push(PciFunction::new(device, slot, resources));
+        self.functions
+            .push(PciFunction::new(device, slot, resources, self.absent));
         slot
     }
 
@@ -248,14 +261,14 @@ impl Bus {
         })
     }
 
-    /// A processor reads `width` at the physical `address`. Memory that nothing decodes reads as ones.
+    /// A processor reads `width` at the physical `address`. Where nothing decodes it, the read gives what is [`Absent`].
     ///
     /// # Errors
     /// When the device does not allow such an access.
     pub fn read(&mut self, cx: &mut BusContext<'_>, address: u64, width: Width) -> Result<u64, DeviceFault> {
         match self.decode(address) {
             Some((slot, bar, offset)) => self.function_mut(slot).read(cx, bar, offset, width),
-            None => Ok(width.ones()),
+            None => Ok(self.absent.value(width)),
         }
     }
 

@@ -6,6 +6,7 @@ use self::access::COMMAND_INTERRUPT_DISABLE;
 use super::Slot;
 use super::device::{BusContext, BusMaster, Device, DeviceFault, PciIdentity, Width};
 use super::power::DevicePower;
+use super::profile::Absent;
 use super::ram::Mastering;
 use super::resources::{Interrupt, Range, Resources};
 
@@ -99,6 +100,8 @@ pub struct PciFunction {
     resources: Resources,
     config: ConfigSpace,
     present: bool,
+    /// What its memory reads as when it does not answer.
+    absent: Absent,
     power: DevicePower,
     /// The bus driver has cut it off: nothing it does matters any more.
     given_up: bool,
@@ -110,7 +113,7 @@ pub struct PciFunction {
 }
 
 impl PciFunction {
-    pub(super) fn new(mut device: Box<dyn Device>, slot: Slot, resources: Resources) -> Self {
+    pub(super) fn new(mut device: Box<dyn Device>, slot: Slot, resources: Resources, absent: Absent) -> Self {
         device.set_message_signalled(matches!(resources.interrupt, Some(Interrupt::Messages { .. })));
         Self {
             config: ConfigSpace::of(&*device, &resources),
@@ -118,6 +121,7 @@ impl PciFunction {
             slot,
             resources,
             present: true,
+            absent,
             power: DevicePower::D0,
             given_up: false,
             reads: 0,
@@ -191,7 +195,7 @@ impl PciFunction {
         self.present
     }
 
-    /// Pulls it out: from now on it reads as ones, loses writes, and neither interrupts nor reaches memory.
+    /// Pulls it out: from now on it does not answer, loses writes, and neither interrupts nor reaches memory.
     pub fn unplug(&mut self) {
         self.post();
         self.present = false;
@@ -293,10 +297,17 @@ impl PciFunction {
         }
     }
 
+    fn is_port_bar(&self, bar: usize) -> bool {
+        self.resources.ports.iter().any(|range| range.bar == bar)
+    }
+
     /// Whether a processor reaches its registers.
     fn decodes(&self, bar: usize) -> bool {
-        let ports = self.resources.ports.iter().any(|range| range.bar == bar);
-        let space = if ports { COMMAND_IO_SPACE } else { COMMAND_MEMORY_SPACE };
+        let space = if self.is_port_bar(bar) {
+            COMMAND_IO_SPACE
+        } else {
+            COMMAND_MEMORY_SPACE
+        };
         self.works() && self.config.command() & space != 0 && self.lies_where_assigned()
     }
 
@@ -308,7 +319,13 @@ impl PciFunction {
         self.reads += 1;
         self.count_access();
         if !self.decodes(bar) {
-            return Ok(width.ones());
+            // Ports give ones everywhere.
+            let absent = if self.is_port_bar(bar) {
+                Absent::Ones
+            } else {
+                self.absent
+            };
+            return Ok(absent.value(width));
         }
         Ok(self.device.read(cx, bar, offset, width)? & width.ones())
     }
@@ -439,6 +456,22 @@ mod tests {
         assert!(!function.line_asserted());
         function.set_enabled(true);
         assert!(function.line_asserted(), "nobody has acknowledged it");
+    }
+
+    #[test]
+    fn on_some_machines_an_unplugged_device_reads_as_zeroes() {
+        let mut bus = Bus::new(Absent::Zeroes);
+        let function = function(&mut bus);
+        with_context(0, |cx| {
+            assert_eq!(function.read(cx, 0, 0, Width::Dword), Ok(0), "it does not decode yet");
+            function.set_enabled(true);
+            assert_eq!(function.read(cx, 0, 0, Width::Dword), Ok(0x0100_00ED));
+            function.unplug();
+            assert_eq!(function.read(cx, 0, 0, Width::Dword), Ok(0));
+        });
+        let mut vendor = [0; 2];
+        function.read_config(0, &mut vendor);
+        assert_eq!(vendor, [0xFF; 2], "configuration space gives ones everywhere");
     }
 
     #[test]

@@ -276,6 +276,24 @@ pub(super) fn free_unreferenced(k: &Kernel, device: Va) -> Outcome<()> {
     k.free_system(device)
 }
 
+/// A device object of `driver`'s that it has deleted, and that somebody refers to still.
+pub(super) fn deleted_and_referenced(k: &Kernel, driver: Va) -> Outcome<Option<Va>> {
+    let deleted: Vec<Va> = {
+        let io = k.io().borrow();
+        let devices = io.devices.by_address.iter();
+        devices
+            .filter(|(_, device)| device.deleted)
+            .map(|(&address, _)| address)
+            .collect()
+    };
+    for device in deleted {
+        if k.read::<Va>(device + layout::DRIVER_OBJECT)? == driver {
+            return Ok(Some(device));
+        }
+    }
+    Ok(None)
+}
+
 /// Counts a file object that is open on `device`, which so stays in memory.
 pub(crate) fn reference(k: &Kernel, device: Va) -> Outcome<()> {
     let references: i32 = k.read(device + layout::REFERENCE_COUNT)?;

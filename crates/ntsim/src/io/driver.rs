@@ -148,6 +148,8 @@ pub enum CannotUnload {
 /// Unloads a driver: calls its `DriverUnload` and frees its driver object. A driver without an `AddDevice` is unloaded while it has
 /// devices: to delete them is its `DriverUnload`'s business.
 ///
+/// A device object that is deleted in a work item's routine goes, and with it the driver, when the routine has returned.
+///
 /// # Errors
 /// When the driver breaks a rule.
 pub async fn unload(k: &Kernel, driver: Va) -> Outcome<Result<(), CannotUnload>> {
@@ -159,9 +161,24 @@ pub async fn unload(k: &Kernel, driver: Va) -> Outcome<Result<(), CannotUnload>>
     if !device.is_null() && !is_legacy(k, driver)? {
         return Ok(Err(CannotUnload::HasDevice(device)));
     }
+    wait_for_devices(k, driver).await?;
     k.call(routine, &[driver.get()]).label("DriverUnload").await?;
     k.trace(Event::Note("DriverUnload returned".to_owned()));
     Ok(Ok(()))
+}
+
+/// Waits a while for those who refer to devices that the driver has deleted. Who still does then has forgotten to let go of them.
+async fn wait_for_devices(k: &Kernel, driver: Va) -> Outcome<()> {
+    /// Nanoseconds between two looks.
+    const STEP: u64 = 1_000;
+    const LOOKS: u32 = 1_000;
+    for _ in 0..LOOKS {
+        if device::deleted_and_referenced(k, driver)?.is_none() {
+            return Ok(());
+        }
+        k.delay(STEP).await?;
+    }
+    Ok(())
 }
 
 /// Whether the driver takes no part in Plug and Play: it has no `AddDevice`.

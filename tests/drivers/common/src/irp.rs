@@ -105,7 +105,7 @@ pub unsafe fn pass_down(irp: PIRP, lower: PDEVICE_OBJECT) -> NTSTATUS {
 ///
 /// # Safety
 /// The IRP must be at this driver and owned by the caller; `lower` must be the next-lower device object.
-pub(crate) unsafe fn forward_and_wait(irp: PIRP, lower: PDEVICE_OBJECT) -> NTSTATUS {
+pub unsafe fn forward_and_wait(irp: PIRP, lower: PDEVICE_OBJECT) -> NTSTATUS {
     let mut event = KEVENT::default();
     // SAFETY: the event is a local variable of a function that waits for it.
     unsafe { KeInitializeEvent(&raw mut event, NotificationEvent, 0) };

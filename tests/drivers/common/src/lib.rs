@@ -15,12 +15,12 @@ mod entry;
 mod interrupt;
 mod irp;
 mod pnp;
-mod remove_lock;
+pub mod remove_lock;
 mod request;
 mod resources;
 
 pub use device::Device;
-pub use irp::{mark_pending, pass_down, set_status, stack_location};
+pub use irp::{forward_and_wait, mark_pending, pass_down, set_status, stack_location};
 pub use request::{asks_for_fault, finish};
 use wdk_sys::{NTSTATUS, PDEVICE_OBJECT, PIRP};
 use zerocopy::FromZeros;

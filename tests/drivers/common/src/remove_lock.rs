@@ -1,4 +1,4 @@
-//! The device's remove lock.
+//! A device's remove lock.
 
 use wdk_sys::{
     IO_REMOVE_LOCK, NT_SUCCESS, NTSTATUS, PVOID, ULONG,
@@ -13,35 +13,74 @@ const TAG: ULONG = u32::from_ne_bytes(*b"RtsT");
 #[expect(clippy::cast_possible_truncation, reason = "the structure is some dozen bytes long")]
 const SIZE: ULONG = size_of::<IO_REMOVE_LOCK>() as ULONG;
 
+/// `IoInitializeRemoveLock`, by `AddDevice`.
+///
+/// # Safety
+/// The lock must lie in the device extension, where nobody uses it yet.
+pub unsafe fn initialize(lock: *mut IO_REMOVE_LOCK) {
+    // SAFETY: promised by the caller.
+    unsafe { IoInitializeRemoveLockEx(lock, TAG, 0, 0, SIZE) };
+}
+
+/// `IoAcquireRemoveLock`: the status with which to refuse the request, if the device is being removed.
+///
+/// # Errors
+/// `STATUS_DELETE_PENDING`.
+///
+/// # Safety
+/// The lock must be initialised.
+pub unsafe fn acquire(lock: *mut IO_REMOVE_LOCK, tag: PVOID) -> Result<(), NTSTATUS> {
+    // SAFETY: promised by the caller. The file name is for checked builds of the system.
+    let status = unsafe { IoAcquireRemoveLockEx(lock, tag, c"test".as_ptr().cast(), line!(), SIZE) };
+    if NT_SUCCESS(status) { Ok(()) } else { Err(status) }
+}
+
+/// `IoReleaseRemoveLock`.
+///
+/// # Safety
+/// The lock must have been acquired with `tag`. The device may be gone when this returns.
+pub unsafe fn release(lock: *mut IO_REMOVE_LOCK, tag: PVOID) {
+    // SAFETY: promised by the caller.
+    unsafe { IoReleaseRemoveLockEx(lock, tag, SIZE) };
+}
+
+/// `IoReleaseRemoveLockAndWait`: returns when nobody else holds the lock, and nobody will.
+///
+/// # Safety
+/// As for [`release`]; only while `IRP_MN_REMOVE_DEVICE` is handled.
+pub unsafe fn release_and_wait(lock: *mut IO_REMOVE_LOCK, tag: PVOID) {
+    // SAFETY: promised by the caller.
+    unsafe { IoReleaseRemoveLockAndWaitEx(lock, tag, SIZE) };
+}
+
 impl<D: TestDriver> Device<D> {
-    /// `IoInitializeRemoveLock`, by `AddDevice`.
+    /// See [`initialize`].
     pub(crate) fn initialize_remove_lock(self) {
-        // SAFETY: the lock lies in the device extension, where nobody uses it yet.
-        unsafe { IoInitializeRemoveLockEx(self.remove_lock(), TAG, 0, 0, SIZE) };
+        // SAFETY: AddDevice calls this before anybody else uses the extension.
+        unsafe { initialize(self.remove_lock()) };
     }
 
-    /// `IoAcquireRemoveLock`: the status with which to refuse the request, if the device is being removed.
+    /// See [`acquire`].
     pub(crate) fn acquire_remove_lock(self, tag: PVOID) -> Result<(), NTSTATUS> {
-        // SAFETY: AddDevice has initialised the lock. The file name is for checked builds of the system.
-        let status = unsafe { IoAcquireRemoveLockEx(self.remove_lock(), tag, c"test".as_ptr().cast(), line!(), SIZE) };
-        if NT_SUCCESS(status) { Ok(()) } else { Err(status) }
+        // SAFETY: AddDevice has initialised the lock.
+        unsafe { acquire(self.remove_lock(), tag) }
     }
 
-    /// `IoReleaseRemoveLock`.
+    /// See [`release`].
     ///
     /// # Safety
-    /// The lock must have been acquired with `tag`. The device may be gone when this returns.
+    /// As there.
     pub(crate) unsafe fn release_remove_lock(self, tag: PVOID) {
         // SAFETY: promised by the caller.
-        unsafe { IoReleaseRemoveLockEx(self.remove_lock(), tag, SIZE) };
+        unsafe { release(self.remove_lock(), tag) };
     }
 
-    /// `IoReleaseRemoveLockAndWait`: returns when nobody else holds the lock, and nobody will.
+    /// See [`release_and_wait`].
     ///
     /// # Safety
-    /// As for `release_remove_lock`; only while `IRP_MN_REMOVE_DEVICE` is handled.
+    /// As there.
     pub(crate) unsafe fn release_remove_lock_and_wait(self, tag: PVOID) {
         // SAFETY: promised by the caller.
-        unsafe { IoReleaseRemoveLockAndWaitEx(self.remove_lock(), tag, SIZE) };
+        unsafe { release_and_wait(self.remove_lock(), tag) };
     }
 }

@@ -7,7 +7,7 @@ use clap::{
     builder::ValueParser, value_parser,
 };
 use ntsim::{
-    bus::InterruptMode,
+    bus::{Absent, InterruptMode},
     verifier::{AllowError, Level, Settings},
 };
 
@@ -76,6 +76,10 @@ pub(crate) struct RunOptions {
     /// How the device interrupts
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub(crate) interrupts: Interrupts,
+
+    /// What device memory reads as where no device answers
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    pub(crate) absent: AbsentReads,
 
     /// What is checked: what `verifier /standard` switches on, everything, or what Windows stops for by itself
     #[arg(long, value_name = "LEVEL", default_value_t)]
@@ -196,6 +200,25 @@ impl From<Interrupts> for InterruptMode {
         match interrupts {
             Interrupts::Line => Self::Line,
             Interrupts::Message => Self::Message,
+        }
+    }
+}
+
+/// What device memory reads as where no device answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AbsentReads {
+    /// All ones, as on PCI hardware
+    #[default]
+    Ones,
+    /// All zeroes, as in QEMU
+    Zeroes,
+}
+
+impl From<AbsentReads> for Absent {
+    fn from(reads: AbsentReads) -> Self {
+        match reads {
+            AbsentReads::Ones => Self::Ones,
+            AbsentReads::Zeroes => Self::Zeroes,
         }
     }
 }

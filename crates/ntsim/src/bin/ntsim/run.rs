@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, anyhow};
 use clap::Parser as _;
 use ntsim::{
     Config,
-    bus::{Placement, Slot},
+    bus::{BusProfile, Placement, Slot},
     devices::{Edu, EduProfile},
     machine::{DriverImage, Machine},
     sched::{RunEnd, ThreadSpec},
@@ -111,6 +111,10 @@ impl Plan<'_> {
             processors: options.cpus,
             failing_call,
             verifier: options.verifier()?,
+            bus: BusProfile {
+                absent: options.absent.into(),
+                ..BusProfile::default()
+            },
             ..Config::default()
         };
         let mut machine = Machine::new(config)?;

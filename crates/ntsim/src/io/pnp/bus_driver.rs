@@ -36,10 +36,6 @@ const INTERFACE_TYPE_PCI: u32 = 5;
 const TARGET_DEVICE_RELATION: u32 = 4;
 /// The driver's dispatch routine, as its driver object shows it.
 const DISPATCH: &str = "PciDispatch";
-/// Percent of the IRPs that the driver does not complete at once.
-const PENDING_SHARE: u64 = 25;
-/// How long it then takes at most, nanoseconds.
-const LONGEST_DELAY: u64 = 20_000;
 
 pub(super) fn register(ddi: &mut Registry) {
     ddi.flow(DISPATCH, 2, Contract::at_most(Irql::DISPATCH), |k, a| async move {
@@ -157,14 +153,15 @@ fn target_relation(k: &Kernel, pdo: Va) -> Outcome<IoStatus> {
     })
 }
 
-/// The driver's dispatch routine. Now and then it answers later, as real ones do.
+/// The driver's dispatch routine. It answers some IRPs later, as real ones do: see [`BusProfile`](crate::bus::BusProfile).
 pub(crate) async fn dispatch(k: &Kernel, pdo: Va, irp: Va, major: Major) -> Outcome<NtStatus> {
-    let later = matches!(major, Major::PNP | Major::POWER) && k.random().borrow_mut().chance(PENDING_SHARE);
+    let profile = k.config().bus;
+    let later = matches!(major, Major::PNP | Major::POWER) && k.random().borrow_mut().chance(profile.pends.into());
     if !later {
         return answer(k, pdo, irp, major).await;
     }
     irp::mark_pending(k, irp)?;
-    let delay = k.random().borrow_mut().below(LONGEST_DELAY);
+    let delay = k.random().borrow_mut().below(profile.longest_delay);
     k.spawn(ThreadSpec::system("pci"), move |k| async move {
         k.delay(delay).await?;
         answer(&k, pdo, irp, major).await

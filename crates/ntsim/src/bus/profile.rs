@@ -1,0 +1,54 @@
+//! What machines' buses, and the drivers of those, differ in.
+
+use super::Width;
+
+/// What a read of device memory gives where no device answers: its device is gone, has no power, or was told not to decode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Absent {
+    /// All ones, as PCI hardware gives after a master abort.
+    #[default]
+    Ones,
+    /// All zeroes, as QEMU gives.
+    Zeroes,
+}
+
+impl Absent {
+    /// What a read of this width gives.
+    #[must_use]
+    pub const fn value(self, width: Width) -> u64 {
+        match self {
+            Self::Ones => width.ones(),
+            Self::Zeroes => 0,
+        }
+    }
+}
+
+/// A bus and its driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BusProfile {
+    /// What memory reads as where no device answers.
+    pub absent: Absent,
+    /// Percent of the PnP and power IRPs that the bus driver marks pending and completes from another thread.
+    pub pends: u8,
+    /// How long it then takes at most, nanoseconds.
+    pub longest_delay: u64,
+}
+
+impl Default for BusProfile {
+    fn default() -> Self {
+        Self {
+            absent: Absent::Ones,
+            pends: 25,
+            longest_delay: 20_000,
+        }
+    }
+}
+
+impl BusProfile {
+    /// A driver that pends every PnP and power IRP, often for longer than edu's DMA takes.
+    pub const SLOW: Self = Self {
+        absent: Absent::Ones,
+        pends: 100,
+        longest_delay: 300_000_000,
+    };
+}
