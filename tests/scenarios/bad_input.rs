@@ -1,7 +1,7 @@
 //! Requests that the driver must refuse, and what it answers.
 
 use edu::ioctl::{Access, ControlCode, Factorial, Liveness, Method, QueryInfo, Request};
-use ntsim::{NtStatus, Outcome};
+use ntsim::{NtStatus, Outcome, trace::Event};
 use scenarios::{
     boot::{Run, Setup},
     program::Program,
@@ -20,7 +20,7 @@ async fn wrong_lengths<R: Request>(program: &Program) -> Outcome<()> {
     for (input, output, expected) in cases.into_iter().filter(|(input, ..)| *input != usize::MAX) {
         let done = program.call(R::CODE.raw(), &vec![0xA5; input], output).await?;
         assert_eq!(done.status, expected, "{:?} with {input} in, {output} out", R::CODE);
-        assert_eq!((done.information, done.output.len()), (0, 0), "an error has no output");
+        assert_eq!(done.output.len(), 0, "an error has no output");
     }
     Ok(())
 }
@@ -32,6 +32,36 @@ fn wrong_buffer_lengths() {
         wrong_lengths::<QueryInfo>(&program).await?;
         wrong_lengths::<Liveness>(&program).await?;
         wrong_lengths::<Factorial>(&program).await?;
+        program.close().await
+    });
+    for record in run.clean().records() {
+        if let Event::IrpCompleted {
+            status, information, ..
+        } = record.event
+        {
+            assert!(!status.is_error() || information == 0, "an error has no information");
+        }
+    }
+}
+
+/// A request that fails at once is told by what the call returns, and by nothing else; one that fails later by the I/O status block.
+#[test]
+fn an_error_at_once_is_returned_and_one_later_is_in_the_status_block() {
+    let run = Run::started(Setup::seed(1), async |pc| {
+        let program = Program::open(&pc).await?;
+        let refused = program.send(Factorial::CODE.raw(), &[1, 2, 3], 4).await?;
+        assert_eq!(refused.returned(), NtStatus::INVALID_PARAMETER);
+        assert_eq!(refused.io_status_block(), None, "as the program left it");
+        let cancelled = program.wait_interrupt(1).await?;
+        assert_eq!(
+            (cancelled.returned(), cancelled.io_status_block()),
+            (NtStatus::PENDING, None)
+        );
+        program.cancel_request(&cancelled).await?;
+        cancelled.wait(&pc.k).await?;
+        assert_eq!(cancelled.returned(), NtStatus::PENDING);
+        let block = cancelled.io_status_block().expect("the request was pending");
+        assert_eq!((block.status, block.information), (NtStatus::CANCELLED, 0));
         program.close().await
     });
     let _ = run.clean();

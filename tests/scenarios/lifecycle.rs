@@ -4,6 +4,7 @@ use edu::ioctl::{DeviceInfo, Factorial, FactorialInput, Liveness, QueryInfo, Req
 use ntsim::{
     NtStatus,
     io::pnp::{self, DeviceState, Removal},
+    trace::Event,
 };
 use scenarios::{
     boot::{Pc, Run, Setup},
@@ -19,6 +20,22 @@ fn a_device_that_was_never_started_can_be_removed() {
         Ok(())
     });
     let _ = run.clean();
+}
+
+/// `IoGetDmaAdapter` has the whole stack asked for the bus driver's interface, the driver included that is about to start its device.
+#[test]
+fn the_driver_passes_a_query_for_an_interface_down_while_it_starts() {
+    let run = Run::started(Setup::seed(1), async |_| Ok(()));
+    let (mut depth, mut deepest) = (0, 0);
+    for record in run.clean().records() {
+        match record.event {
+            Event::Entered { label, .. } if label == "dispatch IRP_MJ_PNP" => depth += 1,
+            Event::Left { label, .. } if label == "dispatch IRP_MJ_PNP" => depth -= 1,
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    assert_eq!(deepest, 2, "a PnP request while another one is handled");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use edu::ioctl::{
 };
 use ntsim::{
     NtStatus, Outcome,
-    user::{Completion, FILE_READ_DATA, FILE_WRITE_DATA, Handle, Position, Request},
+    user::{Access, Completion, FILE_READ_DATA, FILE_WRITE_DATA, Handle, Position, Request},
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -45,6 +45,24 @@ impl Program {
         Ok(Self::try_open(pc)
             .await?
             .unwrap_or_else(|status| panic!("the device cannot be opened: {status}")))
+    }
+
+    /// Opens the first device interface without `FILE_FLAG_OVERLAPPED`: a request has ended when its call returns. Must succeed.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    ///
+    /// # Panics
+    /// When no interface is enabled, or it cannot be opened.
+    pub async fn open_synchronous(pc: &Pc) -> Outcome<Self> {
+        let link = pc.interfaces().into_iter().next().expect("an interface is enabled");
+        let access = Access {
+            rights: FILE_READ_DATA | FILE_WRITE_DATA,
+            synchronous: true,
+        };
+        let handle = Handle::open_with(&pc.k, &link, access).await?;
+        let handle = handle.unwrap_or_else(|status| panic!("the device cannot be opened: {status}"));
+        Ok(Self { pc: pc.clone(), handle })
     }
 
     /// Sends a request, which may be under way when this returns.
@@ -134,6 +152,22 @@ impl Program {
     pub async fn write(&self, offset: i64, data: &[u8]) -> Outcome<Request> {
         let at = Position { offset, key: 0 };
         self.handle.write_file(&self.pc.k, data, at).await
+    }
+
+    /// `ReadFile` of the device's buffer, from where a synchronous handle's position is.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn read_on(&self, length: usize) -> Outcome<Request> {
+        self.handle.read_file(&self.pc.k, length, Position::CURRENT).await
+    }
+
+    /// `WriteFile` to the device's buffer, from where a synchronous handle's position is.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    pub async fn write_on(&self, data: &[u8]) -> Outcome<Request> {
+        self.handle.write_file(&self.pc.k, data, Position::CURRENT).await
     }
 
     /// Starts to send `data` through the device's buffer and back.

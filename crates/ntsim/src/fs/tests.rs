@@ -1,15 +1,20 @@
 //! Files as drivers use them.
 
+use std::{cell::RefCell, rc::Rc};
+
 use ntlayout::io_status_block as iosb;
 
 use super::*;
 use crate::{
     bugcheck::Outcome,
+    kernel::Config,
+    machine::Machine,
     ob::{
         handle::Handle,
         testing::{call, close, counted, memory, open, run},
     },
     rtl::unicode_string,
+    sched::ThreadSpec,
     status::NtStatus,
 };
 
@@ -213,4 +218,52 @@ fn a_directory_is_enumerated() {
         assert_eq!(k.read::<u32>(buffer + 20_u64)?, 512, "bytes per sector");
         close(&k, windows).await
     });
+}
+
+/// Reads byte after byte of a synchronous file until it has read `count`.
+async fn read_bytes(k: Kernel, file: Handle, count: usize, seen: Rc<RefCell<Vec<u8>>>) -> Outcome<()> {
+    let buffer = memory(&k, 8)?;
+    for _ in 0..count {
+        assert_eq!(
+            transfer(&k, "ZwReadFile", file, buffer, 1).await?,
+            (NtStatus::SUCCESS, 1)
+        );
+        seen.borrow_mut().push(k.read(buffer)?);
+    }
+    Ok(())
+}
+
+/// The requests of a synchronous file take turns: each begins where the one before it has ended.
+#[test]
+fn two_threads_read_a_synchronous_file_byte_by_byte() {
+    for seed in 1..=20 {
+        let machine = Machine::new(Config {
+            seed,
+            ..Config::default()
+        });
+        let machine = machine.unwrap();
+        machine.spawn(ThreadSpec::system("test"), |k| async move {
+            let file = create(&k, "\\SystemRoot\\Temp\\digits", CREATE, 0).await?.unwrap();
+            let buffer = memory(&k, 16)?;
+            k.write_bytes(buffer, b"0123456789")?;
+            transfer(&k, "ZwWriteFile", file, buffer, 10).await?;
+            k.write(buffer, 0_u64)?;
+            let block = memory(&k, iosb::SIZE)?;
+            let rewind = [file.0, block.get(), buffer.get(), 8, 14];
+            assert_eq!(call(&k, "ZwSetInformationFile", &rewind).await?, NtStatus::SUCCESS);
+            let seen = Rc::new(RefCell::new(Vec::new()));
+            let readers = [(); 2].map(|()| {
+                let seen = seen.clone();
+                k.spawn(ThreadSpec::system("reader"), move |k| read_bytes(k, file, 5, seen))
+            });
+            for reader in readers {
+                k.join(reader).await?;
+            }
+            seen.borrow_mut().sort_unstable();
+            assert_eq!(*seen.borrow(), b"0123456789", "seed {seed}");
+            close(&k, file).await
+        });
+        let _ = machine.run();
+        assert_eq!(machine.crash_report(None), None);
+    }
 }

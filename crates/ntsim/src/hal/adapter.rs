@@ -1,4 +1,4 @@
-//! DMA adapters: `IoGetDmaAdapter`, `PutDmaAdapter`, `GetDmaAlignment`, `GetDmaAdapterInfo`.
+//! DMA adapters: what `IoGetDmaAdapter` makes, `PutDmaAdapter`, `GetDmaAlignment`, `GetDmaAdapterInfo`.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::{
     violation::{CallableAt, violation},
 };
 use crate::{
-    bugcheck::{Outcome, VerifierRule},
+    bugcheck::Outcome,
     bus::Slot,
     ddi::{Contract, Registry},
     io::pnp,
@@ -77,8 +77,6 @@ impl Adapter {
 }
 
 pub(super) fn register(ddi: &mut Registry) {
-    let contract = Contract::exactly(Irql::PASSIVE).by_rule(VerifierRule::IRQL_IO_PASSIVE_5);
-    ddi.function("IoGetDmaAdapter", 3, contract, |k, a| get(k, a.va(0), a.va(1), a.va(2)));
     ddi.function("PutDmaAdapter", 1, Contract::ANY, |k, a| put(k, a.va(0)));
     ddi.function("GetDmaAlignment", 1, Contract::ANY, |k, a| {
         enter(k, a.va(0), "GetDmaAlignment", CallableAt::Exactly(Irql::PASSIVE))?;
@@ -127,7 +125,7 @@ pub(super) fn find<T>(k: &Kernel, adapter: Va, work: impl FnOnce(&mut Adapter) -
     state.adapters.get_mut(&adapter).map(work)
 }
 
-/// `IoGetDmaAdapter`: null when the model has none for such a device.
+/// The adapter of a device; null when the model has none for it.
 pub(crate) fn get(k: &Kernel, pdo: Va, description: Va, map_registers: Va) -> Outcome<Va> {
     if !pnp::is_pdo(k, pdo) {
         return Err(pnp::not_a_pdo(k, "IoGetDmaAdapter", pdo));

@@ -1,6 +1,6 @@
 //! The HAL's part of the model: DMA adapters, and what devices do to memory through them.
 //!
-//! - `adapter`: `IoGetDmaAdapter`, from what `description` reads, and the end of an adapter.
+//! - `adapter`: the adapter that `IoGetDmaAdapter` gives, from what `description` reads, and its end.
 //! - `operations`: the table of routines that an adapter comes with.
 //! - `common_buffer`: memory that processor and device share.
 //! - `channel`, `transfer`, `scatter_gather`: the transfer of a `buffer` that is there already, through `map_registers`.

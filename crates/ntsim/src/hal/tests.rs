@@ -75,8 +75,7 @@ impl Bench {
             self.k.write(description + flag, 1_u8)?;
         }
         let registers = self.variable()?;
-        let arguments = [self.pdo.get(), description.get(), registers.get()];
-        let adapter = Va(self.call("IoGetDmaAdapter", &arguments)?);
+        let adapter = get_adapter(&self.k, self.pdo, description, registers)?;
         Ok((adapter, self.k.read(registers)?))
     }
 

@@ -355,10 +355,16 @@ fn copy_out(k: &Kernel, irp: Va, io_status: IoStatus, buffer: Va, to: Va, room: 
     k.write_bytes(to, &bytes)
 }
 
-/// Fills in the I/O status block and sets the event, except for a request that failed at once: there the dispatch routine's status says all.
-fn tell(k: &Kernel, irp: Va, io_status: IoStatus, report: Report) -> Outcome<()> {
+/// Whether the end of a request is told by the I/O status block and the event. That of one that failed at once is not ("Different ways of
+/// handling IRPs", scenario 9): there the dispatch routine's status says all.
+pub(super) fn is_told(k: &Kernel, irp: Va, status: NtStatus) -> Outcome<bool> {
     let pending: u8 = k.read(irp + layout::PENDING_RETURNED)?;
-    if io_status.status.is_error() && pending == 0 {
+    Ok(!status.is_error() || pending != 0)
+}
+
+/// Fills in the I/O status block and sets the event.
+fn tell(k: &Kernel, irp: Va, io_status: IoStatus, report: Report) -> Outcome<()> {
+    if !is_told(k, irp, io_status.status)? {
         return Ok(());
     }
     if !report.io_status_block.is_null() {

@@ -1,11 +1,16 @@
 //! A program's request from the system call to its end.
+//!
+//! A program learns the end of a request in one of two places: from what the system call returns, or from its I/O status block. A request that
+//! fails at once leaves the block alone ("Different ways of handling IRPs", scenario 9), so the program must look at what the call has returned
+//! ("IO_STATUS_BLOCK structure").
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use ntlayout::device_object;
 
 use super::{
     buffers::{Buffers, Transfer},
+    build_request,
     call::call_driver,
     cancel,
     file::File,
@@ -24,7 +29,16 @@ pub(crate) struct Request {
 enum State {
     /// The system refused it; no driver has seen it.
     Refused(NtStatus),
-    Sent(Rc<Record>),
+    Sent(Sent),
+}
+
+#[derive(Clone, Debug)]
+struct Sent {
+    record: Rc<Record>,
+    /// What the top driver's dispatch routine has returned.
+    returned: NtStatus,
+    /// The program's I/O status block: none as long as it is as the program has left it.
+    io_status_block: Rc<Cell<Option<IoStatus>>>,
 }
 
 impl Request {
@@ -40,25 +54,46 @@ impl Request {
     pub(crate) fn irp(&self) -> Option<Va> {
         match &self.state {
             State::Refused(_) => None,
-            State::Sent(record) => Some(record.irp()),
+            State::Sent(sent) => Some(sent.record.irp()),
         }
     }
 
-    /// How it ended, when it has.
-    pub(crate) fn result(&self) -> Option<IoStatus> {
+    /// What the system call returns: `STATUS_PENDING` when the request may be under way still. The call for a synchronous file returns when the
+    /// request has ended, with its status.
+    pub(crate) fn returned(&self) -> NtStatus {
         match &self.state {
-            State::Refused(status) => Some(IoStatus {
-                status: *status,
-                information: 0,
-            }),
-            State::Sent(record) => record.result(),
+            State::Refused(status) => *status,
+            State::Sent(sent) if sent.returned == NtStatus::PENDING && self.file.is_synchronous() => {
+                self.result().map_or(NtStatus::PENDING, |ended| ended.status)
+            }
+            State::Sent(sent) => sent.returned,
+        }
+    }
+
+    /// What the program finds in its I/O status block; none as long as it is as the program has left it.
+    pub(crate) fn io_status_block(&self) -> Option<IoStatus> {
+        match &self.state {
+            State::Refused(_) => None,
+            State::Sent(sent) => sent.io_status_block.get(),
+        }
+    }
+
+    /// How it ended for a program that looks at the right place, when it has: at what the call returned where that is an error, else at the
+    /// I/O status block.
+    pub(crate) fn result(&self) -> Option<IoStatus> {
+        let failed = |status| Some(IoStatus { status, information: 0 });
+        match &self.state {
+            State::Refused(status) => failed(*status),
+            State::Sent(sent) if sent.returned.is_error() => failed(sent.returned),
+            // With the rule off that asks for the pending mark, a driver may forget it: a program would wait for ever.
+            State::Sent(sent) => sent.io_status_block.get().or_else(|| sent.record.result()),
         }
     }
 
     /// Waits until it has ended.
     pub(crate) async fn wait(&self, k: &Kernel) -> Outcome<()> {
-        if let State::Sent(record) = &self.state {
-            record.wait(k).await?;
+        if let State::Sent(sent) = &self.state {
+            sent.record.wait(k).await?;
         }
         Ok(())
     }
@@ -78,10 +113,14 @@ pub(super) async fn send(
         Err(status) => return Ok(Request::refused(file, status)),
     };
     let top = file.related_device(k)?;
+    let io_status_block = Rc::new(Cell::new(None));
     let finish = {
-        let (file, buffers) = (file.clone(), buffers.clone());
+        let (file, buffers, block) = (file.clone(), buffers.clone(), io_status_block.clone());
         move |k: &Kernel, irp: Va, io_status: IoStatus| {
             let ended = buffers.finish(k, irp, io_status)?;
+            if build_request::is_told(k, irp, ended.status)? {
+                block.set(Some(ended));
+            }
             file.end_request(k);
             Ok(ended)
         }
@@ -103,10 +142,14 @@ pub(super) async fn send(
     describe(location)?;
     buffers.describe(k, irp, location)?;
     file.begin_request();
-    call_driver(k, top, irp).await?;
+    let returned = call_driver(k, top, irp).await?;
     Ok(Request {
         file: file.clone(),
-        state: State::Sent(record),
+        state: State::Sent(Sent {
+            record,
+            returned,
+            io_status_block,
+        }),
     })
 }
 

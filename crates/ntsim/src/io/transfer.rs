@@ -40,13 +40,26 @@ impl Position {
         key: 0,
     };
 
-    /// The position that is meant. A synchronous file has one of its own.
-    pub(crate) fn resolve(self, k: &Kernel, file: &File) -> Outcome<Self> {
-        if self.offset != USE_FILE_POINTER_POSITION || !file.is_synchronous() {
-            return Ok(self);
+    /// Whether a transfer can be asked to take place there.
+    pub(crate) fn is_valid(self, file: &File, major: Major) -> bool {
+        match self.offset {
+            WRITE_TO_END_OF_FILE => major == Major::WRITE,
+            USE_FILE_POINTER_POSITION => file.is_synchronous(),
+            offset => offset >= 0,
         }
-        let offset = k.read(file.object() + file_object::CURRENT_BYTE_OFFSET)?;
-        Ok(Self { offset, ..self })
+    }
+
+    /// The byte offset that the driver gets. A synchronous file has a position of its own, which the driver moves when it has transferred
+    /// something ("FltReadFile"). A file that can be appended to, and not written otherwise, is written at its end wherever the program says
+    /// ("NtWriteFile").
+    pub(crate) fn resolve(self, k: &Kernel, file: &File, major: Major) -> Outcome<i64> {
+        if major == Major::WRITE && !file.allows(FILE_WRITE_DATA) && file.allows(FILE_APPEND_DATA) {
+            return Ok(WRITE_TO_END_OF_FILE);
+        }
+        if self.offset == USE_FILE_POINTER_POSITION {
+            return k.read(file.object() + file_object::CURRENT_BYTE_OFFSET);
+        }
+        Ok(self.offset)
     }
 }
 
@@ -55,8 +68,7 @@ impl Position {
 /// # Errors
 /// When the driver breaks a rule.
 pub(crate) async fn read_file(k: &Kernel, file: &Rc<File>, buffer: UserRange, at: Position) -> Outcome<Request> {
-    let at = at.resolve(k, file)?;
-    let refused = refusal(file, file.allows(FILE_READ_DATA), at.offset >= 0);
+    let refused = refusal(file, file.allows(FILE_READ_DATA), at.is_valid(file, Major::READ));
     if let Some(status) = refused {
         return Ok(Request::refused(file, status));
     }
@@ -69,9 +81,8 @@ pub(crate) async fn read_file(k: &Kernel, file: &Rc<File>, buffer: UserRange, at
 /// # Errors
 /// When the driver breaks a rule.
 pub(crate) async fn write_file(k: &Kernel, file: &Rc<File>, buffer: UserRange, at: Position) -> Outcome<Request> {
-    let at = at.resolve(k, file)?;
     let allowed = file.allows(FILE_WRITE_DATA) || file.allows(FILE_APPEND_DATA);
-    let refused = refusal(file, allowed, at.offset >= 0 || at.offset == WRITE_TO_END_OF_FILE);
+    let refused = refusal(file, allowed, at.is_valid(file, Major::WRITE));
     if let Some(status) = refused {
         return Ok(Request::refused(file, status));
     }
@@ -126,7 +137,7 @@ async fn send(
     request::send(k, file, major, transfer, |location| {
         k.write(location + stack::READ_WRITE_LENGTH, length)?;
         k.write(location + stack::READ_WRITE_KEY, at.key)?;
-        k.write(location + stack::READ_WRITE_BYTE_OFFSET, at.offset)
+        k.write(location + stack::READ_WRITE_BYTE_OFFSET, at.resolve(k, file, major)?)
     })
     .await
 }

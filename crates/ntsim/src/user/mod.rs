@@ -28,6 +28,7 @@ pub use crate::{
     io::{
         device_interface::Guid,
         file::{FILE_APPEND_DATA, FILE_READ_DATA, FILE_WRITE_DATA},
+        irp::IoStatus,
         transfer::Position,
     },
     mm::UserRange,

@@ -1,14 +1,20 @@
 //! A program's view of its requests.
 
 use super::Buffer;
-use crate::{bugcheck::Outcome, io::request, kernel::Kernel, mm::Va, status::NtStatus};
+use crate::{
+    bugcheck::Outcome,
+    io::{irp::IoStatus, request},
+    kernel::Kernel,
+    mm::Va,
+    status::NtStatus,
+};
 
 /// How a request ended, as the program sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
     /// The status.
     pub status: NtStatus,
-    /// `IoStatus.Information`; 0 for a request that the system refused by itself.
+    /// `IoStatus.Information`; 0 for a request that failed at once, of which the program learns the status alone.
     pub information: u64,
     /// The bytes of the program's output buffer that the request is said to have filled: none when it failed, or was given its
     /// buffers as addresses.
@@ -56,7 +62,20 @@ impl Request {
         self.buffer.as_ref()
     }
 
-    /// How it ended, when it has.
+    /// What the system call returned: `STATUS_PENDING` when the request was under way still. That of a synchronous handle returns at its end.
+    #[must_use]
+    pub fn returned(&self) -> NtStatus {
+        self.inner.returned()
+    }
+
+    /// What the system has put into the program's I/O status block (`OVERLAPPED.Internal` and `InternalHigh`): nothing while the request is
+    /// under way, and nothing at all when it has failed at once.
+    #[must_use]
+    pub fn io_status_block(&self) -> Option<IoStatus> {
+        self.inner.io_status_block()
+    }
+
+    /// How it ended, when it has, for a program that looks at what the call returned first, and at its I/O status block if that is no error.
     #[must_use]
     pub fn result(&self) -> Option<Completion> {
         let ended = self.inner.result()?;

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The version of the interface.
-const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 1;
 const REFERENCE: &str = "PciInterfaceReference";
 const DEREFERENCE: &str = "PciInterfaceDereference";
 const TRANSLATE: &str = "PciTranslateBusAddress";
@@ -43,7 +43,7 @@ struct Interface {
 struct Interfaces(BTreeMap<Va, Interface>);
 
 /// `GUID_BUS_INTERFACE_STANDARD`.
-fn bus_interface_standard() -> Guid {
+pub(super) fn bus_interface_standard() -> Guid {
     Guid::from_fields(
         0x496B_8280,
         0x6F25,

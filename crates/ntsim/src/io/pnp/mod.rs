@@ -6,6 +6,7 @@ mod bus_power;
 mod capabilities;
 mod config_request;
 mod device_state;
+mod dma_adapter;
 mod eject;
 mod identify;
 pub(crate) mod manager;
@@ -47,6 +48,7 @@ pub(super) fn register(ddi: &mut Registry) {
     bus_driver::register(ddi);
     bus_interface::register(ddi);
     device_state::register(ddi);
+    dma_adapter::register(ddi);
     eject::register(ddi);
     relations::register(ddi);
     registry_key::register(ddi);

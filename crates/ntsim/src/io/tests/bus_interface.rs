@@ -3,7 +3,11 @@
 use ntlayout::{bus_interface_standard as interface, device_description};
 
 use super::*;
-use crate::{ddi::testing::buffer, io::pnp::Minor};
+use crate::{
+    ddi::testing::{self, buffer},
+    io::pnp::Minor,
+    trace::Event,
+};
 
 /// `GUID_BUS_INTERFACE_STANDARD`.
 const BUS_INTERFACE_STANDARD: [u8; guid::SIZE] = [
@@ -41,6 +45,16 @@ async fn query(k: &Kernel, pdo: Va, class: [u8; guid::SIZE], size: u64) -> Outco
     Ok((answer.status, at))
 }
 
+/// A `DEVICE_DESCRIPTION` of the edu.
+fn description(k: &Kernel) -> Outcome<Va> {
+    let description = buffer(k, device_description::SIZE)?;
+    k.write(description + device_description::VERSION, 3_u32)?;
+    k.write(description + device_description::MASTER, 1_u8)?;
+    k.write(description + device_description::DMA_ADDRESS_WIDTH, 28_u32)?;
+    k.write(description + device_description::MAXIMUM_LENGTH, 4096_u32)?;
+    Ok(description)
+}
+
 async fn call(k: &Kernel, at: Va, member: usize, arguments: &[u64]) -> Outcome<u64> {
     let context: u64 = k.read(at + interface::CONTEXT)?;
     let routine: Va = k.read(at + member)?;
@@ -72,12 +86,7 @@ fn the_bus_interface_reaches_configuration_space_and_the_dma_adapter() {
         assert_eq!(call(&k, at, interface::TRANSLATE_BUS_ADDRESS, &arguments).await?, 1);
         assert_eq!(k.read::<u64>(translated)?, 0xFE00_0000);
 
-        let (description, registers) = (buffer(&k, device_description::SIZE)?, buffer(&k, 8)?);
-        k.write(description + device_description::VERSION, 3_u32)?;
-        k.write(description + device_description::MASTER, 1_u8)?;
-        k.write(description + device_description::DMA_ADDRESS_WIDTH, 28_u32)?;
-        k.write(description + device_description::MAXIMUM_LENGTH, 4096_u32)?;
-        let arguments = [description.get(), registers.get()];
+        let arguments = [description(&k)?.get(), buffer(&k, 8)?.get()];
         let adapter = call(&k, at, interface::GET_DMA_ADAPTER, &arguments).await?;
         assert_ne!(adapter, 0);
         k.call(k.routine_address("PutDmaAdapter"), &[adapter]).await?;
@@ -115,6 +124,35 @@ fn an_interface_that_the_bus_driver_does_not_have_is_not_supported() {
             (NtStatus::NOT_SUPPORTED, 0),
             "there is no room for it"
         );
+        Ok(())
+    });
+    assert_clean(&machine);
+}
+
+/// How often the driver's PnP dispatch routine was called.
+fn pnp_requests(k: &Kernel) -> usize {
+    let trace = k.recorded();
+    let records = trace.records().iter();
+    let label = "dispatch IRP_MJ_PNP";
+    records
+        .filter(|record| matches!(record.event, Event::Entered { label: entered, .. } if entered == label))
+        .count()
+}
+
+#[test]
+fn io_get_dma_adapter_asks_the_whole_stack() {
+    let machine = run(&driver(invert), 1, |k, pdo, _| async move {
+        let before = pnp_requests(&k);
+        let arguments = [pdo.get(), description(&k)?.get(), buffer(&k, 8)?.get()];
+        let adapter = testing::call(&k, "IoGetDmaAdapter", &arguments).await?;
+        assert_ne!(adapter, 0);
+        assert_eq!(
+            pnp_requests(&k),
+            before + 1,
+            "the driver has seen IRP_MN_QUERY_INTERFACE"
+        );
+        assert_eq!(pnp::bus_interface::leftovers(&k), []);
+        testing::call(&k, "PutDmaAdapter", &[adapter]).await?;
         Ok(())
     });
     assert_clean(&machine);

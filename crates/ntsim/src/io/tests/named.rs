@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     ob::{self, handle, testing},
     rtl::unicode_string,
-    user::{Access, Position},
+    user::{Access, FILE_APPEND_DATA, Position},
 };
 
 /// A driver object that answers create, cleanup and close, and a named device of it.
@@ -22,6 +22,7 @@ fn named_device(k: &Kernel, name: &str, exclusive: bool) -> Outcome<(Va, Va)> {
         (Major::CLEANUP, SUCCEED),
         (Major::CLOSE, SUCCEED),
         (Major::READ, CONTROL),
+        (Major::WRITE, CONTROL),
         (Major::DEVICE_CONTROL, CONTROL),
     ] {
         let entry = object + driver_object::MAJOR_FUNCTION + usize::from(major.0) * 8;
@@ -205,4 +206,33 @@ fn a_synchronous_handle_waits_for_each_request_and_has_a_position() {
         assert_eq!(read.result().unwrap().status, NtStatus::INVALID_PARAMETER);
         overlapped.close(&k).await
     });
+}
+
+/// What the driver got as byte offset when a file was written that was opened with `rights`.
+fn offset_of_write(rights: u32) -> u64 {
+    let program = driver(|f| {
+        f.asm.mov(rax, qword_ptr(rbx + layout::CURRENT_STACK_LOCATION)).unwrap();
+        f.asm.mov(rax, qword_ptr(rax + stack::READ_WRITE_BYTE_OFFSET)).unwrap();
+        f.asm.mov(dword_ptr(rbx + layout::IO_STATUS), 0).unwrap();
+        f.asm.mov(qword_ptr(rbx + layout::IO_STATUS_INFORMATION), rax).unwrap();
+        complete(f);
+        answer(f, NtStatus::SUCCESS);
+    });
+    let seen = Rc::new(RefCell::new(0));
+    let offset = seen.clone();
+    run_named(&program, move |k| async move {
+        named_device(&k, "\\Device\\Named", false)?;
+        let handle = Handle::open(&k, "\\Device\\Named", rights).await?.unwrap();
+        let write = handle.write_file(&k, &[1], Position { offset: 5, key: 0 }).await?;
+        *seen.borrow_mut() = write.wait(&k).await?.information;
+        handle.close(&k).await
+    });
+    *offset.borrow()
+}
+
+#[test]
+fn a_file_that_may_only_be_appended_to_is_written_at_its_end() {
+    assert_eq!(offset_of_write(FILE_WRITE_DATA), 5);
+    assert_eq!(offset_of_write(FILE_WRITE_DATA | FILE_APPEND_DATA), 5);
+    assert_eq!(offset_of_write(FILE_APPEND_DATA), u64::MAX);
 }

@@ -1,6 +1,6 @@
 //! How requests reach a driver and come back.
 
-use super::*;
+use super::{super::irp::IoStatus, *};
 
 #[test]
 fn a_buffered_request_goes_round() {
@@ -138,4 +138,41 @@ fn a_run_depends_on_its_seed_alone() {
     };
     assert_eq!(digest(1), digest(1));
     assert_ne!(digest(1), digest(2));
+}
+
+/// How a program learns the end of a request whose driver completes it with a status, at once or after it was pended: what the call
+/// returned, and what the I/O status block holds.
+fn learnt(status: NtStatus, pended: bool) -> (NtStatus, Option<IoStatus>) {
+    let program = driver(move |f| {
+        if pended {
+            mark_pending(f);
+        }
+        set_status(f, status, 0);
+        complete(f);
+        answer(f, if pended { NtStatus::PENDING } else { status });
+    });
+    let seen = Rc::new(RefCell::new(None));
+    let learnt = seen.clone();
+    let machine = run(&program, 1, move |k, _, link| async move {
+        let handle = open(&k, &link).await?;
+        let request = handle.device_io_control(&k, BUFFERED, &[], 0).await?;
+        assert_eq!(request.wait(&k).await?.status, status);
+        *seen.borrow_mut() = Some((request.returned(), request.io_status_block()));
+        handle.close(&k).await
+    });
+    assert_clean(&machine);
+    learnt.take().expect("the request has ended")
+}
+
+#[test]
+fn a_request_that_fails_at_once_leaves_the_status_block_alone() {
+    let block = |status| Some(IoStatus { status, information: 0 });
+    let (failure, warning) = (NtStatus::INVALID_PARAMETER, NtStatus::BUFFER_OVERFLOW);
+    assert_eq!(learnt(failure, false), (failure, None));
+    assert_eq!(learnt(failure, true), (NtStatus::PENDING, block(failure)));
+    assert_eq!(learnt(warning, false), (warning, block(warning)));
+    assert_eq!(
+        learnt(NtStatus::SUCCESS, false),
+        (NtStatus::SUCCESS, block(NtStatus::SUCCESS))
+    );
 }

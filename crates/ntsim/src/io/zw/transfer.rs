@@ -1,13 +1,10 @@
 //! Moving data: `ZwReadFile`, `ZwWriteFile`, `ZwFlushBuffersFile`, `ZwDeviceIoControlFile`, `ZwFsControlFile`.
 
-use std::rc::Rc;
-
 use ntlayout::io_stack_location as stack;
 
 use super::{
     super::{
         build_request::{self, Range},
-        file::File,
         irp::Major,
         transfer::Position,
     },
@@ -68,9 +65,16 @@ async fn transfer(k: &Kernel, a: &Args, major: Major) -> Outcome<NtStatus> {
         Err(status) => return Ok(status),
     };
     let (buffer, length, key) = (a.va(5), a.u32(6), a.va(8));
-    let Some(offset) = offset_of(k, &file, a.va(7), major)? else {
-        return Ok(NtStatus::INVALID_PARAMETER);
+    let at = match a.va(7) {
+        Va::NULL => Position::CURRENT,
+        pointer => Position {
+            offset: k.read(pointer)?,
+            key: 0,
+        },
     };
+    if !at.is_valid(&file, major) {
+        return Ok(NtStatus::INVALID_PARAMETER);
+    }
     let key: u32 = if key.is_null() { 0 } else { k.read(key)? };
     let top = file.related_device(k)?;
     let range = Range {
@@ -84,25 +88,10 @@ async fn transfer(k: &Kernel, a: &Args, major: Major) -> Outcome<NtStatus> {
     request::send(k, &file, (major, 0), answer_of(a), passed, false, |location| {
         k.write(location + stack::READ_WRITE_LENGTH, length)?;
         k.write(location + stack::READ_WRITE_KEY, key)?;
-        k.write(location + stack::READ_WRITE_BYTE_OFFSET, offset)
+        // Only now: another transfer of the file may have moved its position meanwhile.
+        k.write(location + stack::READ_WRITE_BYTE_OFFSET, at.resolve(k, &file, major)?)
     })
     .await
-}
-
-/// Where the transfer is to take place; none when that is not said. A synchronous file has a position of its own.
-fn offset_of(k: &Kernel, file: &Rc<File>, pointer: Va, major: Major) -> Outcome<Option<i64>> {
-    const WRITE_TO_END_OF_FILE: i64 = -1;
-    let asked = if pointer.is_null() {
-        Position::CURRENT
-    } else {
-        Position {
-            offset: k.read(pointer)?,
-            key: 0,
-        }
-    };
-    let offset = asked.resolve(k, file)?.offset;
-    let valid = offset >= 0 || (offset == WRITE_TO_END_OF_FILE && major == Major::WRITE);
-    Ok(valid.then_some(offset))
 }
 
 /// `(FileHandle, Event, ApcRoutine, ApcContext, IoStatusBlock, IoControlCode, InputBuffer, InputBufferLength, OutputBuffer,
