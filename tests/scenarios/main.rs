@@ -6,6 +6,7 @@ mod cancel;
 mod determinism;
 mod doorbell;
 mod failing_calls;
+mod file_position;
 mod first_light;
 mod hardware;
 mod interleavings;

@@ -4,7 +4,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | offset below 0, which includes the two values that mean "at the end" and "go on" | `STATUS_INVALID_PARAMETER` |
+//! | offset below 0, which includes the one that means "at the end" | `STATUS_INVALID_PARAMETER` |
 //! | no bytes, at any other offset | success, 0 bytes |
 //! | read that begins at the end or behind it | `STATUS_END_OF_FILE` |
 //! | read that goes beyond the end | success, the bytes up to the end |

@@ -47,6 +47,7 @@
 mod buffer;
 mod completion;
 mod disposed;
+mod file_position;
 mod forward;
 mod lower;
 mod major_function;
@@ -209,11 +210,15 @@ impl<'i> Irp<'i> {
     /// Completes the request, with `STATUS_SUCCESS` or with what failed. The output written so far is returned with a success or a warning, as
     /// the I/O manager copies it then.
     ///
+    /// A read or write that has succeeded moves the position of a file that was opened for synchronous I/O, so that the next one goes on there.
+    ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoCompleteRequest` without a priority boost, then
     /// `IoReleaseRemoveLock`.
     pub fn complete<L: NoLockHeld>(self, result: Result<()>, _irql: &mut Irql<L>) -> Disposed<'i> {
         let status = Status::from(result);
         let this = ManuallyDrop::new(self);
+        // SAFETY: the IRP is owned until the next line.
+        unsafe { file_position::advance(this.raw, status, this.information) };
         // SAFETY: the IRP is owned and given up here; the token proves the IRQL and that no lock is held.
         unsafe { complete(this.raw, this.header, status, this.information) };
         Disposed::new(status)

@@ -33,8 +33,9 @@ pub struct ReadWrite {
     pub transfer: Transfer,
     /// How many bytes.
     pub length: u32,
-    /// Where on the device, in bytes from its start. Below 0 are the two values with a meaning of their own: -1 is the end of a
-    /// file (`FILE_WRITE_TO_END_OF_FILE`), -2 where the last request through this file object ended (`FILE_USE_FILE_POINTER_POSITION`).
+    /// Where on the device, in bytes from its start. Below 0 is one value with a meaning of its own: -1, of a write, is the end of a file
+    /// (`FILE_WRITE_TO_END_OF_FILE`). What means "where the last request ended" to programs (`FILE_USE_FILE_POINTER_POSITION`, or no offset) is
+    /// an offset like others here: the I/O manager has looked it up.
     pub offset: i64,
 }
 
