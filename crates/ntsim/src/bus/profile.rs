@@ -28,6 +28,9 @@ impl Absent {
 pub struct BusProfile {
     /// What memory reads as where no device answers.
     pub absent: Absent,
+    /// The bus driver can take the power from a slot, and does so when its device is removed, by surprise as well. Where it cannot, a device that is
+    /// surprise-removed while it is there works until `IRP_MN_REMOVE_DEVICE`.
+    pub cuts_power: bool,
     /// Percent of the PnP and power IRPs that the bus driver marks pending and completes from another thread.
     pub pends: u8,
     /// How long it then takes at most, nanoseconds.
@@ -38,6 +41,7 @@ impl Default for BusProfile {
     fn default() -> Self {
         Self {
             absent: Absent::Ones,
+            cuts_power: false,
             pends: 25,
             longest_delay: 20_000,
         }
@@ -48,6 +52,7 @@ impl BusProfile {
     /// A driver that pends every PnP and power IRP, often for longer than edu's DMA takes.
     pub const SLOW: Self = Self {
         absent: Absent::Ones,
+        cuts_power: false,
         pends: 100,
         longest_delay: 300_000_000,
     };

@@ -215,7 +215,6 @@ pub(crate) fn delete(k: &Kernel, device: Va) -> Outcome<()> {
         let message = format!("{device} is no device object, or one that was deleted before");
         return Err(violation(k, IoRule::DELETED_TWICE, Va::NULL, device, message));
     }
-    let attached: Va = k.read(device + layout::ATTACHED_DEVICE)?;
     let below = k.io().borrow().devices.below(device);
     if let Some(below) = below {
         let message = format!("device {device} is deleted while it is attached to {below}: IoDetachDevice comes first");
@@ -233,10 +232,7 @@ pub(crate) fn delete(k: &Kernel, device: Va) -> Outcome<()> {
         found.deleted = true;
     }
     k.trace(Event::Detail(format!("device object {device} deleted")));
-    if attached.is_null() {
-        free_unreferenced(k, device)?;
-    }
-    Ok(())
+    free_unreferenced(k, device)
 }
 
 fn unlink(k: &Kernel, driver: Va, device: Va) -> Outcome<()> {
@@ -255,10 +251,15 @@ fn unlink(k: &Kernel, driver: Va, device: Va) -> Outcome<()> {
     Err(k.endless_list("the list of devices of the driver", driver))
 }
 
-/// Frees a deleted device object that nothing refers to any more.
+/// Frees a deleted device object that nothing refers to any more, and nothing is attached to.
 pub(super) fn free_unreferenced(k: &Kernel, device: Va) -> Outcome<()> {
     let references: i32 = k.read(device + layout::REFERENCE_COUNT)?;
-    if references > 0 || ob::reference::count(k, device) > 0 || !k.io().borrow().devices.is_deleted(device) {
+    let attached: Va = k.read(device + layout::ATTACHED_DEVICE)?;
+    if !attached.is_null()
+        || references > 0
+        || ob::reference::count(k, device) > 0
+        || !k.io().borrow().devices.is_deleted(device)
+    {
         return Ok(());
     }
     let books = k.io().borrow_mut().devices.by_address.remove(&device);

@@ -70,6 +70,8 @@ pub(super) struct Spec {
 }
 
 /// Makes a power IRP. It has a stack location for the power manager, above the drivers'. One that a driver has requested tells of its end.
+///
+/// It keeps the physical device object, which so is there to be sent to, and to answer, even if the device is removed meanwhile.
 pub(super) fn make(k: &Kernel, spec: Spec, requested: bool) -> Outcome<Rc<Record>> {
     let top = io::top_of_stack(k, spec.pdo)?;
     let drivers: u8 = k.read(top + device_object::STACK_SIZE)?;
@@ -89,6 +91,7 @@ pub(super) fn make(k: &Kernel, spec: Spec, requested: bool) -> Outcome<Rc<Record
             finish: Some(Box::new(finish)),
         },
     )?;
+    io::device::reference(k, spec.pdo)?;
     let irp = record.irp();
     let own = irp::location(irp, drivers + 1);
     k.write(irp + layout::CURRENT_LOCATION, drivers + 1)?;
@@ -151,7 +154,7 @@ fn ended(k: &Kernel, irp: Va, top: Va, spec: Spec, requested: bool, status: NtSt
     if requested {
         request::ended(k, spec);
     }
-    Ok(())
+    io::device::dereference(k, pdo)
 }
 
 /// Power IRPs are passed down to the bus driver; only a query may be failed on the way.

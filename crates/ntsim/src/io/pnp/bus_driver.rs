@@ -4,7 +4,9 @@ use ntlayout::{
     device_object, device_relations, driver_object, io_stack_location as stack, irp as layout, pnp_bus_information,
 };
 
-use super::{Minor, Node, Origin, bus_interface, bus_power, capabilities, config_request, registry_key};
+use super::{
+    Minor, Node, Origin, bus_interface, bus_power, capabilities, config_request, manager::with_node, registry_key,
+};
 use crate::{
     bugcheck::Outcome,
     bus::Slot,
@@ -154,19 +156,55 @@ fn target_relation(k: &Kernel, pdo: Va) -> Outcome<IoStatus> {
 }
 
 /// The driver's dispatch routine. It answers some IRPs later, as real ones do: see [`BusProfile`](crate::bus::BusProfile).
+///
+/// It keeps the rules of "Using Remove Locks": `IRP_MN_REMOVE_DEVICE` is handled, and the device object goes, when it is done with every other
+/// IRP for the device. A power IRP can be under way when the device is removed, because the power manager and the PnP manager take turns for
+/// the system's IRPs only.
 pub(crate) async fn dispatch(k: &Kernel, pdo: Va, irp: Va, major: Major) -> Outcome<NtStatus> {
+    let location = irp::current_location(k, irp)?;
+    let minor = Minor(k.read(location + stack::MINOR_FUNCTION)?);
+    let removal = major == Major::PNP && minor == Minor::REMOVE_DEVICE;
+    if !removal {
+        with_node(k, pdo, |node| node.at_bus += 1);
+    }
     let profile = k.config().bus;
     let later = matches!(major, Major::PNP | Major::POWER) && k.random().borrow_mut().chance(profile.pends.into());
     if !later {
-        return answer(k, pdo, irp, major).await;
+        return handle(k, pdo, irp, major, removal).await;
     }
     irp::mark_pending(k, irp)?;
     let delay = k.random().borrow_mut().below(profile.longest_delay);
     k.spawn(ThreadSpec::system("pci"), move |k| async move {
         k.delay(delay).await?;
-        answer(&k, pdo, irp, major).await
+        handle(&k, pdo, irp, major, removal).await
     });
     Ok(NtStatus::PENDING)
+}
+
+/// Answers the IRP: a removal when nothing else is under way here.
+async fn handle(k: &Kernel, pdo: Va, irp: Va, major: Major, removal: bool) -> Outcome<NtStatus> {
+    if removal {
+        wait_for_others(k, pdo).await?;
+        return answer(k, pdo, irp, major).await;
+    }
+    let status = answer(k, pdo, irp, major).await?;
+    let waiters = with_node(k, pdo, |node| {
+        node.at_bus -= 1;
+        node.waiters.clone()
+    });
+    waiters.wake_all(k);
+    Ok(status)
+}
+
+async fn wait_for_others(k: &Kernel, pdo: Va) -> Outcome<()> {
+    loop {
+        let (others, waiters) = with_node(k, pdo, |node| (node.at_bus, node.waiters.clone()));
+        if others == 0 {
+            return Ok(());
+        }
+        let why = format!("{others} IRPs for device {pdo}, which the bus driver has");
+        waiters.wait(k, why).await?;
+    }
 }
 
 /// Does what the IRP asks for and completes it.
@@ -221,7 +259,7 @@ fn plug_and_play(k: &Kernel, pdo: Va, location: Va, minor: Minor, before: IoStat
             // "Handling an IRP_MN_SURPRISE_REMOVAL Request": the bus driver powers the slot down if it can. Until IRP_MN_REMOVE_DEVICE
             // a device that is still there works on where it cannot.
             let present = k.bus().borrow().function(slot).present();
-            if !present || bus_power::can_cut_power(k) {
+            if !present || k.config().bus.cuts_power {
                 bus_power::cut_off(k, pdo);
             }
             Ok(succeeded)

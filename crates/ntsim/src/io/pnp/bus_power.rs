@@ -7,10 +7,9 @@ use crate::{
     bugcheck::Outcome,
     bus::DevicePower,
     io::irp::IoStatus,
-    kernel::{Kernel, stream},
+    kernel::Kernel,
     mm::Va,
     po::{self, Minor, power_type},
-    sched::Random,
     status::NtStatus,
     trace::Event,
 };
@@ -101,7 +100,7 @@ pub(super) fn cut_off(k: &Kernel, pdo: Va) {
         let mut bus = k.bus().borrow_mut();
         let function = bus.function_mut(slot);
         function.give_up();
-        let off = function.present() && can_cut_power(k);
+        let off = function.present() && k.config().bus.cuts_power;
         if off {
             function.set_power(DevicePower::D3);
         }
@@ -110,11 +109,6 @@ pub(super) fn cut_off(k: &Kernel, pdo: Va) {
     if off {
         note(k, pdo, DevicePower::D3);
     }
-}
-
-/// Whether the bus can take the power from a slot. Some can, and those do so as soon as the device is surprise-removed; the seed decides.
-pub(super) fn can_cut_power(k: &Kernel) -> bool {
-    Random::new(k.config().seed, stream::BUS).chance(50)
 }
 
 fn note(k: &Kernel, pdo: Va, power: DevicePower) {

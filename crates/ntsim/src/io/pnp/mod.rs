@@ -103,7 +103,9 @@ struct Node {
     not_disableable: bool,
     /// File objects on it.
     open: u32,
-    /// Threads that wait for its files to be closed, or for it to be removed.
+    /// The IRPs that its bus driver has; the bus driver's remove lock.
+    at_bus: u32,
+    /// Threads that wait for its files to be closed, for its bus driver to be done with its IRPs, or for it to be removed.
     waiters: WaitQueue,
 }
 
@@ -120,6 +122,7 @@ impl Node {
             before_removal: None,
             not_disableable: false,
             open: 0,
+            at_bus: 0,
             waiters: WaitQueue::default(),
         }
     }

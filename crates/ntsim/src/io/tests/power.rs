@@ -5,9 +5,10 @@ use ntlayout::device_object;
 
 use super::*;
 use crate::{
-    bus::{DevicePower, Slot, Width},
-    io::{DO_POWER_INRUSH, DO_POWER_PAGABLE, call_driver, irp},
+    bus::{BusProfile, DevicePower, Slot, Width},
+    io::{DO_POWER_INRUSH, DO_POWER_PAGABLE, call_driver, irp, pnp::Minor},
     ke::Irql,
+    kernel::Config,
     po::{self, SystemState},
     sched::Mode,
     trace::Event,
@@ -512,6 +513,85 @@ fn a_device_is_not_deleted_while_its_driver_has_a_power_irp() {
     let crash = machine.kernel().crash().expect("a rule is broken");
     assert_eq!(crash.bugcheck.code, Code::DRIVER_POWER_STATE_FAILURE);
     assert_eq!(crash.bugcheck.parameters[0], 1);
+}
+
+/// A machine whose bus driver takes its time with every IRP, and the driver that owns its device's power policy.
+fn run_on_slow_bus<F>(seed: u64, script: impl FnOnce(Kernel, Va) -> F + 'static) -> Machine
+where
+    F: Future<Output = Outcome<()>> + 'static,
+{
+    let config = Config {
+        seed,
+        bus: BusProfile {
+            pends: 100,
+            longest_delay: 1_000_000,
+            ..BusProfile::default()
+        },
+        ..Config::default()
+    };
+    run_on(
+        owner(Mistake::None).machine_of(config),
+        Placement::default(),
+        move |k, pdo, _| async move {
+            handle_power(&k, pdo, POWER)?;
+            script(k, pdo).await
+        },
+    )
+}
+
+/// Requests device power IRPs from the power manager.
+async fn request_power(k: &Kernel, pdo: Va, states: &[u32]) -> Outcome<()> {
+    let request = k.routine_address("PoRequestPowerIrp");
+    for &state in states {
+        let status = k.call(request, &[pdo.get(), 2, u64::from(state), 0, 0, 0]).await?;
+        assert_eq!(status, u64::from(NtStatus::PENDING.0));
+    }
+    Ok(())
+}
+
+/// On the way to D0 after the system's S0 has ended: the bus driver deletes the device object when it is done with its power IRP.
+#[test]
+fn the_bus_driver_keeps_a_device_while_it_has_a_power_irp_for_it() {
+    let mut waited = 0;
+    for seed in 1..=20 {
+        let under_way = Rc::new(RefCell::new(0));
+        let seen = under_way.clone();
+        let machine = run_on_slow_bus(seed, move |k, pdo| async move {
+            request_power(&k, pdo, &[D3]).await?;
+            wait_for(&k, DevicePower::D3).await?;
+            request_power(&k, pdo, &[D0]).await?;
+            k.delay(50_000).await?;
+            let slot = slot(&k);
+            k.bus().borrow_mut().function_mut(slot).unplug();
+            *seen.borrow_mut() += u64::from(power(&k) == DevicePower::D3);
+            pnp::query(&k, pdo, Minor::REMOVE_DEVICE, [0; 4]).await?;
+            assert!(k.io().borrow().devices.is_deleted(pdo));
+            Ok(())
+        });
+        assert_clean(&machine);
+        waited += under_way.take();
+    }
+    assert!(waited > 0, "the D0 IRP was under way");
+}
+
+/// One that is sent when the device has gone meets an object that is there still, and ends.
+#[test]
+fn a_power_irp_keeps_the_device_object_that_it_is_sent_to() {
+    for seed in 1..=20 {
+        let machine = run_on_slow_bus(seed, move |k, pdo| async move {
+            let fdo = device::top_of_stack(&k, pdo)?;
+            request_power(&k, pdo, &[D3, D0, D3]).await?;
+            let slot = slot(&k);
+            k.bus().borrow_mut().function_mut(slot).unplug();
+            pnp::query(&k, pdo, Minor::REMOVE_DEVICE, [0; 4]).await?;
+            k.delay(10_000_000).await?;
+            device::detach(&k, pdo)?;
+            device::delete(&k, fdo)?;
+            assert!(!k.io().borrow().devices.exists(pdo), "nobody refers to it any more");
+            Ok(())
+        });
+        assert_clean(&machine);
+    }
 }
 
 /// The bus driver cannot give power to a device that is no longer there, and so the device's IRP and the system's may fail.
