@@ -19,8 +19,8 @@
 //! | device extension, PnP and power | [`DeviceExtension`], [`Resources`], [`DevicePowerState`], [`DeviceFailure`] |
 //! | dispatch routines | [`DeviceExtension::device_control`], `read`, `write`, `create`, … |
 //! | `IRP`: buffers, completion | [`Irp`], [the ownership of IRPs](irp) |
-//! | passing an IRP down, `IoCompletion` routines | [`Irp::forward`], [`CompletionRoutine`] |
-//! | requests to the lower driver | [`LowerDevice`] |
+//! | passing an IRP down, `IoCompletion` routines | [`Irp::forward`], [`CompletionRoutine`], [`ReturnedIrp`] |
+//! | requests to the lower driver | [`LowerDevice`], [`LowerRequest`] |
 //! | cancel-safe queue | [`CancelSafeQueue`] |
 //! | `StartIo`, `IoStartPacket`, `DpcForIsr` | [`StartIoQueue`], [`StartIo`], [`DpcForIsr`] |
 //! | `InterruptService` routine, `SynchCritSection` | [`Interrupt`], [`InterruptService`] |
@@ -111,10 +111,11 @@ pub use guid::Guid;
 pub use hardware_key::HardwareKey;
 pub use interrupt::{Claim, Interrupt, InterruptService};
 pub use irp::{
-    Completed, CompletionRoutine, DeviceControl, Disposed, IoStatus, Irp, MajorFunction, ReadWrite, Transfer,
+    Completed, CompletionRoutine, DeviceControl, Disposed, IoStatus, Irp, MajorFunction, ReadWrite, ReturnedIrp,
+    Transfer,
 };
 pub use irql::Irql;
-pub use lower_device::LowerDevice;
+pub use lower_device::{LowerDevice, LowerRequest};
 pub use mmio::MmioRegion;
 pub use pool::PoolBox;
 pub use power::DevicePowerState;

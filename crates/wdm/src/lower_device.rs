@@ -1,5 +1,6 @@
 //! Requests of the driver's own to the driver below.
 
+use core::ffi::c_void;
 use core::fmt;
 use core::marker::PhantomPinned;
 use core::ptr::NonNull;
@@ -9,6 +10,7 @@ use wdk_sys::{
     IO_STATUS_BLOCK, KEVENT, METHOD_BUFFERED, ULONG,
     ntddk::{IoBuildDeviceIoControlRequest, IofCallDriver, KeAreAllApcsDisabled},
 };
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
     device::{DeviceInit, Header},
@@ -19,17 +21,49 @@ use crate::{
     status::Status,
 };
 
+/// A buffered device control request of the driver's own to the driver below: its code, and what it carries.
+///
+/// # Safety
+/// The lower driver gets the request from the kernel (`Irp->RequestorMode` is `KernelMode`): what its input names it uses without the checks that
+/// it has for a program's. So for no value of `Input` may it take a part of that for the address of memory, virtual or physical, or for a handle, or
+/// for a pointer to an object. `IOCTL_SCSI_PASS_THROUGH_DIRECT`, whose input has the address of a data buffer, is no such request.
+///
+/// Its contract is the lower driver's documentation, which whoever implements this trait has read.
+///
+/// See [Buffer Descriptions for I/O Control Codes](https://learn.microsoft.com/windows-hardware/drivers/kernel/buffer-descriptions-for-i-o-control-codes).
+pub unsafe trait LowerRequest {
+    /// The I/O control code. Another transfer method than `METHOD_BUFFERED` does not compile.
+    const CODE: u32;
+
+    /// What the lower driver is told; `()` for nothing.
+    type Input: IntoBytes + Immutable + ?Sized;
+
+    /// What it answers; `()` for nothing.
+    type Output: FromBytes + IntoBytes + ?Sized;
+}
+
 /// The device below in the device stack, to send requests of the driver's own to.
 ///
 /// ```no_run
-/// use wdm::{Irql, LowerDevice, Result, irql::Passive};
+/// use wdm::{Error, Irql, LowerDevice, LowerRequest, Result, irql::Passive};
 ///
-/// /// Asks the lower driver how many ports it has: a buffered request, with four bytes of output.
+/// /// How many ports there are.
+/// enum QueryPorts {}
+///
+/// // SAFETY: the request has no input.
+/// unsafe impl LowerRequest for QueryPorts {
+///     const CODE: u32 = 0x0022_2400;
+///     type Input = ();
+///     type Output = [u8; 4];
+/// }
+///
+/// /// Asks the lower driver.
 /// fn ports(lower: &LowerDevice, irql: &mut Irql<Passive>) -> Result<u32> {
-///     const QUERY_PORTS: u32 = 0x0022_2400;
 ///     let mut output = [0; 4];
-///     lower.device_control(QUERY_PORTS, &[], &mut output, irql)?;
-///     Ok(u32::from_le_bytes(output))
+///     match lower.device_control::<QueryPorts>(&(), &mut output, irql)? {
+///         4 => Ok(u32::from_le_bytes(output)),
+///         _ => Err(Error::DEVICE_HARDWARE_ERROR),
+///     }
 /// }
 /// # fn main() {}
 /// ```
@@ -58,25 +92,28 @@ impl LowerDevice {
         device.place(this, move |_| Ok(()))
     }
 
-    /// Sends a buffered device control request and waits until it is completed; how many bytes of `output` were written.
+    /// Sends the request `R` and waits until it is completed; how many bytes of `output` were written.
     ///
     /// IRQL: `PASSIVE_LEVEL`. DDIs: `IoBuildDeviceIoControlRequest`, `IoCallDriver`, `KeWaitForSingleObject`. The wait has no limit: a driver that
     /// is stopping, or holds requests back, must not make the lower one wait for itself.
     ///
     /// # Errors
-    /// What the lower driver completed it with, a warning too. `STATUS_INVALID_PARAMETER` for a code that is not `METHOD_BUFFERED`, or a buffer of
-    /// 4 GiB and more; `STATUS_DELETE_PENDING` when this device is being removed; `STATUS_INVALID_DEVICE_STATE` where the thread takes no APCs, by
+    /// What the lower driver completed it with, a warning too. `STATUS_INVALID_PARAMETER` for 4 GiB and more;
+    /// `STATUS_DELETE_PENDING` when this device is being removed; `STATUS_INVALID_DEVICE_STATE` where the thread takes no APCs, by
     /// which the I/O manager ends such a request; `STATUS_INSUFFICIENT_RESOURCES`.
-    pub fn device_control(
+    pub fn device_control<R: LowerRequest>(
         &self,
-        code: u32,
-        input: &[u8],
-        output: &mut [u8],
+        input: &R::Input,
+        output: &mut R::Output,
         irql: &mut Irql<Passive>,
     ) -> Result<usize> {
-        if code & METHOD_MASK != METHOD_BUFFERED {
-            return Err(Error::INVALID_PARAMETER);
-        }
+        const {
+            assert!(
+                R::CODE & METHOD_MASK == METHOD_BUFFERED,
+                "the request is not METHOD_BUFFERED"
+            )
+        };
+        let (input, output) = (input.as_bytes(), output.as_mut_bytes());
         // SAFETY: nothing is demanded.
         if unsafe { KeAreAllApcsDisabled() } != 0 {
             return Err(Error::INVALID_DEVICE_STATE);
@@ -88,7 +125,7 @@ impl LowerDevice {
         let mut io_status = IO_STATUS_BLOCK::default();
         let sent = StackEvent::with_wait(irql, |event| {
             let request = Request {
-                code,
+                code: R::CODE,
                 input,
                 output,
                 event,
@@ -136,9 +173,9 @@ impl Request<'_> {
             IoBuildDeviceIoControlRequest(
                 self.code,
                 lower.as_ptr(),
-                self.input.as_ptr().cast_mut().cast(),
+                address(self.input).cast_mut(),
                 length(self.input)?,
-                self.output.as_mut_ptr().cast(),
+                address_mut(self.output),
                 length(self.output)?,
                 0,
                 self.event,
@@ -148,6 +185,24 @@ impl Request<'_> {
         let irp = NonNull::new(irp).ok_or(Error::INSUFFICIENT_RESOURCES)?;
         // SAFETY: the IRP is new, and the lower driver's from here on.
         Ok(Status::from_raw(unsafe { IofCallDriver(lower.as_ptr(), irp.as_ptr()) }))
+    }
+}
+
+/// Where the bytes are; null if there are none, as the DDI wants it.
+const fn address(bytes: &[u8]) -> *const c_void {
+    if bytes.is_empty() {
+        core::ptr::null()
+    } else {
+        bytes.as_ptr().cast()
+    }
+}
+
+/// As [`address`], for bytes to be written.
+const fn address_mut(bytes: &mut [u8]) -> *mut c_void {
+    if bytes.is_empty() {
+        core::ptr::null_mut()
+    } else {
+        bytes.as_mut_ptr().cast()
     }
 }
 

@@ -6,18 +6,18 @@ use core::ptr::NonNull;
 
 use wdk_sys::{DEVICE_OBJECT, IRP, NTSTATUS, PVOID, STATUS_MORE_PROCESSING_REQUIRED, STATUS_SUCCESS};
 
-use super::{Disposed, Irp, disposed::Brand};
+use super::{Disposed, ReturnedIrp, disposed::Brand};
 use crate::{
     device::{DeviceExtension, Extension, Header},
     irql::{Irql, UpToDispatch},
 };
 
-/// What a driver does when the lower driver has completed an IRP that [`Irp::forward_with`] gave it: an `IO_COMPLETION_ROUTINE`.
+/// What a driver does when the lower driver has completed an IRP that [`Irp::forward_with`](super::Irp::forward_with) gave it: an `IO_COMPLETION_ROUTINE`.
 ///
 /// ```no_run
 /// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
 /// # use device::Device;
-/// use wdm::{Completed, CompletionRoutine, Disposed, Irp, Irql, Error, irql::UpToDispatch};
+/// use wdm::{Completed, CompletionRoutine, Disposed, Error, Irp, Irql, ReturnedIrp, irql::UpToDispatch};
 ///
 /// /// Sends a request down once more that the lower driver had no time for.
 /// enum Retry {}
@@ -25,9 +25,9 @@ use crate::{
 /// impl CompletionRoutine for Retry {
 ///     type Device = Device;
 ///
-///     fn completed<'i>(_device: &Device, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+///     fn completed<'i>(_device: &Device, irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
 ///         if irp.io_status().status == Error::IO_TIMEOUT.into() && !irp.is_cancelled() {
-///             irp.forward(irql).into()
+///             irp.into_irp().forward(irql).into()
 ///         } else {
 ///             irp.continue_completion()
 ///         }
@@ -47,11 +47,11 @@ pub trait CompletionRoutine: 'static {
     type Device: DeviceExtension;
 
     /// Runs at the IRQL of whoever completed the IRP, at most `DISPATCH_LEVEL`, in any thread; whether the lower driver succeeded, failed or
-    /// was cancelled. [`Irp::io_status`] tells the outcome.
+    /// was cancelled. [`ReturnedIrp::io_status`] tells the outcome.
     ///
-    /// The IRP is this driver's again. Either it goes on to the drivers above ([`Irp::continue_completion`]), or it is kept, and what became of it
-    /// instead is the answer: completed, queued or forwarded again, as in a dispatch routine (`disposed.into()`).
-    fn completed<'i>(device: &Self::Device, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i>;
+    /// The IRP is this driver's again. Either it goes on to the drivers above ([`ReturnedIrp::continue_completion`]), or it is kept, and what became of
+    /// it instead is the answer: completed, queued or forwarded again, as in a dispatch routine (`disposed.into()`).
+    fn completed<'i>(device: &Self::Device, irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i>;
 }
 
 /// Proof of what a completion routine has done with the IRP that has the brand `'i`, and what it returns.
@@ -106,7 +106,7 @@ pub(super) unsafe extern "C" fn trampoline<R: CompletionRoutine>(
     // SAFETY: the I/O manager calls completion routines at DISPATCH_LEVEL or below.
     let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
     // SAFETY: the IRP is at this driver again, with the remove lock acquired for it; the brand is that of this call.
-    let irp = unsafe { Irp::from_lower(raw, header) };
+    let irp = unsafe { ReturnedIrp::new(raw, header) };
     let completed = R::completed(device, irp, &mut irql);
 
     // SAFETY: the routine's own hold of the lock keeps the header until it is released.

@@ -5,9 +5,9 @@ use core::mem::ManuallyDrop;
 
 use super::{
     Disposed, Irp, MajorFunction,
-    completion::{Completed, CompletionRoutine, routine_tag, trampoline},
+    completion::{CompletionRoutine, routine_tag, trampoline},
     lower::{pass_down, pass_down_with_routine},
-    raw::{information, mark_pending, status},
+    raw::mark_pending,
 };
 use crate::{
     device::Header,
@@ -15,15 +15,6 @@ use crate::{
     irql::{Irql, NoLockHeld, is_passive},
     status::Status,
 };
-
-/// How a request ended: its `IO_STATUS_BLOCK`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IoStatus {
-    /// `Status`.
-    pub status: Status,
-    /// `Information`: for most requests, how many bytes were transferred.
-    pub information: usize,
-}
 
 impl<'i> Irp<'i> {
     /// Gives the request to the lower driver, which completes it; this one is done with it.
@@ -72,31 +63,6 @@ impl<'i> Irp<'i> {
         // of the routine's device type, and the remove lock, acquired twice, keeps it until the routine has returned.
         let _ = unsafe { pass_down_with_routine(this.raw, header.lower(), Some(trampoline::<R>), context) };
         Disposed::new(Status::PENDING)
-    }
-
-    /// Lets the completion go on to the drivers above: for a completion routine that is done with the IRP. What the lower driver
-    /// answered stays as it is; output written by this driver is not returned.
-    pub fn continue_completion(self) -> Completed<'i> {
-        let _ = ManuallyDrop::new(self);
-        Completed::goes_on()
-    }
-
-    /// Completes the request as the lower driver has, with its status and its output: for one that a completion routine has kept.
-    ///
-    /// IRQL and DDIs: as [`complete`](Self::complete).
-    pub fn complete_unchanged<L: NoLockHeld>(self, irql: &mut Irql<L>) -> Disposed<'i> {
-        let IoStatus { status, .. } = self.io_status();
-        self.complete(status.into_result(), irql)
-    }
-
-    /// How the request stands: with what the lower driver has completed it, in a completion routine and ever after.
-    #[must_use]
-    pub fn io_status(&self) -> IoStatus {
-        // SAFETY: the IRP is owned.
-        let status = unsafe { status(self.raw) };
-        // SAFETY: as above.
-        let information = unsafe { information(self.raw) };
-        IoStatus { status, information }
     }
 
     /// What lower drivers are to be called with at `PASSIVE_LEVEL` is not forwarded at another; and nothing is before the device is in its stack.

@@ -4,6 +4,10 @@
 //! [`Disposed`], with the same brand `'i` as the IRP, and only completing, queueing or passing down *that* IRP makes one. An IRP
 //! completed twice, completed and then queued, or forgotten does not compile.
 //!
+//! An [`Irp`] is never [`Send`]. It belongs to no thread, but the bound is what the safe layer asks "holds no IRP" by: whatever runs under a lock,
+//! or is kept in one, or runs in an ISR, is demanded to be `Send`, so that no IRP is completed, dropped or kept there. A closure that owns or borrows
+//! an IRP is refused with that error.
+//!
 //! | from | by | to |
 //! |---|---|---|
 //! | the I/O manager | a dispatch routine's [`Irp`] | the driver |
@@ -12,8 +16,10 @@
 //! | a queue | [`remove_next`](crate::CancelSafeQueue::remove_next) | the driver, which gets it with a brand of its own |
 //! | the driver | [`forward`](Irp::forward) | the lower driver, for good |
 //! | | [`forward_with`](Irp::forward_with) | the lower driver, until that has completed it |
-//! | the lower driver | a [`CompletionRoutine`]'s [`Irp`] | the driver |
-//! | the driver | [`continue_completion`](Irp::continue_completion) | the I/O manager, which goes on with the drivers above |
+//! | the lower driver | a [`CompletionRoutine`]'s [`ReturnedIrp`] | the driver |
+//! | the driver | [`continue_completion`](ReturnedIrp::continue_completion) | the I/O manager, which goes on with the drivers above |
+//! | | [`complete_unchanged`](ReturnedIrp::complete_unchanged) | the I/O manager, with the lower driver's answer |
+//! | | [`into_irp`](ReturnedIrp::into_irp) | the driver, as an [`Irp`] to work on once more |
 //!
 //! # The data of a request
 //!
@@ -54,6 +60,7 @@ mod major_function;
 mod mdl;
 mod raw;
 mod request;
+mod returned;
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -64,14 +71,14 @@ pub(crate) use buffer::{METHOD_MASK, read_input};
 pub use completion::{Completed, CompletionRoutine};
 use disposed::Brand;
 pub use disposed::Disposed;
-pub use forward::IoStatus;
 pub(crate) use lower::{forward_and_wait, pass_down, pass_down_with_routine};
 pub use major_function::MajorFunction;
 pub(crate) use raw::{complete, current_stack_location, information, mark_pending, note, set_status, status};
 use raw::{is_cancelled, note_slot, set_information};
 pub use request::{DeviceControl, ReadWrite, Transfer};
 use request::{device_control, read_write};
-use wdk_sys::{IRP, NT_ERROR};
+pub use returned::{IoStatus, ReturnedIrp};
+use wdk_sys::IRP;
 
 use crate::{
     device::{FileObject, Header},
@@ -131,20 +138,6 @@ impl<'i> Irp<'i> {
             information: unsafe { information(raw) },
             brand: PhantomData,
         }
-    }
-
-    /// As [`new`](Self::new), for an IRP that the lower driver has completed: what that has transferred is so. Nothing, if it failed.
-    ///
-    /// # Safety
-    /// As there.
-    const unsafe fn from_lower(raw: NonNull<IRP>, header: NonNull<Header>) -> Self {
-        // SAFETY: promised by the caller.
-        let mut irp = unsafe { Self::from_queue(raw, header) };
-        // SAFETY: promised by the caller.
-        if NT_ERROR(unsafe { status(raw) }.as_raw()) {
-            irp.information = 0;
-        }
-        irp
     }
 
     pub(crate) const fn header(&self) -> NonNull<Header> {

@@ -139,7 +139,7 @@ impl CancelSafeQueue {
 
     /// Takes the first IRP out that `wanted` says yes to and calls `f` with it. `false` if there is none.
     ///
-    /// `wanted` is called under the queue's spin lock.
+    /// `wanted` is called under the queue's spin lock. It is `Send`: it holds [no IRP](crate::irp).
     ///
     /// IRQL and DDI: as [`remove_next`](Self::remove_next).
     pub fn remove_next_if<L, P, F>(&self, irql: &mut Irql<L>, mut wanted: P, f: F) -> bool

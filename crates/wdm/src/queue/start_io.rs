@@ -216,7 +216,7 @@ impl<S: StartIo> StartIoQueue<S> {
 
     /// Calls `f` with the current IRP; `None` if there is none, or if it is just being cancelled. The IRP cannot be cancelled while `f` runs.
     ///
-    /// `f` runs under the cancel spin lock, which is one for the whole system: it should be short.
+    /// `f` runs under the cancel spin lock, which is one for the whole system: it should be short. It is `Send`: it holds [no IRP](crate::irp).
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoAcquireCancelSpinLock`.
     pub fn with_current<L, F, R>(&self, _irql: &mut Irql<L>, f: F) -> Option<R>

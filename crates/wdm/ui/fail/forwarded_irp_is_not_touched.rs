@@ -5,6 +5,6 @@ use wdm::{Disposed, Irp, Irql, irql::UpToDispatch};
 
 pub fn dispatch<'i>(irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
     let disposed = irp.forward(irql);
-    let _ = irp.io_status(); //~ E0382
+    let _ = irp.is_cancelled(); //~ E0382
     disposed
 }

@@ -2,11 +2,15 @@
 #![no_std]
 
 use wdm::{
-    Irql, LowerDevice, Result,
+    Irql, LowerDevice, LowerRequest, Result,
     irql::{Dispatch, Passive},
 };
 
-pub fn ask(lower: &LowerDevice, dispatch: &mut Irql<Dispatch>, passive: &mut Irql<Passive>) -> Result<usize> {
+pub fn ask<R: LowerRequest<Input = (), Output = ()>>(
+    lower: &LowerDevice,
+    dispatch: &mut Irql<Dispatch>,
+    passive: &mut Irql<Passive>,
+) -> Result<usize> {
     let _ = (&dispatch, &passive);
-    lower.device_control(0, &[], &mut [], dispatch) //~ E0308
+    lower.device_control::<R>(&(), &mut (), dispatch) //~ E0308
 }

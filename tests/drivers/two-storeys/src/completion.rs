@@ -2,12 +2,12 @@
 
 use core::sync::atomic::Ordering;
 
-use wdm::{Completed, CompletionRoutine, Irp, Irql, irql::UpToDispatch};
+use wdm::{Completed, CompletionRoutine, Irql, ReturnedIrp, irql::UpToDispatch};
 
 use crate::Storey;
 
 /// Counts the outcome.
-fn count(storey: &Storey, irp: &Irp<'_>) {
+fn count(storey: &Storey, irp: &ReturnedIrp<'_>) {
     let counter = if irp.io_status().status.is_success() {
         &storey.succeeded
     } else {
@@ -22,7 +22,7 @@ pub enum Continue {}
 impl CompletionRoutine for Continue {
     type Device = Storey;
 
-    fn completed<'i>(storey: &Storey, irp: Irp<'i>, _irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+    fn completed<'i>(storey: &Storey, irp: ReturnedIrp<'i>, _irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
         count(storey, &irp);
         irp.continue_completion()
     }
@@ -34,20 +34,23 @@ pub enum Keep {}
 impl CompletionRoutine for Keep {
     type Device = Storey;
 
-    fn completed<'i>(storey: &Storey, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+    fn completed<'i>(storey: &Storey, irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
         count(storey, &irp);
         irp.complete_unchanged(irql).into()
     }
 }
 
-/// Leaves it to the DPC to complete the request.
+/// Leaves it to the DPC to complete the request, with the status that it has as a note.
 pub enum KeepInQueue {}
 
 impl CompletionRoutine for KeepInQueue {
     type Device = Storey;
 
-    fn completed<'i>(storey: &Storey, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+    fn completed<'i>(storey: &Storey, irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
         count(storey, &irp);
+        let status = irp.io_status().status.as_raw().cast_unsigned();
+        let mut irp = irp.into_irp();
+        irp.set_note([status.into(), 0]);
         storey.queue(irp, irql).into()
     }
 }
@@ -58,8 +61,8 @@ pub enum SendAgain {}
 impl CompletionRoutine for SendAgain {
     type Device = Storey;
 
-    fn completed<'i>(storey: &Storey, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+    fn completed<'i>(storey: &Storey, irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
         count(storey, &irp);
-        irp.forward_with::<Continue, _>(irql).into()
+        irp.into_irp().forward_with::<Continue, _>(irql).into()
     }
 }

@@ -3,11 +3,11 @@
 use core::sync::atomic::Ordering;
 
 use wdm::{
-    Disposed, Error, Irp, Irql, Result,
+    Disposed, Error, Irp, Irql, Result, Status,
     irql::{Dispatch, UpToDispatch},
 };
 
-use zerocopy::IntoBytes;
+use vouched::Ask;
 
 use crate::{
     Storey,
@@ -38,8 +38,17 @@ pub fn take_up(storey: &Storey, irql: &mut Irql<Dispatch>) {
     while storey.queue.remove_next(irql, |irp, irql| match code(&irp) {
         Some(QUEUE_AND_FORWARD) => irp.forward(irql),
         Some(QUEUE_AND_CONTINUE) => irp.forward_with::<Continue, _>(irql),
-        _ => irp.complete_unchanged(irql),
+        _ => {
+            let status = noted_status(&irp);
+            irp.complete(status.into_result(), irql)
+        }
     }) {}
+}
+
+/// The lower storey's status, as the completion routine has left it.
+fn noted_status(irp: &Irp<'_>) -> Status {
+    let [status, _] = irp.note();
+    Status::from_raw(u32::try_from(status).unwrap_or_default().cast_signed())
 }
 
 fn code(irp: &Irp<'_>) -> Option<u32> {
@@ -51,9 +60,7 @@ fn ask(storey: &Storey, irp: &mut Irp<'_>, irql: &mut Irql<UpToDispatch>) -> Res
     let irql = irql.passive().ok_or(Error::INVALID_DEVICE_STATE)?;
     let input: u32 = irp.read_input()?;
     let mut output = 0_u32;
-    let written = storey
-        .below
-        .device_control(ASK, input.as_bytes(), output.as_mut_bytes(), irql)?;
+    let written = storey.below.device_control::<Ask>(&input, &mut output, irql)?;
     if written != size_of_val(&output) {
         return Err(Error::DEVICE_HARDWARE_ERROR);
     }

@@ -1,0 +1,24 @@
+//! Bytes alone are no request: which code they go with decides what the lower driver makes of them.
+#![no_std]
+
+use wdm::{Irql, LowerDevice, LowerRequest, Result, irql::Passive};
+
+pub enum Ours {}
+
+// SAFETY: the request carries nothing.
+unsafe impl LowerRequest for Ours {
+    const CODE: u32 = 0x0022_2400;
+    type Input = ();
+    type Output = ();
+}
+
+pub enum Any {}
+
+pub fn ask(lower: &LowerDevice, irql: &mut Irql<Passive>) -> Result<usize> {
+    let input = ();
+    lower.device_control::<Any>( //~ E0277
+        &input,
+        &mut (),
+        irql,
+    )
+}

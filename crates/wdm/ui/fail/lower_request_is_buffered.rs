@@ -1,0 +1,19 @@
+//@ error-in-other-file: the request is not METHOD_BUFFERED
+//@ error-in-other-file: erroneous constant encountered
+//! Of a request that is not buffered the lower driver gets the addresses themselves.
+#![no_std]
+
+use wdm::{Irql, LowerDevice, LowerRequest, Result, irql::Passive};
+
+pub struct Request<const CODE: u32>;
+
+// SAFETY: the requests carry nothing.
+unsafe impl<const CODE: u32> LowerRequest for Request<CODE> {
+    const CODE: u32 = CODE;
+    type Input = ();
+    type Output = ();
+}
+
+pub fn ask(lower: &LowerDevice, irql: &mut Irql<Passive>) -> Result<usize> {
+    lower.device_control::<Request<0x0022_2403>>(&(), &mut (), irql) //~ NOTE: encountered while instantiating
+}
