@@ -1,6 +1,7 @@
-//! Forwarding in the safe layer, on the driver `two-storeys`: a filter above itself, which passes requests on in every way there is.
+//! Forwarding in the safe layer, on the filter `upper-storey` above the function driver `lower-storey`: it passes requests on in every way there is.
 
-#[path = "../drivers/two-storeys/src/protocol.rs"]
+#[path = "../drivers/upper-storey/src/protocol.rs"]
+#[expect(dead_code, reason = "one is for the scenarios about filters")]
 mod protocol;
 
 use ntsim::{NtStatus, Outcome, io::pnp, user::Request};
@@ -32,10 +33,8 @@ fn on_both_storeys<F>(seed: u64, script: impl FnOnce(Pc) -> F + 'static) -> Run
 where
     F: Future<Output = Outcome<()>> + 'static,
 {
-    Run::of(&test_driver("two-storeys"), Setup::seed(seed), async move |pc: Pc| {
-        let driver = pc.driver;
-        let added = pnp::add_device(&pc.k, pc.pdo, driver).await?;
-        assert!(added.is_success(), "the upper storey cannot be added: {added}");
+    let images = ["lower-storey", "upper-storey"].map(test_driver);
+    Run::stacked(&images, Setup::seed(seed), async move |pc: Pc| {
         pc.start().await?;
         script(pc).await
     })

@@ -250,7 +250,7 @@ impl Run {
         Self { machine, end, seed }
     }
 
-    /// As [`of`](Self::of), with lower filters in the device's stack: `images` are its drivers, the lowest first, the function driver last.
+    /// As [`of`](Self::of), with several drivers in the device's stack: `images` from the lowest to the highest. The last one is the [`Pc`]'s driver.
     ///
     /// # Panics
     /// As [`of`](Self::of).

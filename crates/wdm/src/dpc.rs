@@ -13,7 +13,7 @@ use wdk_sys::{
 };
 
 use crate::{
-    device::{DeviceExtension, DeviceInit, Extension, Header},
+    device::{DeviceInit, Extension, Header},
     error::Error,
     irql::{Dispatch, Irql, Passive},
 };
@@ -21,7 +21,7 @@ use crate::{
 /// What a [`CustomDpc`] does when it runs: a `KDEFERRED_ROUTINE`.
 pub trait DpcRoutine: 'static {
     /// The device whose extension the DPC lies in.
-    type Device: DeviceExtension;
+    type Device: Send + Sync + 'static;
 
     /// Runs at `DISPATCH_LEVEL`, on any processor, and at the same time as every other routine of the device but itself: one DPC
     /// may run again on a second processor while it runs on a first, if it was queued meanwhile.

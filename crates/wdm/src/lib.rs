@@ -11,12 +11,15 @@
 //! # fn main() {}
 //! ```
 //!
+//! A filter driver, which stands between the drivers of a stack and not at its bottom, implements [`FilterDevice`] instead, and ends with [`filter_entry!`].
+//!
 //! # Where to find what
 //!
 //! | in the documentation of WDM | here |
 //! |---|---|
 //! | `DriverEntry`, `AddDevice`, `DriverUnload` | [`driver_entry!`] |
 //! | device extension, PnP and power | [`DeviceExtension`], [`Resources`], [`DevicePowerState`], [`DeviceFailure`] |
+//! | filter driver | [`FilterDevice`], [`filter_entry!`] |
 //! | dispatch routines | [`DeviceExtension::device_control`], `read`, `write`, `create`, … |
 //! | `IRP`: buffers, completion | [`Irp`], [the ownership of IRPs](irp) |
 //! | passing an IRP down, `IoCompletion` routines | [`Irp::forward`], [`CompletionRoutine`], [`ReturnedIrp`] |
@@ -52,6 +55,8 @@
 //!   taken away under them is [`Revocable`]. Registers are, always: nobody reaches them while the device has no power, or is stopped or gone.
 //! - **Memory that others write** (a program, by direct I/O; a device, by DMA) is copied in and out, and never a `&[u8]`. Output that was not written
 //!   is not returned: an answer carries no byte by accident.
+//! - **What the kernel sends a lower driver** is trusted there, so a driver sends [a request](LowerRequest) that somebody vouches for, and nothing else.
+//!   What it passes down comes as the lower driver expects it, or [not at all](Irp::forward).
 //! - **Allocation** asks for the token, can fail, and is never hidden: there is no global allocator.
 //!
 //! What must not compile is listed, and tried, in `crates/wdm/ui`.
@@ -100,7 +105,7 @@ mod unicode_string;
 mod wait_lock;
 mod work_item;
 
-pub use device::{DeviceExtension, DeviceFailure, DeviceInit, FileObject, IoMethod, StopReason};
+pub use device::{DeviceExtension, DeviceFailure, DeviceInit, FileObject, FilterDevice, IoMethod, StopReason};
 pub use device_memory::DeviceMemory;
 pub use dma::{CommonBuffer, DeviceDescription, LogicalAddress};
 pub use dpc::{CustomDpc, DpcRoutine, flush_queued_dpcs};
@@ -135,5 +140,8 @@ pub use work_item::{WorkItem, WorkRoutine};
 pub mod __private {
     pub use wdk_sys::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING};
 
-    pub use crate::{driver::load, unicode_string::utf16};
+    pub use crate::{
+        driver::{load, load_filter},
+        unicode_string::utf16,
+    };
 }

@@ -111,7 +111,7 @@ impl LowerDevice {
             assert!(
                 R::CODE & METHOD_MASK == METHOD_BUFFERED,
                 "the request is not METHOD_BUFFERED"
-            )
+            );
         };
         let (input, output) = (input.as_bytes(), output.as_mut_bytes());
         // SAFETY: nothing is demanded.

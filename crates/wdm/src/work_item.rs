@@ -15,7 +15,7 @@ use wdk_sys::{
 };
 
 use crate::{
-    device::{DeviceExtension, DeviceInit, Extension, Header, Object, ObjectNode},
+    device::{DeviceInit, Extension, Header, Object, ObjectNode},
     error::{Error, Result},
     irql::{AtMostDispatch, Irql, Passive},
 };
@@ -23,7 +23,7 @@ use crate::{
 /// What a [`WorkItem`] does when it runs: an `IO_WORKITEM_ROUTINE`.
 pub trait WorkRoutine: 'static {
     /// The device whose extension the work item lies in.
-    type Device: DeviceExtension;
+    type Device: Send + Sync + 'static;
 
     /// Runs at `PASSIVE_LEVEL` in a system thread, which other drivers' work items wait for: it should be short.
     ///

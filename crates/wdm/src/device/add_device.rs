@@ -6,12 +6,16 @@ use core::ptr::NonNull;
 
 use pinned_init::PinInit;
 use wdk_sys::{
-    DEVICE_OBJECT, DO_BUFFERED_IO, DO_DEVICE_INITIALIZING, DO_DIRECT_IO, DO_POWER_PAGABLE, DRIVER_OBJECT,
-    FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, NTSTATUS, PDEVICE_OBJECT, ULONG,
+    DEVICE_OBJECT, DO_DEVICE_INITIALIZING, DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, NTSTATUS,
+    PDEVICE_OBJECT, ULONG,
     ntddk::{IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice},
 };
 
-use super::{DeviceExtension, DeviceInit, Extension, Header, IoMethod, ObjectNode, teardown::free_work_items};
+use super::{
+    DeviceInit, Extension, Header, ObjectNode,
+    role::{Appearance, Role},
+    teardown::free_work_items,
+};
 use crate::{
     device_interface::DeviceInterface,
     error::{Error, Result},
@@ -23,17 +27,14 @@ use crate::{
 ///
 /// # Safety
 /// To be called by the PnP manager only.
-pub(crate) unsafe extern "C" fn add_device<T: DeviceExtension>(
-    driver: *mut DRIVER_OBJECT,
-    pdo: PDEVICE_OBJECT,
-) -> NTSTATUS {
+pub(crate) unsafe extern "C" fn add_device<R: Role>(driver: *mut DRIVER_OBJECT, pdo: PDEVICE_OBJECT) -> NTSTATUS {
     // SAFETY: the PnP manager calls AddDevice at PASSIVE_LEVEL.
     let mut irql = unsafe { Irql::<Passive>::assume() };
     let Some(pdo) = NonNull::new(pdo) else {
         return Error::INVALID_PARAMETER.as_raw();
     };
     // SAFETY: both come from the PnP manager.
-    match unsafe { create::<T>(driver, pdo, &mut irql) } {
+    match unsafe { create::<R>(driver, pdo, &mut irql) } {
         Ok(()) => Status::SUCCESS.as_raw(),
         Err(status) => status.as_raw(),
     }
@@ -41,7 +42,7 @@ pub(crate) unsafe extern "C" fn add_device<T: DeviceExtension>(
 
 /// # Safety
 /// `driver` must be this driver's object and `pdo` a physical device object that it is to drive.
-unsafe fn create<T: DeviceExtension>(
+unsafe fn create<R: Role>(
     driver: *mut DRIVER_OBJECT,
     pdo: NonNull<DEVICE_OBJECT>,
     irql: &mut Irql<Passive>,
@@ -49,13 +50,16 @@ unsafe fn create<T: DeviceExtension>(
     // The I/O manager aligns an extension as pool is aligned.
     const {
         assert!(
-            align_of::<Extension<T>>() <= 16,
+            align_of::<Extension<R::Data>>() <= 16,
             "a device extension is 16-byte aligned"
         );
-        assert!(size_of::<Extension<T>>() < 0x8000, "DEVICE_OBJECT::Size has 16 bits");
+        assert!(
+            size_of::<Extension<R::Data>>() < 0x8000,
+            "DEVICE_OBJECT::Size has 16 bits"
+        );
     }
     #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
-    let size = size_of::<Extension<T>>() as ULONG;
+    let size = size_of::<Extension<R::Data>>() as ULONG;
 
     let mut device: PDEVICE_OBJECT = core::ptr::null_mut();
     // SAFETY: the driver object is ours, a PnP device needs no name, and the result is a local variable.
@@ -74,7 +78,7 @@ unsafe fn create<T: DeviceExtension>(
     let device = NonNull::new(device).ok_or(Error::INSUFFICIENT_RESOURCES)?;
 
     // SAFETY: the device object was created above with an extension of this size, zeroed and not yet used.
-    let result = unsafe { initialize::<T>(device, pdo, irql) };
+    let result = unsafe { initialize::<R>(device, pdo, irql) };
     if result.is_err() {
         // SAFETY: nothing is attached and no other reference was made: DO_DEVICE_INITIALIZING is set still.
         unsafe { IoDeleteDevice(device.as_ptr()) };
@@ -84,16 +88,17 @@ unsafe fn create<T: DeviceExtension>(
 
 /// # Safety
 /// `device` must be a new device object with the extension's size.
-unsafe fn initialize<T: DeviceExtension>(
+unsafe fn initialize<R: Role>(
     device: NonNull<DEVICE_OBJECT>,
     pdo: NonNull<DEVICE_OBJECT>,
     irql: &mut Irql<Passive>,
 ) -> Result<()> {
     // SAFETY: the device object is valid.
     let memory = unsafe { (*device.as_ptr()).DeviceExtension };
-    let extension = NonNull::new(memory.cast::<Extension<T>>()).ok_or(Error::INSUFFICIENT_RESOURCES)?;
+    let extension = NonNull::new(memory.cast::<Extension<R::Data>>()).ok_or(Error::INSUFFICIENT_RESOURCES)?;
+    let new = Header::new(TypeId::of::<R::Data>(), device, pdo);
     // SAFETY: the extension begins with a header, which nobody uses yet.
-    unsafe { extension.cast().write(Header::new(TypeId::of::<T>(), device, pdo)) };
+    unsafe { extension.cast().write(new) };
     // SAFETY: just written.
     let header = unsafe { Extension::header(extension) };
     // SAFETY: the header lies in the extension and the lock is used for the first time.
@@ -104,7 +109,7 @@ unsafe fn initialize<T: DeviceExtension>(
     unsafe { header.device_irps.initialize(device, irql) }?;
 
     // SAFETY: promised by the caller, and the header is complete.
-    let result = unsafe { initialize_value::<T>(extension, header, pdo, irql) };
+    let result = unsafe { initialize_value::<R>(extension, header, pdo, irql) };
     if result.is_err() {
         // SAFETY: nobody else has seen the device, so nothing was queued.
         unsafe { free_work_items(header, irql) };
@@ -114,8 +119,8 @@ unsafe fn initialize<T: DeviceExtension>(
 
 /// # Safety
 /// `extension` must be that of a new device object, with an initialised `header` and the value still to be made.
-unsafe fn initialize_value<T: DeviceExtension>(
-    extension: NonNull<Extension<T>>,
+unsafe fn initialize_value<R: Role>(
+    extension: NonNull<Extension<R::Data>>,
     header: &Header,
     pdo: NonNull<DEVICE_OBJECT>,
     irql: &mut Irql<Passive>,
@@ -124,7 +129,7 @@ unsafe fn initialize_value<T: DeviceExtension>(
     // SAFETY: no reference is made.
     let slot = unsafe { Extension::data_slot(extension) };
     let init = DeviceInit::new(extension);
-    let initializer = T::init(&init);
+    let initializer = R::init(&init);
     // SAFETY: the slot is valid, unused, and stays where it is until teardown drops the value in it.
     let outcome = unsafe { initializer.__pinned_init(slot) };
     // SAFETY: the nodes were in the extension, which is there.
@@ -135,7 +140,7 @@ unsafe fn initialize_value<T: DeviceExtension>(
     }
     outcome?;
 
-    let attached = attach::<T>(header, device, pdo, irql);
+    let attached = attach::<R>(header, device, pdo, irql);
     let lower = attached.inspect_err(|_| {
         // SAFETY: the value in the slot is initialised, nobody else has seen it, and it is not used afterwards.
         unsafe { core::ptr::drop_in_place(slot) };
@@ -144,21 +149,16 @@ unsafe fn initialize_value<T: DeviceExtension>(
     header.set_open(true);
 
     // SAFETY: the lower device object is in our stack.
-    let lower_flags = unsafe { (*lower.as_ptr()).Flags };
+    let below = unsafe { Appearance::of(lower) };
     // SAFETY: the device object is ours, and still marked as initialising.
-    let flags = unsafe { &mut (*device.as_ptr()).Flags };
-    *flags |= match T::IO_METHOD {
-        IoMethod::Buffered => DO_BUFFERED_IO,
-        IoMethod::Direct => DO_DIRECT_IO,
-    };
-    // Power requests come at PASSIVE_LEVEL only where every driver of the stack says so.
-    *flags |= lower_flags & DO_POWER_PAGABLE;
-    *flags &= !DO_DEVICE_INITIALIZING;
+    unsafe { R::appearance(below).give_to(device) };
+    // SAFETY: as above.
+    unsafe { (*device.as_ptr()).Flags &= !DO_DEVICE_INITIALIZING };
     Ok(())
 }
 
 /// Registers the device interface and puts the device on top of its stack; the device object below.
-fn attach<T: DeviceExtension>(
+fn attach<R: Role>(
     header: &Header,
     device: NonNull<DEVICE_OBJECT>,
     pdo: NonNull<DEVICE_OBJECT>,
@@ -166,7 +166,7 @@ fn attach<T: DeviceExtension>(
 ) -> Result<NonNull<DEVICE_OBJECT>> {
     // SAFETY: AddDevice has the extension for itself.
     let interface = unsafe { &mut *header.interface.get() };
-    if let Some(class) = T::INTERFACE {
+    if let Some(class) = R::INTERFACE {
         *interface = DeviceInterface::register(pdo, &class, irql)?;
     }
     // SAFETY: both device objects are valid, and belong to this driver and to the PnP manager's stack.

@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 use pinned_init::PinInit;
 use wdk_sys::ntddk::IoInvalidateDeviceState;
 
-use super::{DeviceInit, Header};
+use super::{DeviceExtension, DeviceInit, Header};
 use crate::{
     error::Error,
     irql::{AtMostDispatch, Irql},
@@ -44,7 +44,7 @@ impl DeviceFailure {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension.
-    pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Error> {
+    pub fn new<T: DeviceExtension>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Error> {
         let this = Self {
             header: device.header(),
             _pinned: PhantomPinned,

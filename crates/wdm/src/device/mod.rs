@@ -1,6 +1,6 @@
 //! The device object and its extension.
 //!
-//! A driver implements [`DeviceExtension`] for the type that it keeps in the device object. The value is initialised in place by
+//! A driver implements [`DeviceExtension`], or [`FilterDevice`], for the type that it keeps in the device object. The value is initialised in place by
 //! `AddDevice`, is lent as `&self` to every callback, and is dropped when `IRP_MN_REMOVE_DEVICE` has made sure that no callback
 //! can run any more.
 
@@ -8,19 +8,23 @@ mod add_device;
 mod extension;
 pub(crate) mod failure;
 mod file_object;
+mod filter;
 mod init;
 pub(crate) mod lifecycle;
 mod object;
 mod remove_lock;
+mod role;
 mod teardown;
 
 pub(crate) use add_device::add_device;
 pub(crate) use extension::{Extension, Header, PnpState};
 pub use failure::DeviceFailure;
 pub use file_object::FileObject;
+pub use filter::FilterDevice;
 pub use init::DeviceInit;
 pub(crate) use object::{Object, ObjectNode};
 use pinned_init::PinInit;
+pub(crate) use role::{Filter, Function};
 pub(crate) use teardown::{close_queues, free_common_buffers, tear_down};
 
 use crate::{
@@ -175,7 +179,7 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
     /// register can be reached any more.
     fn surprise_removal(&self, irql: &mut Irql<Passive>);
 
-    /// `IRP_MJ_CREATE`: a handle is opened.
+    /// `IRP_MJ_CREATE`: a handle is opened. It, and its end, is this driver's own affair: neither is [passed down](Irp::forward).
     fn create<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
         irp.complete(Ok(()), irql)
     }

@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use super::{DeviceExtension, Extension, Header, Object, add_device::delete};
+use super::{Extension, Header, Object, add_device::delete};
 use crate::{
     device_memory::Mapping,
     dpc::flush_queued_dpcs,
@@ -100,7 +100,7 @@ pub(super) unsafe fn free_work_items(header: &Header, irql: &mut Irql<Passive>) 
 /// # Safety
 /// `IRP_MN_REMOVE_DEVICE` must have been passed down, and `IoReleaseRemoveLockAndWait` have returned: no request of the device is
 /// left and no dispatch routine uses it. Nothing of the extension may be used afterwards.
-pub(crate) unsafe fn tear_down<T: DeviceExtension>(extension: NonNull<Extension<T>>, irql: &mut Irql<Passive>) {
+pub(crate) unsafe fn tear_down<T: 'static>(extension: NonNull<Extension<T>>, irql: &mut Irql<Passive>) {
     // SAFETY: the extension exists until `delete` below.
     let header = unsafe { Extension::header(extension) };
     disconnect_interrupts(header, irql);

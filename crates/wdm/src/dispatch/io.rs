@@ -70,7 +70,7 @@ fn while_not_leaving(state: PnpState) -> Result<()> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the counterpart of `while_present`")]
-const fn always(_state: PnpState) -> Result<()> {
+pub(super) const fn always(_state: PnpState) -> Result<()> {
     Ok(())
 }
 
@@ -78,14 +78,14 @@ const fn always(_state: PnpState) -> Result<()> {
 ///
 /// # Safety
 /// The extension must be that of the device object the IRP was sent to, and the IRP at this driver and owned.
-unsafe fn dispatch<T, F>(
+pub(super) unsafe fn dispatch<T, F>(
     extension: NonNull<Extension<T>>,
     irp: NonNull<IRP>,
     admit: fn(PnpState) -> Result<()>,
     routine: F,
 ) -> NTSTATUS
 where
-    T: DeviceExtension,
+    T: 'static,
     F: for<'i> FnOnce(&T, Irp<'i>, &mut Irql<UpToDispatch>) -> Disposed<'i>,
 {
     // SAFETY: the I/O manager calls dispatch routines at DISPATCH_LEVEL or below; where exactly is up to the sender of the IRP.

@@ -1,9 +1,12 @@
-//! The driver's dispatch routines: the trampolines between the I/O manager and [`DeviceExtension`](crate::DeviceExtension).
+//! The driver's dispatch routines: the trampolines between the I/O manager and [`DeviceExtension`](crate::DeviceExtension) or
+//! [`FilterDevice`](crate::FilterDevice).
 
+pub(crate) mod filter;
 mod io;
 mod pnp;
 mod power;
 mod remove;
+mod usage_notification;
 
 use core::ptr::NonNull;
 
@@ -13,10 +16,11 @@ pub(crate) use power::power;
 use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT, ntddk::IofCompleteRequest};
 
 use crate::{
-    device::{DeviceExtension, Extension, Header},
+    device::{Extension, Header},
     error::Error,
-    irp::set_status,
+    irp::{pass_down, set_status},
     irql::{AtMostDispatch, Irql},
+    status::Status,
 };
 
 /// The extension and the IRP of a dispatch call; or the status that the IRP was completed with, since the device object is not one of
@@ -24,7 +28,7 @@ use crate::{
 ///
 /// # Safety
 /// To be called with the arguments of a dispatch routine.
-unsafe fn enter<T: DeviceExtension>(
+unsafe fn enter<T: 'static>(
     device: PDEVICE_OBJECT,
     irp: *mut IRP,
 ) -> Result<(NonNull<Extension<T>>, NonNull<IRP>), NTSTATUS> {
@@ -52,6 +56,18 @@ unsafe fn admit<L: AtMostDispatch>(header: &Header, irp: NonNull<IRP>, irql: &mu
     let admitted = attached.and_then(|()| header.remove_lock.acquire(irp.as_ptr().cast(), irql));
     // SAFETY: the IRP is owned, and no remove lock is held for it.
     admitted.map_err(|error| unsafe { reject(irp, error) })
+}
+
+/// Passes down a request that this driver has no part in, and releases the remove lock.
+///
+/// # Safety
+/// The IRP must be at this driver and owned, with the remove lock of `header` acquired for it; the caller gives it up.
+unsafe fn pass_on(header: &Header, irp: NonNull<IRP>) -> Status {
+    // SAFETY: the IRP is owned, and the remove lock keeps the lower device in our stack.
+    let status = unsafe { pass_down(irp, header.lower()) };
+    // SAFETY: acquired for the IRP, whose address serves as a tag only.
+    unsafe { header.remove_lock.release(irp.as_ptr().cast()) };
+    status
 }
 
 /// Completes an IRP for which no remove lock is held.

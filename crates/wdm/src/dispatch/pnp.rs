@@ -6,16 +6,17 @@
 use core::ptr::NonNull;
 
 use wdk_sys::{
-    IRP, IRP_MN_CANCEL_REMOVE_DEVICE, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_CAPABILITIES,
-    IRP_MN_QUERY_PNP_DEVICE_STATE, IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_QUERY_STOP_DEVICE, IRP_MN_REMOVE_DEVICE,
-    IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE, IRP_MN_SURPRISE_REMOVAL, NTSTATUS, PDEVICE_OBJECT, PNP_DEVICE_FAILED,
+    IRP, IRP_MN_CANCEL_REMOVE_DEVICE, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_DEVICE_USAGE_NOTIFICATION,
+    IRP_MN_QUERY_CAPABILITIES, IRP_MN_QUERY_PNP_DEVICE_STATE, IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_QUERY_STOP_DEVICE,
+    IRP_MN_REMOVE_DEVICE, IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE, IRP_MN_SURPRISE_REMOVAL, NTSTATUS, PDEVICE_OBJECT,
+    PNP_DEVICE_FAILED,
 };
 
-use super::{admit, enter, remove::remove};
+use super::{admit, enter, pass_on, remove::remove, usage_notification::usage_notification};
 use crate::{
     device::{DeviceExtension, Extension, Header, PnpState, StopReason, free_common_buffers, lifecycle},
     error::Result,
-    irp::{complete, current_stack_location, forward_and_wait, information, pass_down, set_status},
+    irp::{complete, current_stack_location, forward_and_wait, information, set_status},
     irql::{Irql, Passive},
     resources::Resources,
     status::Status,
@@ -63,6 +64,8 @@ pub(crate) unsafe extern "C" fn pnp<T: DeviceExtension>(device: PDEVICE_OBJECT, 
         IRP_MN_SURPRISE_REMOVAL => request.surprise_removal(),
         IRP_MN_QUERY_CAPABILITIES => request.query_capabilities(),
         IRP_MN_QUERY_PNP_DEVICE_STATE => request.query_pnp_device_state(),
+        // SAFETY: the IRP is owned, with the remove lock acquired, and given up.
+        IRP_MN_DEVICE_USAGE_NOTIFICATION => unsafe { usage_notification(header, irp, request.irql) },
         _ => request.pass_down(),
     }
     .as_raw()
@@ -199,11 +202,8 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
     }
 
     fn pass_down(&mut self) -> Status {
-        // SAFETY: as above; this is the last use of the IRP.
-        let status = unsafe { pass_down(self.irp, self.header.lower()) };
-        // SAFETY: acquired by `pnp` with the IRP, whose address serves as a tag only.
-        unsafe { self.header.remove_lock.release(self.irp.as_ptr().cast()) };
-        status
+        // SAFETY: the IRP is owned, with the remove lock acquired; this is its last use.
+        unsafe { pass_on(self.header, self.irp) }
     }
 
     fn complete(&mut self, status: Status) -> Status {

@@ -18,7 +18,7 @@ use wdk_sys::{
     ntddk::{IofCompleteRequest, PoRequestPowerIrp},
 };
 
-use super::{admit, enter};
+use super::{admit, enter, pass_on};
 use crate::{
     device::{DeviceExtension, Extension, Header, PnpState, failure, lifecycle},
     irp::{complete, current_stack_location, mark_pending, pass_down, pass_down_with_routine, set_status, status},
@@ -53,13 +53,8 @@ pub(crate) unsafe extern "C" fn power<T: DeviceExtension>(device: PDEVICE_OBJECT
         Request::System(_) if ours => unsafe { system::<T>(header, irp) },
         // SAFETY: as above.
         Request::SetDevice(to) if ours => unsafe { set_device::<T>(header, irp, to, &mut irql) },
-        _ => {
-            // SAFETY: the IRP is owned, and the remove lock keeps the lower device in our stack.
-            let status = unsafe { pass_down(irp, header.lower()) };
-            // SAFETY: acquired above, with the IRP, whose address serves as a tag only.
-            unsafe { header.remove_lock.release(irp.as_ptr().cast()) };
-            status.as_raw()
-        }
+        // SAFETY: as above.
+        _ => unsafe { pass_on(header, irp) }.as_raw(),
     }
 }
 

@@ -36,6 +36,22 @@ pub(super) unsafe fn remove<T: DeviceExtension>(
     // It is disabled already where the device was never started or was taken out.
     let _ = interface.set_state(false, irql);
     lifecycle::stop(header, device, StopReason::Remove, irql);
+    // SAFETY: promised by the caller.
+    unsafe { leave(extension, irp, irql) }
+}
+
+/// Ends every request that waits here, passes the request down, waits until nobody uses the device any more, and deletes it. The hardware is
+/// not touched any more.
+///
+/// # Safety
+/// As [`remove`].
+pub(super) unsafe fn leave<T: 'static>(
+    extension: NonNull<Extension<T>>,
+    irp: NonNull<IRP>,
+    irql: &mut Irql<Passive>,
+) -> Status {
+    // SAFETY: the extension exists until teardown.
+    let header = unsafe { Extension::header(extension) };
     close_queues(header, Error::DELETE_PENDING, irql);
 
     // SAFETY: the IRP is owned.

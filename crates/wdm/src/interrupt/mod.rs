@@ -165,7 +165,7 @@ impl<S: InterruptService> Interrupt<S> {
     }
 
     /// Calls `f` with the ISR's state, at the device's IRQL under the interrupt spin lock; `None` if the interrupt is not connected, or
-    /// while `connect` has not returned.
+    /// while `connect` has not returned. `f` is `Send`: it holds [no IRP](crate::irp), and neither does what it returns.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`. DDI: `KeSynchronizeExecution`.
     pub fn synchronize<L, F, R>(&self, _irql: &mut Irql<L>, f: F) -> Option<R>

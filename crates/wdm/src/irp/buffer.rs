@@ -267,7 +267,7 @@ unsafe fn direct_buffer(irp: NonNull<IRP>) -> Option<NonNull<MDL>> {
 ///
 /// # Safety
 /// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
-unsafe fn device_flags(irp: NonNull<IRP>) -> u32 {
+pub(super) unsafe fn device_flags(irp: NonNull<IRP>) -> u32 {
     // SAFETY: promised by the caller.
     let device = unsafe { current_stack_location(irp) }.DeviceObject;
     // SAFETY: a request keeps the device object that it was sent to.

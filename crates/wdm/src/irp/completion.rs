@@ -8,7 +8,7 @@ use wdk_sys::{DEVICE_OBJECT, IRP, NTSTATUS, PVOID, STATUS_MORE_PROCESSING_REQUIR
 
 use super::{Disposed, ReturnedIrp, disposed::Brand};
 use crate::{
-    device::{DeviceExtension, Extension, Header},
+    device::{Extension, Header},
     irql::{Irql, UpToDispatch},
 };
 
@@ -44,7 +44,7 @@ use crate::{
 /// See [Using IRP Completion Routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/using-irp-completion-routines).
 pub trait CompletionRoutine: 'static {
     /// The device that the IRP was sent to.
-    type Device: DeviceExtension;
+    type Device: Send + Sync + 'static;
 
     /// Runs at the IRQL of whoever completed the IRP, at most `DISPATCH_LEVEL`, in any thread; whether the lower driver succeeded, failed or
     /// was cancelled. [`ReturnedIrp::io_status`] tells the outcome.

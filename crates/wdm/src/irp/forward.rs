@@ -4,7 +4,7 @@ use core::any::TypeId;
 use core::mem::ManuallyDrop;
 
 use super::{
-    Disposed, Irp, MajorFunction,
+    Disposed, Irp,
     completion::{CompletionRoutine, routine_tag, trampoline},
     lower::{pass_down, pass_down_with_routine},
     raw::mark_pending,
@@ -12,29 +12,35 @@ use super::{
 use crate::{
     device::Header,
     error::{Error, Result},
-    irql::{Irql, NoLockHeld, is_passive},
+    irql::{Irql, NoLockHeld},
     status::Status,
 };
 
 impl<'i> Irp<'i> {
     /// Gives the request to the lower driver, which completes it; this one is done with it.
     ///
-    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held; `PASSIVE_LEVEL` for `IRP_MJ_CREATE`, `IRP_MJ_CLEANUP`, `IRP_MJ_CLOSE` and
-    /// `IRP_MJ_SYSTEM_CONTROL`, which are completed with `STATUS_INVALID_DEVICE_STATE` at another. DDIs: `IoSkipCurrentIrpStackLocation`, or
-    /// `IoCopyCurrentIrpStackLocationToNext` if the IRP was queued; `IoCallDriver`.
+    /// What the lower driver could not rely on is not passed down, but completed with `STATUS_INVALID_DEVICE_REQUEST`:
+    ///
+    /// - `IRP_MJ_READ` and `IRP_MJ_WRITE` whose buffers come in another way than the lower device's do, by
+    ///   [`IO_METHOD`](crate::DeviceExtension::IO_METHOD) here and by `DO_BUFFERED_IO` or `DO_DIRECT_IO` there. Those of a
+    ///   [filter](crate::FilterDevice) never do.
+    /// - What can hold addresses of a program's, once it was queued, or has come back in a [`CompletionRoutine`]: they mean something in that program's thread
+    ///   only. That is a device control request with `METHOD_NEITHER`; a read or write of a stack that does neither buffered nor direct I/O; and what is not
+    ///   `IRP_MJ_READ`, `WRITE`, `DEVICE_CONTROL`, `INTERNAL_DEVICE_CONTROL`, `FLUSH_BUFFERS` or `SYSTEM_CONTROL`.
+    /// - `IRP_MJ_CREATE`, `IRP_MJ_CLEANUP` and `IRP_MJ_CLOSE`, which a function driver completes itself: the lower driver sees all three of an open,
+    ///   or none. A [filter](crate::FilterDevice) has the safe layer pass them down.
+    ///
+    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held; `PASSIVE_LEVEL` for `IRP_MJ_SYSTEM_CONTROL`, which is completed with
+    /// `STATUS_INVALID_DEVICE_STATE` at another. DDIs: `IoSkipCurrentIrpStackLocation`, or `IoCopyCurrentIrpStackLocationToNext` if the IRP was queued;
+    /// `IoCallDriver`.
+    ///
+    /// See [Passing IRPs down the Driver Stack](https://learn.microsoft.com/windows-hardware/drivers/kernel/passing-irps-down-the-driver-stack) and
+    /// [Using Neither Buffered Nor Direct I/O](https://learn.microsoft.com/windows-hardware/drivers/kernel/using-neither-buffered-nor-direct-i-o).
     pub fn forward<L: NoLockHeld>(self, irql: &mut Irql<L>) -> Disposed<'i> {
         if let Err(error) = self.check_forwarding() {
             return self.complete(Err(error), irql);
         }
-        let this = ManuallyDrop::new(self);
-        // SAFETY: the remove lock, which the IRP has, keeps the header.
-        let header = unsafe { this.header.as_ref() };
-        // SAFETY: the IRP is owned and given up here; the lower device is in our stack as long as the remove lock is held; the token proves the
-        // IRQL and that no lock is held.
-        let status = unsafe { pass_down(this.raw, header.lower()) };
-        // SAFETY: acquired for the IRP, whose address serves as a tag only.
-        unsafe { header.remove_lock.release(this.raw.as_ptr().cast()) };
-        Disposed::new(status)
+        self.pass_on(irql)
     }
 
     /// Gives the request to the lower driver, and has `R` called when that has completed it. The request is pending from now on, and its dispatch
@@ -65,20 +71,21 @@ impl<'i> Irp<'i> {
         Disposed::new(Status::PENDING)
     }
 
-    /// What lower drivers are to be called with at `PASSIVE_LEVEL` is not forwarded at another; and nothing is before the device is in its stack.
-    fn check_forwarding(&self) -> Result<()> {
+    /// As [`forward`](Self::forward), for the safe layer itself, which knows what the request is.
+    pub(crate) fn pass_on<L: NoLockHeld>(self, irql: &mut Irql<L>) -> Disposed<'i> {
         // SAFETY: the remove lock, which the IRP has, keeps the header.
         if unsafe { self.header.as_ref() }.lower().is_null() {
-            return Err(Error::DEVICE_NOT_READY);
+            return self.complete(Err(Error::DEVICE_NOT_READY), irql);
         }
-        let needs_passive = matches!(
-            self.major_function(),
-            MajorFunction::CREATE | MajorFunction::CLEANUP | MajorFunction::CLOSE | MajorFunction::SYSTEM_CONTROL
-        );
-        if needs_passive && !is_passive() {
-            return Err(Error::INVALID_DEVICE_STATE);
-        }
-        Ok(())
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the remove lock, which the IRP has, keeps the header.
+        let header = unsafe { this.header.as_ref() };
+        // SAFETY: the IRP is owned and given up here; the lower device is in our stack as long as the remove lock is held; the token proves the
+        // IRQL and that no lock is held.
+        let status = unsafe { pass_down(this.raw, header.lower()) };
+        // SAFETY: acquired for the IRP, whose address serves as a tag only.
+        unsafe { header.remove_lock.release(this.raw.as_ptr().cast()) };
+        Disposed::new(status)
     }
 }
 

@@ -28,7 +28,7 @@
 //! | device control, `METHOD_BUFFERED` | system buffer | the same system buffer |
 //! | device control, `METHOD_IN_DIRECT` | system buffer | – |
 //! | device control, `METHOD_OUT_DIRECT` | system buffer | the caller's memory, by an MDL |
-//! | `IRP_MJ_WRITE` | system buffer or MDL, as [`IO_METHOD`](crate::DeviceExtension::IO_METHOD) says | – |
+//! | `IRP_MJ_WRITE` | system buffer or MDL, as [`IO_METHOD`](crate::DeviceExtension::IO_METHOD) says; in a filter, as the device below has it | – |
 //! | `IRP_MJ_READ` | – | the same |
 //!
 //! The caller's memory can change at any time: what is read twice may differ. It must be [mapped](Irp::map_buffer) first.
@@ -61,6 +61,7 @@ mod mdl;
 mod raw;
 mod request;
 mod returned;
+mod stack_rules;
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -73,7 +74,9 @@ use disposed::Brand;
 pub use disposed::Disposed;
 pub(crate) use lower::{forward_and_wait, pass_down, pass_down_with_routine};
 pub use major_function::MajorFunction;
-pub(crate) use raw::{complete, current_stack_location, information, mark_pending, note, set_status, status};
+pub(crate) use raw::{
+    complete, complete_unchanged, current_stack_location, information, mark_pending, note, set_status, status,
+};
 use raw::{is_cancelled, note_slot, set_information};
 pub use request::{DeviceControl, ReadWrite, Transfer};
 use request::{device_control, read_write};

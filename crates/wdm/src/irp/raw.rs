@@ -148,10 +148,22 @@ pub(super) const unsafe fn note_slot(irp: NonNull<IRP>) -> *mut [u64; 2] {
 pub(crate) unsafe fn complete(irp: NonNull<IRP>, header: NonNull<Header>, status: Status, information: usize) {
     // SAFETY: the IRP is owned by the caller.
     unsafe { set_status(irp, status, information) };
+    // SAFETY: promised by the caller.
+    unsafe { complete_unchanged(irp, header) };
+}
+
+/// Completes the IRP with the status block that is in it, and gives its remove lock back; the status.
+///
+/// # Safety
+/// As [`complete`].
+pub(crate) unsafe fn complete_unchanged(irp: NonNull<IRP>, header: NonNull<Header>) -> Status {
+    // SAFETY: the IRP is owned by the caller.
+    let status = unsafe { status(irp) };
     // SAFETY: the IRP is owned by the caller, who gives it up; nobody touches it afterwards. IO_NO_INCREMENT: no priority boost.
     unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
     // SAFETY: the remove lock keeps the header until it is released.
     let remove_lock = unsafe { &(*header.as_ptr()).remove_lock };
     // SAFETY: it was acquired for this IRP, whose address serves as a tag only.
     unsafe { remove_lock.release(irp.as_ptr().cast()) };
+    status
 }

@@ -5,11 +5,11 @@ use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use core::ptr::NonNull;
 
-use wdk_sys::{IRP, NT_ERROR, ntddk::IofCompleteRequest};
+use wdk_sys::{IRP, NT_ERROR};
 
 use super::{
     Completed, Disposed, Irp,
-    raw::{information, status},
+    raw::{complete_unchanged, information, status},
 };
 use crate::{
     device::Header,
@@ -68,16 +68,10 @@ impl<'i> ReturnedIrp<'i> {
     ///
     /// IRQL and DDIs: as [`Irp::complete`].
     pub fn complete_unchanged<L: NoLockHeld>(self, _irql: &mut Irql<L>) -> Disposed<'i> {
-        let IoStatus { status, .. } = self.io_status();
-        let Irp { raw, header, .. } = *ManuallyDrop::new(self.0);
+        let this = ManuallyDrop::new(self.0);
         // SAFETY: the IRP is owned and given up here, with the status block that the lower driver has left in it; the token proves the IRQL and
-        // that no lock is held. No boost.
-        unsafe { IofCompleteRequest(raw.as_ptr(), 0) };
-        // SAFETY: the remove lock keeps the header until it is released.
-        let remove_lock = unsafe { &(*header.as_ptr()).remove_lock };
-        // SAFETY: it was acquired for this IRP, whose address serves as a tag only.
-        unsafe { remove_lock.release(raw.as_ptr().cast()) };
-        Disposed::new(status)
+        // that no lock is held.
+        Disposed::new(unsafe { complete_unchanged(this.raw, this.header) })
     }
 
     /// The request is worked on once more: completed with another status, queued, or sent down again. What the lower driver has transferred counts

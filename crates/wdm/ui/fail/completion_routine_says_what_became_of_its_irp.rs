@@ -1,9 +1,9 @@
 //! A completion routine lets the completion go on, or keeps the IRP and disposes of it.
 #![no_std]
 
-use wdm::{Completed, Irp, Irql, irql::UpToDispatch};
+use wdm::{Completed, Irql, ReturnedIrp, irql::UpToDispatch};
 
-pub fn completed<'i>(irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+pub fn completed<'i>(irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
     let _ = &irql;
     drop(irp) //~ E0308
 }

@@ -80,9 +80,10 @@ unsafe fn initialize<D: TestDriver>(fdo: PDEVICE_OBJECT, pdo: PDEVICE_OBJECT) ->
     // SAFETY: the lower device object is in our stack.
     let lower_flags = unsafe { lower.as_ref() }.Flags;
     // SAFETY: the device object is ours, and marked as initialising still.
-    let flags = unsafe { &mut (*fdo).Flags };
-    *flags |= lower_flags & DO_POWER_PAGABLE;
-    *flags &= !DO_DEVICE_INITIALIZING;
+    let fdo = unsafe { &mut *fdo };
+    fdo.Flags |= lower_flags & DO_POWER_PAGABLE;
+    D::adapt(fdo);
+    fdo.Flags &= !DO_DEVICE_INITIALIZING;
     STATUS_SUCCESS
 }
 

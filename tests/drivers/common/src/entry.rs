@@ -43,6 +43,7 @@ pub unsafe fn load<D: TestDriver>(driver: *mut DRIVER_OBJECT) -> NTSTATUS {
     driver.MajorFunction[IRP_MJ_PNP as usize] = Some(pnp::pnp::<D>);
     driver.MajorFunction[IRP_MJ_POWER as usize] = Some(dispatch::pass_down::<D>);
     driver.MajorFunction[IRP_MJ_SYSTEM_CONTROL as usize] = Some(dispatch::pass_down::<D>);
+    D::routines(driver);
     STATUS_SUCCESS
 }
 

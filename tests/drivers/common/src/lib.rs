@@ -22,7 +22,7 @@ mod resources;
 pub use device::Device;
 pub use irp::{forward_and_wait, mark_pending, pass_down, set_status, stack_location};
 pub use request::{asks_for_fault, finish};
-use wdk_sys::{NTSTATUS, PDEVICE_OBJECT, PIRP};
+use wdk_sys::{DEVICE_OBJECT, DRIVER_OBJECT, NTSTATUS, PDEVICE_OBJECT, PIRP};
 use zerocopy::FromZeros;
 
 // The panic handler of every test driver.
@@ -32,6 +32,12 @@ extern crate wdk_panic as _;
 pub trait TestDriver: Sized + 'static {
     /// What it keeps in the device extension, zeroed at first.
     type State: FromZeros;
+
+    /// The driver object, with the dispatch routines that every test driver has: for those that a driver has instead.
+    fn routines(_driver: &mut DRIVER_OBJECT) {}
+
+    /// A new device object, attached to its stack and marked as initialising still.
+    fn adapt(_device: &mut DEVICE_OBJECT) {}
 
     /// `IOCTL_EDU_FACTORIAL`: completes the IRP, and returns the status that it was completed with. The device has been started.
     ///

@@ -1,7 +1,7 @@
 //! The requests that test drivers send to the drivers below. Those drivers have no unsafe code: what must be vouched for is vouched for here.
 #![no_std]
 
-#[path = "../../two-storeys/src/protocol.rs"]
+#[path = "../../upper-storey/src/protocol.rs"]
 #[expect(dead_code, reason = "the other requests are passed on, not sent")]
 mod protocol;
 

@@ -1,4 +1,4 @@
-//! The upper storey, which passes on.
+//! The ways to pass a request on.
 
 use core::sync::atomic::Ordering;
 
@@ -10,33 +10,36 @@ use wdm::{
 use vouched::Ask;
 
 use crate::{
-    Storey,
+    UpperStorey,
+    bare::{IN_THREAD_LATER, REPARSE},
     completion::{Continue, Keep, KeepInQueue, SendAgain},
-    protocol::{
-        ASK, CONTINUE, COUNTS, FORWARD, KEEP, KEEP_IN_QUEUE, QUEUE_AND_CONTINUE, QUEUE_AND_FORWARD, SEND_TWICE,
-    },
+    protocol::{ASK, CONTINUE, COUNTS, KEEP, KEEP_IN_QUEUE, QUEUE_AND_CONTINUE, QUEUE_AND_FORWARD, SEND_TWICE, SHUT},
 };
 
 /// Passes the request on, in the way that its code names.
-pub fn device_control<'i>(storey: &Storey, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+pub fn device_control<'i>(storey: &UpperStorey, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
     let answered = match code(&irp) {
-        Some(FORWARD) => return irp.forward(irql),
         Some(CONTINUE) => return irp.forward_with::<Continue, _>(irql),
-        Some(KEEP) => return irp.forward_with::<Keep, _>(irql),
+        Some(KEEP | REPARSE) => return irp.forward_with::<Keep, _>(irql),
         Some(KEEP_IN_QUEUE) => return irp.forward_with::<KeepInQueue, _>(irql),
-        Some(QUEUE_AND_FORWARD | QUEUE_AND_CONTINUE) => return storey.queue(irp, irql),
+        Some(QUEUE_AND_FORWARD | QUEUE_AND_CONTINUE | IN_THREAD_LATER) => return storey.queue(irp, irql),
         Some(SEND_TWICE) => return irp.forward_with::<SendAgain, _>(irql),
         Some(ASK) => ask(storey, &mut irp, irql),
         Some(COUNTS) => tell_counts(storey, &mut irp),
-        _ => Err(Error::INVALID_DEVICE_REQUEST),
+        Some(SHUT) => {
+            storey.shut.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+        // `FORWARD`, and whatever else there is.
+        _ => return irp.forward(irql),
     };
     irp.complete(answered, irql)
 }
 
 /// Passes on what was queued for that, and completes what a completion routine has left here. IRQL: DISPATCH.
-pub fn take_up(storey: &Storey, irql: &mut Irql<Dispatch>) {
+pub fn take_up(storey: &UpperStorey, irql: &mut Irql<Dispatch>) {
     while storey.queue.remove_next(irql, |irp, irql| match code(&irp) {
-        Some(QUEUE_AND_FORWARD) => irp.forward(irql),
+        Some(QUEUE_AND_FORWARD | IN_THREAD_LATER) => irp.forward(irql),
         Some(QUEUE_AND_CONTINUE) => irp.forward_with::<Continue, _>(irql),
         _ => {
             let status = noted_status(&irp);
@@ -56,7 +59,7 @@ fn code(irp: &Irp<'_>) -> Option<u32> {
 }
 
 /// Asks the lower storey by a request of this one's own, and answers what it answered.
-fn ask(storey: &Storey, irp: &mut Irp<'_>, irql: &mut Irql<UpToDispatch>) -> Result<()> {
+fn ask(storey: &UpperStorey, irp: &mut Irp<'_>, irql: &mut Irql<UpToDispatch>) -> Result<()> {
     let irql = irql.passive().ok_or(Error::INVALID_DEVICE_STATE)?;
     let input: u32 = irp.read_input()?;
     let mut output = 0_u32;
@@ -67,7 +70,7 @@ fn ask(storey: &Storey, irp: &mut Irp<'_>, irql: &mut Irql<UpToDispatch>) -> Res
     irp.write_output(&output)
 }
 
-fn tell_counts(storey: &Storey, irp: &mut Irp<'_>) -> Result<()> {
+fn tell_counts(storey: &UpperStorey, irp: &mut Irp<'_>) -> Result<()> {
     irp.write_output(&[
         storey.succeeded.load(Ordering::Relaxed),
         storey.failed.load(Ordering::Relaxed),

@@ -1,4 +1,4 @@
-//! The lower storey, which answers.
+//! The answers.
 
 use wdm::{
     Disposed, Error, Irp, Irql, QueuedIrp, Result,
@@ -6,12 +6,12 @@ use wdm::{
 };
 
 use crate::{
-    Storey,
+    LowerStorey,
     protocol::{ANSWER, FAIL, LATER, NEVER},
 };
 
 /// Answers at once, or leaves the request to the DPC.
-pub fn device_control<'i>(storey: &Storey, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+pub fn device_control<'i>(storey: &LowerStorey, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
     match irp.read_input::<u32>() {
         Ok(input) if input & (LATER | NEVER) != 0 => storey.queue(irp, irql),
         Ok(_) => answer(irp, irql),
@@ -20,7 +20,7 @@ pub fn device_control<'i>(storey: &Storey, irp: Irp<'i>, irql: &mut Irql<UpToDis
 }
 
 /// Answers every request that is to be answered. IRQL: DISPATCH.
-pub fn take_up(storey: &Storey, irql: &mut Irql<Dispatch>) {
+pub fn take_up(storey: &LowerStorey, irql: &mut Irql<Dispatch>) {
     let wanted = |irp: &QueuedIrp<'_>| irp.read_input::<u32>().is_ok_and(|input| input & NEVER == 0);
     while storey.queue.remove_next_if(irql, wanted, answer) {}
 }

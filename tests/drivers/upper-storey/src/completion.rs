@@ -1,13 +1,13 @@
-//! The upper storey's completion routines. IRQL: at most DISPATCH.
+//! The completion routines. IRQL: at most DISPATCH.
 
 use core::sync::atomic::Ordering;
 
 use wdm::{Completed, CompletionRoutine, Irql, ReturnedIrp, irql::UpToDispatch};
 
-use crate::Storey;
+use crate::UpperStorey;
 
 /// Counts the outcome.
-fn count(storey: &Storey, irp: &ReturnedIrp<'_>) {
+fn count(storey: &UpperStorey, irp: &ReturnedIrp<'_>) {
     let counter = if irp.io_status().status.is_success() {
         &storey.succeeded
     } else {
@@ -20,9 +20,9 @@ fn count(storey: &Storey, irp: &ReturnedIrp<'_>) {
 pub enum Continue {}
 
 impl CompletionRoutine for Continue {
-    type Device = Storey;
+    type Device = UpperStorey;
 
-    fn completed<'i>(storey: &Storey, irp: ReturnedIrp<'i>, _irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+    fn completed<'i>(storey: &UpperStorey, irp: ReturnedIrp<'i>, _irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
         count(storey, &irp);
         irp.continue_completion()
     }
@@ -32,9 +32,9 @@ impl CompletionRoutine for Continue {
 pub enum Keep {}
 
 impl CompletionRoutine for Keep {
-    type Device = Storey;
+    type Device = UpperStorey;
 
-    fn completed<'i>(storey: &Storey, irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+    fn completed<'i>(storey: &UpperStorey, irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
         count(storey, &irp);
         irp.complete_unchanged(irql).into()
     }
@@ -44,9 +44,9 @@ impl CompletionRoutine for Keep {
 pub enum KeepInQueue {}
 
 impl CompletionRoutine for KeepInQueue {
-    type Device = Storey;
+    type Device = UpperStorey;
 
-    fn completed<'i>(storey: &Storey, irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+    fn completed<'i>(storey: &UpperStorey, irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
         count(storey, &irp);
         let status = irp.io_status().status.as_raw().cast_unsigned();
         let mut irp = irp.into_irp();
@@ -59,9 +59,9 @@ impl CompletionRoutine for KeepInQueue {
 pub enum SendAgain {}
 
 impl CompletionRoutine for SendAgain {
-    type Device = Storey;
+    type Device = UpperStorey;
 
-    fn completed<'i>(storey: &Storey, irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+    fn completed<'i>(storey: &UpperStorey, irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
         count(storey, &irp);
         irp.into_irp().forward_with::<Continue, _>(irql).into()
     }

@@ -1,4 +1,4 @@
-//! The requests that the driver knows; the scenarios include this file.
+//! The requests that the two storeys know; the scenarios and the lower storey include this file.
 
 /// The control code of a buffered request of an unknown device, which any handle may send.
 const fn buffered(function: u32) -> u32 {
@@ -33,3 +33,5 @@ pub const FAIL: u32 = 2;
 pub const NEVER: u32 = 4;
 /// What the lower storey inverts in the input to make its answer.
 pub const ANSWER: u32 = 0x5A5A_5A50;
+/// The upper storey answers itself, and lets nobody open the device from then on.
+pub const SHUT: u32 = buffered(0x909);

@@ -1,0 +1,151 @@
+//! The dispatch routines of a filter: what it does not handle is the lower driver's.
+
+use core::ptr::NonNull;
+
+use wdk_sys::{
+    IRP, IRP_MN_DEVICE_USAGE_NOTIFICATION, IRP_MN_REMOVE_DEVICE, IRP_MN_START_DEVICE, IRP_MN_SURPRISE_REMOVAL,
+    NTSTATUS, PDEVICE_OBJECT,
+};
+
+use super::{
+    admit, enter,
+    io::{always, dispatch},
+    pass_on,
+    remove::leave,
+    usage_notification::usage_notification,
+};
+use crate::{
+    device::{Extension, FilterDevice, PnpState, close_queues},
+    error::Error,
+    irp::{Disposed, Irp, complete_unchanged, current_stack_location, forward_and_wait, set_status},
+    irql::{Irql, Passive, UpToDispatch},
+    status::Status,
+};
+
+macro_rules! dispatch_routines {
+    ($($(#[$doc:meta])* $routine:ident: $handle:expr;)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Safety
+            /// To be called by the I/O manager only.
+            pub(crate) unsafe extern "C" fn $routine<T: FilterDevice>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
+                // SAFETY: the arguments are those of a dispatch routine.
+                let (extension, irp) = match unsafe { enter::<T>(device, irp) } {
+                    Ok(entered) => entered,
+                    Err(status) => return status,
+                };
+                // SAFETY: as above.
+                unsafe { dispatch(extension, irp, always, $handle) }
+            }
+        )*
+    };
+}
+
+dispatch_routines! {
+    /// `IRP_MJ_CREATE`.
+    create: opened::<T>;
+    /// `IRP_MJ_CLEANUP`.
+    cleanup: |filter: &T, irp, irql| {
+        filter.cleanup(irp.file_object(), irql);
+        irp.pass_on(irql)
+    };
+    /// `IRP_MJ_CLOSE`.
+    close: |filter: &T, irp, irql| {
+        filter.close(irp.file_object(), irql);
+        irp.pass_on(irql)
+    };
+    /// `IRP_MJ_READ`.
+    read: T::read;
+    /// `IRP_MJ_WRITE`.
+    write: T::write;
+    /// `IRP_MJ_DEVICE_CONTROL`.
+    device_control: T::device_control;
+    /// `IRP_MJ_SYSTEM_CONTROL`: WMI, of which a filter provides nothing.
+    system_control: |_: &T, irp, irql| irp.pass_on(irql);
+    /// Every other request but PnP and power.
+    other_request: T::other_request;
+}
+
+/// Asks the filter whether the device may be opened.
+fn opened<'i, T: FilterDevice>(filter: &T, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+    match filter.create(&irp, irql) {
+        Ok(()) => irp.pass_on(irql),
+        Err(error) => irp.complete(Err(error), irql),
+    }
+}
+
+/// `IRP_MJ_PNP`.
+///
+/// # Safety
+/// To be called by the I/O manager only.
+pub(crate) unsafe extern "C" fn pnp<T: FilterDevice>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
+    // SAFETY: the arguments are those of a dispatch routine.
+    let (extension, irp) = match unsafe { enter::<T>(device, irp) } {
+        Ok(entered) => entered,
+        Err(status) => return status,
+    };
+    // SAFETY: PnP requests are sent at PASSIVE_LEVEL, in the context of a system thread.
+    let mut irql = unsafe { Irql::<Passive>::assume() };
+    // SAFETY: the device object exists for the time of the call.
+    let header = unsafe { Extension::header(extension) };
+    // SAFETY: the IRP is owned.
+    if let Err(status) = unsafe { admit(header, irp, &mut irql) } {
+        return status;
+    }
+    // SAFETY: the IRP is at this driver.
+    let minor = unsafe { current_stack_location(irp) }.MinorFunction;
+    match u32::from(minor) {
+        IRP_MN_REMOVE_DEVICE => {
+            header.set_state(PnpState::Removed);
+            // SAFETY: the IRP is the remove request, owned, with the remove lock acquired.
+            unsafe { leave(extension, irp, &mut irql) }
+        }
+        IRP_MN_START_DEVICE => {
+            // SAFETY: the IRP is owned, with the remove lock acquired.
+            let started = unsafe { forward_and_wait(irp, header.lower(), &mut irql) };
+            if started.is_success() {
+                header.set_state(PnpState::Started);
+                // SAFETY: AddDevice has initialised the value, and the remove lock keeps it.
+                unsafe { Extension::data(extension) }.started(&mut irql);
+            }
+            // SAFETY: the IRP is at this driver again, with the lower drivers' answer, and given up.
+            unsafe { complete_unchanged(irp, NonNull::from(header)) }
+        }
+        IRP_MN_SURPRISE_REMOVAL => {
+            header.set_state(PnpState::SurpriseRemoved);
+            close_queues(header, Error::DEVICE_REMOVED, &mut irql);
+            // SAFETY: the IRP is owned.
+            unsafe { set_status(irp, Status::SUCCESS, 0) };
+            // SAFETY: the IRP is owned, with the remove lock acquired, and given up.
+            unsafe { pass_on(header, irp) }
+        }
+        // SAFETY: as above.
+        IRP_MN_DEVICE_USAGE_NOTIFICATION => unsafe { usage_notification(header, irp, &mut irql) },
+        // SAFETY: as above.
+        _ => unsafe { pass_on(header, irp) },
+    }
+    .as_raw()
+}
+
+/// `IRP_MJ_POWER`: the power policy is the function driver's.
+///
+/// # Safety
+/// To be called by the I/O manager only.
+pub(crate) unsafe extern "C" fn power<T: FilterDevice>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
+    // SAFETY: the arguments are those of a dispatch routine.
+    let (extension, irp) = match unsafe { enter::<T>(device, irp) } {
+        Ok(entered) => entered,
+        Err(status) => return status,
+    };
+    // SAFETY: the power manager calls at PASSIVE_LEVEL, or at DISPATCH_LEVEL if the device object does not say DO_POWER_PAGABLE.
+    let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
+    // SAFETY: the device object exists for the time of the call.
+    let header = unsafe { Extension::header(extension) };
+    // SAFETY: the IRP is owned.
+    match unsafe { admit(header, irp, &mut irql) } {
+        // SAFETY: the IRP is owned, with the remove lock acquired, and given up.
+        Ok(()) => unsafe { pass_on(header, irp) }.as_raw(),
+        Err(status) => status,
+    }
+}

@@ -1,0 +1,62 @@
+//! What the drivers of a stack rely on when a request is passed down to them.
+
+use core::ptr::NonNull;
+
+use wdk_sys::{DO_BUFFERED_IO, DO_DIRECT_IO, METHOD_NEITHER};
+
+use super::{
+    Irp, MajorFunction,
+    buffer::{METHOD_MASK, device_flags},
+    raw::is_marked_pending,
+};
+use crate::{
+    error::{Error, Result},
+    irql::is_passive,
+};
+
+/// How the buffers of reads and writes come.
+const BUFFERS: u32 = DO_BUFFERED_IO | DO_DIRECT_IO;
+
+impl Irp<'_> {
+    /// Whether the driver may pass the request down: [`forward`](Self::forward) says what it may not.
+    pub(super) fn check_forwarding(&self) -> Result<()> {
+        // SAFETY: the remove lock, which the IRP has, keeps the header.
+        let lower = NonNull::new(unsafe { self.header.as_ref() }.lower()).ok_or(Error::DEVICE_NOT_READY)?;
+        // SAFETY: the remove lock keeps the lower device in our stack.
+        let lower_flags = unsafe { (*lower.as_ptr()).Flags };
+        match self.major_function() {
+            MajorFunction::CREATE | MajorFunction::CLEANUP | MajorFunction::CLOSE => Err(Error::INVALID_DEVICE_REQUEST),
+            MajorFunction::SYSTEM_CONTROL if !is_passive() => Err(Error::INVALID_DEVICE_STATE),
+            MajorFunction::READ | MajorFunction::WRITE if self.device_flags() & BUFFERS != lower_flags & BUFFERS => {
+                Err(Error::INVALID_DEVICE_REQUEST)
+            }
+            // SAFETY: the IRP is owned.
+            _ if self.may_need_its_thread() && unsafe { is_marked_pending(self.raw) } => {
+                Err(Error::INVALID_DEVICE_REQUEST)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the request can hold addresses of the program that has sent it, which are of use in that program's thread only.
+    fn may_need_its_thread(&self) -> bool {
+        match self.major_function() {
+            MajorFunction::READ | MajorFunction::WRITE => self.device_flags() & BUFFERS == 0,
+            MajorFunction::DEVICE_CONTROL => {
+                let request = self.device_control();
+                request.is_none_or(|request| request.code & METHOD_MASK == METHOD_NEITHER)
+            }
+            // The first is sent by drivers, the others have no data of a program's.
+            MajorFunction::INTERNAL_DEVICE_CONTROL | MajorFunction::FLUSH_BUFFERS | MajorFunction::SYSTEM_CONTROL => {
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// The flags of the device that the request was sent to.
+    fn device_flags(&self) -> u32 {
+        // SAFETY: the IRP is owned.
+        unsafe { device_flags(self.raw) }
+    }
+}

@@ -1,0 +1,9 @@
+//! What state its device is in the function driver says.
+#![no_std]
+
+use wdm::{DeviceInit, FilterDevice};
+
+pub fn init<F: FilterDevice>(device: &DeviceInit<'_, F>) {
+    let _ = wdm::DeviceFailure::new(device); //~ E0277
+    //~^ E0277
+}

@@ -1,0 +1,169 @@
+//! The duties of a filter, on the driver `upper-storey`: above `bare-storey`, which relies on them, or above the function driver `lower-storey`.
+
+#[path = "../drivers/bare-storey/src/protocol.rs"]
+mod bare;
+#[path = "../drivers/upper-storey/src/protocol.rs"]
+#[expect(dead_code, reason = "the ways to pass on are for other scenarios")]
+mod protocol;
+
+use ntsim::{
+    NtStatus, Outcome,
+    io::pnp::{self, Minor},
+    po::{self, SystemState},
+};
+use scenarios::{
+    boot::{Pc, Run, Setup},
+    image::test_driver,
+    program::Program,
+    seeds,
+};
+
+use bare::{IN_THREAD, IN_THREAD_LATER, LOOK, REPARSE, SEEN};
+use protocol::SHUT;
+
+/// A success, which is not `STATUS_SUCCESS`.
+const STATUS_REPARSE: NtStatus = NtStatus(0x104);
+/// `FILE_DEVICE_SERIAL_PORT`, of the device below.
+const SERIAL_PORT: u32 = 0x1B;
+/// `FILE_READ_ONLY_DEVICE`, a characteristic of that.
+const READ_ONLY: u32 = 2;
+/// `DO_BUFFERED_IO` and `DO_DIRECT_IO`.
+const IO: u32 = 4 | 0x10;
+/// `DO_DIRECT_IO`.
+const DIRECT_IO: u32 = 0x10;
+/// `DO_POWER_PAGABLE`.
+const POWER_PAGABLE: u32 = 0x2000;
+
+/// Runs `script` on a started device of `lower`, with the filter above.
+fn filtered<F>(lower: &str, seed: u64, script: impl FnOnce(Pc) -> F + 'static) -> Run
+where
+    F: Future<Output = Outcome<()>> + 'static,
+{
+    let images = [lower, "upper-storey"].map(test_driver);
+    Run::stacked(&images, Setup::seed(seed), async move |pc: Pc| {
+        pc.start().await?;
+        script(pc).await
+    })
+}
+
+/// `N` numbers that the lower driver answers.
+async fn ask<const N: usize>(program: &Program, code: u32) -> Outcome<[u32; N]> {
+    let done = program.call(code, &[], 4 * N).await?;
+    assert_eq!((done.status, done.information), (NtStatus::SUCCESS, 4 * N as u64));
+    let mut numbers = done.output.chunks_exact(4);
+    Ok([(); N].map(|()| u32::from_le_bytes(numbers.next().expect("enough").try_into().expect("four bytes"))))
+}
+
+#[test]
+fn it_looks_like_the_device_below() {
+    let run = filtered("bare-storey", 1, async |pc| {
+        let program = Program::open(&pc).await?;
+        let [below @ .., kind, flags, characteristics] = ask::<6>(&program, LOOK).await?;
+        let [kind_below, flags_below, characteristics_below] = below;
+        assert_eq!((kind_below, kind), (SERIAL_PORT, SERIAL_PORT));
+        assert_eq!((flags_below & IO, flags & IO), (DIRECT_IO, DIRECT_IO));
+        assert_eq!(flags_below & POWER_PAGABLE, flags & POWER_PAGABLE);
+        assert_eq!(characteristics_below & READ_ONLY, READ_ONLY);
+        assert_eq!(characteristics & READ_ONLY, READ_ONLY);
+        program.close().await
+    });
+    let _ = run.clean();
+}
+
+#[test]
+fn a_read_comes_as_the_lower_driver_expects_it() {
+    let run = filtered("bare-storey", 1, async |pc| {
+        let program = Program::open(&pc).await?;
+        let done = program.read(0, 16).await?.wait(&pc.k).await?;
+        assert_eq!(done.status, NtStatus::SUCCESS);
+        let [_, _, _, reads] = ask(&program, SEEN).await?;
+        assert_eq!(reads, 1);
+        program.close().await
+    });
+    let _ = run.clean();
+}
+
+#[test]
+fn the_lower_driver_sees_all_of_an_open_or_nothing() {
+    let run = filtered("bare-storey", 1, async |pc| {
+        for _ in 0..3 {
+            Program::open(&pc).await?.close().await?;
+        }
+        let program = Program::open(&pc).await?;
+        assert_eq!(ask(&program, SEEN).await?, [4, 3, 3, 0]);
+        assert_eq!(program.call(SHUT, &[], 0).await?.status, NtStatus::SUCCESS);
+        let refused = Program::try_open(&pc).await?;
+        assert_eq!(refused.err(), Some(NtStatus::DEVICE_NOT_READY));
+        assert_eq!(ask(&program, SEEN).await?, [4, 3, 3, 0]);
+        program.close().await
+    });
+    let _ = run.clean();
+}
+
+#[test]
+fn a_request_that_needs_its_thread_is_passed_down_in_it_or_not_at_all() {
+    for seed in seeds::up_to(10) {
+        let run = filtered("bare-storey", seed, async |pc| {
+            let program = Program::open(&pc).await?;
+            let at_once = program.call(IN_THREAD, &[1, 2, 3, 4], 4).await?;
+            assert_eq!(at_once.status, NtStatus::SUCCESS);
+            let later = program.call(IN_THREAD_LATER, &[1, 2, 3, 4], 4).await?;
+            assert_eq!(later.status, NtStatus::INVALID_DEVICE_REQUEST);
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
+
+/// A success of the lower driver's that is not `STATUS_SUCCESS` is one still when a completion routine has kept the request.
+#[test]
+fn an_informational_status_is_kept() {
+    let run = filtered("bare-storey", 1, async |pc| {
+        let program = Program::open(&pc).await?;
+        let done = program.call(REPARSE, &[], 0).await?;
+        assert_eq!(done.status, STATUS_REPARSE);
+        program.close().await
+    });
+    let _ = run.clean();
+}
+
+#[test]
+fn the_power_policy_is_the_function_drivers() {
+    /// How often the drivers have asked for a change of the device's power, over a sleep.
+    fn requests(images: &[&str]) -> u64 {
+        let images: Vec<_> = images.iter().copied().map(test_driver).collect();
+        let run = Run::stacked(&images, Setup::seed(1), async |pc: Pc| {
+            pc.start().await?;
+            assert!(po::sleep(&pc.k, SystemState::S3).await?.is_ok());
+            po::wake(&pc.k).await
+        });
+        let calls = run.clean();
+        let mut calls = calls.counters.calls().iter();
+        calls
+            .find(|(routine, _)| **routine == "PoRequestPowerIrp")
+            .map_or(0, |(_, count)| *count)
+    }
+    let alone = requests(&["lower-storey"]);
+    assert_ne!(alone, 0);
+    assert_eq!(requests(&["lower-storey", "upper-storey"]), alone);
+    assert_eq!(requests(&["bare-storey", "upper-storey"]), 0);
+}
+
+#[test]
+fn what_a_paging_file_makes_of_the_device_below_is_taken_over() {
+    /// `DeviceUsageTypePaging`.
+    const PAGING: u64 = 1;
+
+    let run = filtered("bare-storey", 1, async |pc| {
+        let program = Program::open(&pc).await?;
+        for (in_path, pagable) in [(1, 0), (0, POWER_PAGABLE)] {
+            let parameters = [in_path, PAGING, 0, 0];
+            let notified = pnp::query(&pc.k, pc.pdo, Minor::DEVICE_USAGE_NOTIFICATION, parameters).await?;
+            assert_eq!(notified.status, NtStatus::SUCCESS);
+            let [_, below, _, _, own, _] = ask(&program, LOOK).await?;
+            assert_eq!((below & POWER_PAGABLE, own & POWER_PAGABLE), (pagable, pagable));
+        }
+        program.close().await
+    });
+    let _ = run.clean();
+}

@@ -1,0 +1,79 @@
+//! What a function driver on the safe layer cannot pass down: `careless-storey` tries to, above the driver `bare-storey`, which relies on what
+//! the drivers above owe it.
+
+#[path = "../drivers/bare-storey/src/protocol.rs"]
+#[expect(dead_code, reason = "some are for the filter's scenarios")]
+mod bare;
+#[path = "../drivers/careless-storey/src/protocol.rs"]
+mod protocol;
+
+use ntsim::{NtStatus, Outcome};
+use scenarios::{
+    boot::{Pc, Run, Setup},
+    image::test_driver,
+    program::Program,
+    seeds,
+};
+
+use bare::{IN_THREAD, IN_THREAD_LATER, SEEN};
+use protocol::OPEN_BELOW;
+
+/// Runs `script` on a started device of both drivers.
+fn carelessly<F>(seed: u64, script: impl FnOnce(Pc) -> F + 'static) -> Run
+where
+    F: Future<Output = Outcome<()>> + 'static,
+{
+    let images = ["bare-storey", "careless-storey"].map(test_driver);
+    Run::stacked(&images, Setup::seed(seed), async move |pc: Pc| {
+        pc.start().await?;
+        script(pc).await
+    })
+}
+
+/// How many CREATE, CLEANUP, CLOSE and READ requests the lower driver has seen.
+async fn seen(program: &Program) -> Outcome<[u32; 4]> {
+    let done = program.call(SEEN, &[], 16).await?;
+    assert_eq!((done.status, done.information), (NtStatus::SUCCESS, 16));
+    let mut numbers = done.output.chunks_exact(4);
+    Ok([(); 4].map(|()| u32::from_le_bytes(numbers.next().expect("16 bytes").try_into().expect("four bytes"))))
+}
+
+#[test]
+fn a_read_comes_as_the_lower_driver_expects_it_or_not_at_all() {
+    let run = carelessly(1, async |pc| {
+        let program = Program::open(&pc).await?;
+        let done = program.read(0, 16).await?.wait(&pc.k).await?;
+        assert_eq!(done.status, NtStatus::INVALID_DEVICE_REQUEST);
+        assert_eq!(seen(&program).await?, [0; 4]);
+        program.close().await
+    });
+    let _ = run.clean();
+}
+
+#[test]
+fn a_request_that_needs_its_thread_is_passed_down_in_it_or_not_at_all() {
+    for seed in seeds::up_to(10) {
+        let run = carelessly(seed, async |pc| {
+            let program = Program::open(&pc).await?;
+            let at_once = program.call(IN_THREAD, &[1, 2, 3, 4], 4).await?;
+            assert_eq!(at_once.status, NtStatus::SUCCESS);
+            let later = program.call(IN_THREAD_LATER, &[1, 2, 3, 4], 4).await?;
+            assert_eq!(later.status, NtStatus::INVALID_DEVICE_REQUEST);
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
+
+#[test]
+fn an_open_is_not_passed_down_without_its_end() {
+    let run = carelessly(1, async |pc| {
+        let program = Program::open(&pc).await?;
+        assert_eq!(program.call(OPEN_BELOW, &[], 0).await?.status, NtStatus::SUCCESS);
+        let refused = Program::try_open(&pc).await?;
+        assert_eq!(refused.err(), Some(NtStatus::INVALID_DEVICE_REQUEST));
+        assert_eq!(seen(&program).await?, [0; 4]);
+        program.close().await
+    });
+    let _ = run.clean();
+}
