@@ -29,8 +29,14 @@ fn the_driver_passes_a_query_for_an_interface_down_while_it_starts() {
     let (mut depth, mut deepest) = (0, 0);
     for record in run.clean().records() {
         match record.event {
-            Event::Entered { label, .. } if label == "dispatch IRP_MJ_PNP" => depth += 1,
-            Event::Left { label, .. } if label == "dispatch IRP_MJ_PNP" => depth -= 1,
+            Event::Entered {
+                label: "dispatch IRP_MJ_PNP",
+                ..
+            } => depth += 1,
+            Event::Left {
+                label: "dispatch IRP_MJ_PNP",
+                ..
+            } => depth -= 1,
             _ => {}
         }
         deepest = deepest.max(depth);

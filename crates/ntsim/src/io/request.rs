@@ -2,7 +2,7 @@
 //!
 //! A program learns the end of a request in one of two places: from what the system call returns, or from its I/O status block. A request that
 //! fails at once leaves the block alone ("Different ways of handling IRPs", scenario 9), so the program must look at what the call has returned
-//! ("IO_STATUS_BLOCK structure").
+//! ("`IO_STATUS_BLOCK` structure").
 
 use std::{cell::Cell, rc::Rc};
 

@@ -50,8 +50,8 @@ impl Position {
     }
 
     /// The byte offset that the driver gets. A synchronous file has a position of its own, which the driver moves when it has transferred
-    /// something ("FltReadFile"). A file that can be appended to, and not written otherwise, is written at its end wherever the program says
-    /// ("NtWriteFile").
+    /// something ("`FltReadFile`"). A file that can be appended to, and not written otherwise, is written at its end wherever the program says
+    /// ("`NtWriteFile`").
     pub(crate) fn resolve(self, k: &Kernel, file: &File, major: Major) -> Outcome<i64> {
         if major == Major::WRITE && !file.allows(FILE_WRITE_DATA) && file.allows(FILE_APPEND_DATA) {
             return Ok(WRITE_TO_END_OF_FILE);

@@ -1,6 +1,6 @@
 //! `IoGetDmaAdapter`: the device's stack is asked for the bus driver's interface, which has the routine that makes the adapter.
 //!
-//! "BUS_INTERFACE_STANDARD structure" says so. The request goes to the top of the stack, and so past the very driver that wants the adapter,
+//! "`BUS_INTERFACE_STANDARD` structure" says so. The request goes to the top of the stack, and so past the very driver that wants the adapter,
 //! as a rule while that handles `IRP_MN_START_DEVICE`.
 
 use ntlayout::{bus_interface_standard as layout, io_stack_location as stack};
