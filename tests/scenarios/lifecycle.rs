@@ -55,6 +55,18 @@ fn the_interface_is_there_while_the_device_is() {
     let _ = run.clean();
 }
 
+/// `SurpriseRemovalOK` of `DEVICE_CAPABILITIES`: the user is not told to announce that he will take the device out.
+#[test]
+fn the_driver_says_that_it_copes_with_surprise_removal() {
+    const SURPRISE_REMOVAL_OK: u32 = 1 << 9;
+    let run = Run::started(Setup::seed(1), async |pc| {
+        let capabilities = pnp::query_capabilities(&pc.k, pc.pdo).await?;
+        assert_eq!(capabilities & SURPRISE_REMOVAL_OK, SURPRISE_REMOVAL_OK);
+        Ok(())
+    });
+    let _ = run.clean();
+}
+
 #[test]
 fn a_device_in_use_is_not_removed_in_order() {
     let run = Run::started(Setup::seed(1), async |pc| {

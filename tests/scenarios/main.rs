@@ -13,6 +13,7 @@ mod forwarding;
 mod hardware;
 mod interleavings;
 mod lifecycle;
+mod lower_after_remove;
 mod lower_drivers_that_pend;
 mod malformed;
 mod matrix;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ntsim::{
     NtStatus,
-    bus::InterruptMode,
+    bus::{Interrupt, InterruptMode},
     io::pnp,
     sched::ThreadSpec,
     trace::{Event, Record},
@@ -69,4 +69,32 @@ fn requests_survive_that_their_device_moves() {
             "both processors had their turn"
         );
     }
+}
+
+/// The length of a range decides how it is described: a driver is to find one of 4 GiB and more in its place all the same.
+#[test]
+fn registers_in_a_large_range_are_found() {
+    for length in [1 << 32, 1 << 40, 1 << 50] {
+        let run = Run::started(Setup::seed(1), async move |pc| {
+            let mut other = pc.k.bus().borrow().other_resources(pc.slot);
+            other.memory[0].length = length;
+            assert_eq!(pnp::rebalance(&pc.k, pc.pdo, other).await?, NtStatus::SUCCESS);
+            let program = Program::open(&pc).await?;
+            assert_eq!(program.factorial(5).await?.wait().await?, NtStatus::SUCCESS);
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
+
+/// An ISR for an interrupt of `PASSIVE_LEVEL` would run in a thread, without the lock that it is promised: the safe layer connects none.
+#[test]
+fn an_interrupt_of_passive_level_is_refused() {
+    let run = Run::started(Setup::seed(1), async |pc| {
+        let mut other = pc.k.bus().borrow().other_resources(pc.slot);
+        other.interrupt = Some(Interrupt::Line { line: 16, vector: 0x01 });
+        assert_eq!(pnp::rebalance(&pc.k, pc.pdo, other).await?, NtStatus::NOT_SUPPORTED);
+        Ok(())
+    });
+    let _ = run.clean();
 }

@@ -1,6 +1,6 @@
 //! How transfers end that do not end by themselves: cancelled, their handle closed, the device taken out.
 
-use ntsim::{NtStatus, io::pnp};
+use ntsim::{NtStatus, io::pnp, trace::Event};
 use scenarios::{
     boot::{Run, Setup},
     program::Program,
@@ -139,6 +139,35 @@ fn removal_after_a_cancelled_piece_waits_for_the_device() {
         Ok(())
     });
     let _ = run.clean();
+}
+
+/// The memory can go when nothing moves any more, and so can the adapter: before the drivers below learn that the device goes.
+#[test]
+fn the_adapter_of_an_idle_device_is_put_before_the_drivers_below_remove_it() {
+    for by_surprise in [false, true] {
+        let run = Run::started(Setup::seed(1), async move |pc| {
+            let program = Program::open(&pc).await?;
+            assert_eq!(program.read(0, 100).await?.wait(&pc.k).await?.status, NtStatus::SUCCESS);
+            if by_surprise {
+                pnp::surprise_remove(&pc.k, pc.pdo).await?;
+                program.close().await?;
+                return pnp::wait_for_removal(&pc.k, pc.pdo).await;
+            }
+            program.close().await?;
+            assert_eq!(pnp::remove_device(&pc.k, pc.pdo).await?, pnp::Removal::Done);
+            Ok(())
+        });
+        let trace = run.clean();
+        let last = |wanted: &str| {
+            let is_call = |event: &Event| matches!(event, Event::Called { routine, .. } if *routine == wanted);
+            trace.records().iter().rposition(|record| is_call(&record.event))
+        };
+        assert!(last("PutDmaAdapter").is_some());
+        assert!(
+            last("PutDmaAdapter") < last("IofCallDriver"),
+            "by surprise: {by_surprise}"
+        );
+    }
 }
 
 /// The raised cause says that a transfer is finished; the device says that it is not.

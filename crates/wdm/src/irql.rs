@@ -47,7 +47,7 @@
 
 use core::marker::PhantomData;
 
-use wdk_sys::PASSIVE_LEVEL;
+use wdk_sys::{KIRQL, PASSIVE_LEVEL};
 
 mod sealed {
     pub trait Sealed {}
@@ -145,23 +145,30 @@ impl Irql<UpToDispatch> {
 
 /// Whether the code runs at `PASSIVE_LEVEL` (`KeGetCurrentIrql`).
 pub(crate) fn is_passive() -> bool {
-    current_irql() == u64::from(PASSIVE_LEVEL)
+    // SAFETY: nothing is demanded; any IRQL.
+    let irql = unsafe { KeGetCurrentIrql() };
+    u32::from(irql) == PASSIVE_LEVEL
 }
 
-/// What `KeGetCurrentIrql` returns. On x64 that is an inline function of the WDK, which reads CR8: the kernel exports no such routine.
-fn current_irql() -> u64 {
-    let irql: u64;
-    // SAFETY: reading CR8 is allowed in kernel mode at any IRQL and changes nothing.
-    unsafe { core::arch::asm!("mov {}, cr8", out(reg) irql, options(nomem, nostack, preserves_flags)) };
-    irql
-}
-
-/// What `KeLowerIrql` does. On x64 that, too, is an inline function of the WDK, which writes CR8.
+/// `KeLowerIrql`.
 ///
 /// # Safety
 /// `to` must be at most the current IRQL, and what it was before it was raised; no spin lock may be held.
-pub(crate) unsafe fn lower_irql(to: wdk_sys::KIRQL) {
-    let to = u64::from(to);
-    // SAFETY: promised by the caller. Memory is not said to be untouched: what waited for the level to fall runs now.
-    unsafe { core::arch::asm!("mov cr8, {}", in(reg) to, options(nostack, preserves_flags)) };
+pub(crate) unsafe fn lower_irql(to: KIRQL) {
+    // SAFETY: promised by the caller.
+    unsafe { KeLowerIrql(to) };
+}
+
+// The kernel exports both on x64, and the kit for Windows 8 and later declares them so. Older headers, mingw-w64's among them, have inline functions
+// instead, which read and write CR8, and of which no bindings are made: hence the declarations. What the kernel does when the IRQL falls is its own
+// business: it is called.
+#[allow(
+    clashing_extern_declarations,
+    reason = "the bindings' own, where there are some, are the same"
+)]
+unsafe extern "C" {
+    /// See [`KeGetCurrentIrql`](https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kegetcurrentirql).
+    fn KeGetCurrentIrql() -> KIRQL;
+    /// See [`KeLowerIrql`](https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kelowerirql~r1).
+    fn KeLowerIrql(new_irql: KIRQL);
 }

@@ -162,29 +162,31 @@ impl Request<'_> {
     /// What the lower driver's dispatch routine returned.
     ///
     /// # Safety
-    /// `PASSIVE_LEVEL`, with APCs enabled; the remove lock of `header` must be held. If this returns `STATUS_PENDING`, what the request borrows must
+    /// `PASSIVE_LEVEL`, with APCs enabled. If this returns `STATUS_PENDING`, what the request borrows must
     /// stay borrowed until the event is set.
     unsafe fn send(self, header: &Header) -> Result<Status> {
         let length = |bytes: &[u8]| ULONG::try_from(bytes.len()).map_err(|_| Error::INVALID_PARAMETER);
-        let lower = NonNull::new(header.lower()).ok_or(Error::INVALID_DEVICE_STATE)?;
-        // SAFETY: the lower device is in our stack as long as the remove lock is held. The I/O manager copies input and output, whose lengths are those
-        // of the slices; the caller keeps the rest until the request is over.
-        let irp = unsafe {
-            IoBuildDeviceIoControlRequest(
-                self.code,
-                lower.as_ptr(),
-                address(self.input).cast_mut(),
-                length(self.input)?,
-                address_mut(self.output),
-                length(self.output)?,
-                0,
-                self.event,
-                self.io_status,
-            )
-        };
-        let irp = NonNull::new(irp).ok_or(Error::INSUFFICIENT_RESOURCES)?;
-        // SAFETY: the IRP is new, and the lower driver's from here on.
-        Ok(Status::from_raw(unsafe { IofCallDriver(lower.as_ptr(), irp.as_ptr()) }))
+        let (input_length, output_length) = (length(self.input)?, length(self.output)?);
+        header.lower.call(|lower| {
+            // SAFETY: the lower device is there until this closure returns. The I/O manager copies input and output, whose lengths are those of the
+            // slices; the caller keeps the rest until the request is over.
+            let irp = unsafe {
+                IoBuildDeviceIoControlRequest(
+                    self.code,
+                    lower.as_ptr(),
+                    address(self.input).cast_mut(),
+                    input_length,
+                    address_mut(self.output),
+                    output_length,
+                    0,
+                    self.event,
+                    self.io_status,
+                )
+            };
+            let irp = NonNull::new(irp).ok_or(Error::INSUFFICIENT_RESOURCES)?;
+            // SAFETY: the IRP is new, and the lower driver's from here on.
+            Ok(Status::from_raw(unsafe { IofCallDriver(lower.as_ptr(), irp.as_ptr()) }))
+        })?
     }
 }
 

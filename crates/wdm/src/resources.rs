@@ -6,8 +6,8 @@ use core::ptr::NonNull;
 
 use wdk_sys::{
     _CM_SHARE_DISPOSITION::CmResourceShareShared, CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_INTERRUPT_LATCHED,
-    CM_RESOURCE_INTERRUPT_MESSAGE, CM_RESOURCE_LIST, CmResourceTypeInterrupt, CmResourceTypeMemory, KAFFINITY,
-    PHYSICAL_ADDRESS, ULONG,
+    CM_RESOURCE_INTERRUPT_MESSAGE, CM_RESOURCE_LIST, CmResourceTypeInterrupt, CmResourceTypeMemory,
+    CmResourceTypeMemoryLarge, KAFFINITY, PASSIVE_LEVEL, PHYSICAL_ADDRESS, ULONG, ntddk::RtlCmDecodeMemIoResource,
 };
 
 /// `CmResourceShareShared`, as a descriptor has it.
@@ -99,18 +99,23 @@ impl<'r> Resources<'r> {
         })
     }
 
-    /// The `index`th range of device memory: for a PCI device, its memory base address registers in order.
+    /// The `index`th range of device memory: for a PCI device, its memory base address registers in order. Ranges of 4 GiB and more count as
+    /// well, although their descriptors have a type of their own (`CmResourceTypeMemoryLarge`). DDI: `RtlCmDecodeMemIoResource`.
     #[must_use]
     pub fn memory(&self, index: usize) -> Option<MemoryResource<'r>> {
-        let descriptor = self
-            .descriptors()
-            .filter(|d| u32::from(d.Type) == CmResourceTypeMemory)
-            .nth(index)?;
-        // SAFETY: the type says which member of the union is in use.
-        let memory = unsafe { descriptor.u.Memory };
+        let is_memory = |d: &CM_PARTIAL_RESOURCE_DESCRIPTOR| {
+            let kind = u32::from(d.Type);
+            kind == CmResourceTypeMemory || kind == CmResourceTypeMemoryLarge
+        };
+        let mut descriptor = self.descriptors().filter(is_memory).nth(index)?;
+        let mut start = 0;
+        // SAFETY: the descriptor is one of memory, and a local variable, as the address is.
+        let length = unsafe { RtlCmDecodeMemIoResource(&raw mut descriptor, &raw mut start) };
         Some(MemoryResource {
-            start: memory.Start,
-            length: u64::from(memory.Length),
+            start: PHYSICAL_ADDRESS {
+                QuadPart: start.cast_signed(),
+            },
+            length,
             lifetime: PhantomData,
         })
     }
@@ -157,6 +162,12 @@ impl MemoryResource<'_> {
 }
 
 impl InterruptResource<'_> {
+    /// Whether the interrupt is one of `PASSIVE_LEVEL`, as devices behind a serial bus have it. Its ISR would run in a thread, without a spin
+    /// lock: see [Using Passive-Level Interrupt Service Routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/using-passive-level-interrupt-handling-routines).
+    pub(crate) const fn is_passive_level(&self) -> bool {
+        self.level as u32 == PASSIVE_LEVEL
+    }
+
     /// Whether the interrupt is signalled by a message (MSI, MSI-X) and not by a line.
     #[must_use]
     pub const fn is_message_signaled(&self) -> bool {

@@ -92,15 +92,20 @@ impl<T> Revocable<T> {
         if !self.rundown.begin_revoke() {
             return None;
         }
-        while !self.rundown.is_empty() {
-            sleep(POLL, irql);
-        }
+        wait_for_users(&self.rundown, irql);
         // SAFETY: the rundown has given the place to this call alone.
         let slot = unsafe { &*self.value.get() };
         // SAFETY: it was published, so it is initialised; it is read out once, because it is revoked once.
         let value = unsafe { slot.assume_init_read() };
         self.rundown.finish_revoke();
         Some(value)
+    }
+}
+
+/// Returns when nobody is inside. The wait is by polling: the last to leave may be at an IRQL at which no event can be set.
+pub(crate) fn wait_for_users(rundown: &Rundown, irql: &mut Irql<Passive>) {
+    while !rundown.is_empty() {
+        sleep(POLL, irql);
     }
 }
 

@@ -31,6 +31,10 @@ const INTERRUPT_MESSAGE: u16 = 2;
 const INTERRUPT_MESSAGE_TOKEN: u32 = 0xFFFF_FFFE;
 /// `CM_RESOURCE_MEMORY_READ_WRITE`.
 const MEMORY_READ_WRITE: u16 = 0;
+/// `CmResourceTypeMemoryLarge`: 4 GiB and more.
+const TYPE_MEMORY_LARGE: u8 = 7;
+/// `CM_RESOURCE_MEMORY_LARGE_40`, `_48` and `_64`, each with how many low bits of a length its descriptor leaves out.
+const MEMORY_LARGE: [(u16, u32); 3] = [(0x0200, 8), (0x0400, 16), (0x0800, 32)];
 
 /// A range of physical memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,7 +220,7 @@ impl Resources {
         let mut at = first;
         for (_, range) in self.ranges() {
             let (kind, flags, start, length) = match range {
-                Range::Memory(range) => (TYPE_MEMORY, MEMORY_READ_WRITE, range.start, range.length),
+                Range::Memory(range) => describe_memory(range),
                 Range::Ports(range) => (TYPE_PORT, PORT_IO, range.start.into(), range.length.into()),
             };
             bytes.put(at + partial::TYPE, [kind]);
@@ -224,7 +228,6 @@ impl Resources {
             bytes.put(at + partial::FLAGS, flags.to_le_bytes());
             // Ports are described by the same fields.
             bytes.put(at + partial::MEMORY_START, start.to_le_bytes());
-            let length = u32::try_from(length).expect("larger ranges are described otherwise");
             bytes.put(at + partial::MEMORY_LENGTH, length.to_le_bytes());
             at += partial::SIZE;
         }
@@ -240,6 +243,18 @@ impl Resources {
         }
         bytes.0
     }
+}
+
+/// Type, flags, start and length of a range of memory, as its descriptor has them.
+fn describe_memory(range: MemoryRange) -> (u8, u16, u64, u32) {
+    if let Ok(length) = u32::try_from(range.length) {
+        return (TYPE_MEMORY, MEMORY_READ_WRITE, range.start, length);
+    }
+    let fitting = MEMORY_LARGE.into_iter().find_map(|(flag, shift)| {
+        let length = u32::try_from(range.length >> shift).ok()?;
+        (u64::from(length) << shift == range.length).then_some((TYPE_MEMORY_LARGE, flag, range.start, length))
+    });
+    fitting.expect("the length of a BAR is a power of two")
 }
 
 impl fmt::Display for Resources {

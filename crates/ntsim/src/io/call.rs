@@ -96,6 +96,12 @@ fn check_arguments(k: &Kernel, device: Va, irp: Va) -> Outcome<Rc<Record>> {
             format!("IRP {irp} is passed down to {device}, which is no device object, or one that was deleted");
         return Err(violation(k, IoRule::NOT_A_DEVICE, irp, device, message));
     }
+    // Its memory is there while something is attached to it or refers to it, but its driver has let go of it.
+    if pnp::is_pdo(k, device) && k.io().borrow().devices.is_deleted(device) {
+        let message =
+            format!("IRP {irp} is passed down to {device}, which its bus driver has deleted at IRP_MN_REMOVE_DEVICE");
+        return Err(violation(k, IoRule::NOT_A_DEVICE, irp, device, message));
+    }
     let record = k.io().borrow().irps.find(irp);
     record.ok_or_else(|| {
         let message = format!("{irp} is passed down to device {device}, but is no IRP, or one that was completed");

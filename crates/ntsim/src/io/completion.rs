@@ -7,6 +7,7 @@
 use ntlayout::{io_stack_location as stack, irp as layout};
 
 use super::{
+    image_users,
     irp::{self, Passed, Record},
     violation::{IoRule, verify, violation_in},
 };
@@ -63,7 +64,14 @@ pub(crate) async fn complete(k: &Kernel, irp: Va) -> Outcome<()> {
         let invoke = (status.is_success() && control & irp::SL_INVOKE_ON_SUCCESS != 0)
             || (!status.is_success() && control & irp::SL_INVOKE_ON_ERROR != 0)
             || (cancelled != 0 && control & irp::SL_INVOKE_ON_CANCEL != 0);
+        let kept_driver = record.kept_drivers.borrow_mut().remove(&number);
+        let leave = || {
+            if let Some(driver) = kept_driver {
+                image_users::leave(k, driver);
+            }
+        };
         if !invoke {
+            leave();
             // What a completion routine would have to do itself.
             if pending && number < stack_count {
                 irp::mark_pending(k, irp)?;
@@ -81,6 +89,7 @@ pub(crate) async fn complete(k: &Kernel, irp: Va) -> Outcome<()> {
         }
         record.in_routine.set(true);
         let answer = k.call(routine, &arguments).label("completion routine").await?;
+        leave();
         record.in_routine.set(false);
         if NtStatus((answer & 0xFFFF_FFFF) as u32) == NtStatus::MORE_PROCESSING_REQUIRED {
             return Ok(());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ntlayout::{device_object, driver_extension, driver_object as layout, unicode_string};
 
-use super::{call::INVALID_DEVICE_REQUEST, device};
+use super::{call::INVALID_DEVICE_REQUEST, device, image_users};
 use crate::{
     bugcheck::Outcome,
     cm,
@@ -164,6 +164,7 @@ pub async fn unload(k: &Kernel, driver: Va) -> Outcome<Result<(), CannotUnload>>
     wait_for_devices(k, driver).await?;
     k.call(routine, &[driver.get()]).label("DriverUnload").await?;
     k.trace(Event::Note("DriverUnload returned".to_owned()));
+    image_users::wait(k, driver).await?;
     Ok(Ok(()))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ntlayout::{io_stack_location as stack, irp as layout};
 
-use super::{call_driver, irp};
+use super::{call_driver, image_users, irp};
 use crate::{
     bugcheck::Outcome,
     ddi::{Args, Contract, Registry},
@@ -82,7 +82,17 @@ fn set_completion_routine(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
         .filter(|&(index, _)| a.bool(index))
         .map(|(_, flag)| flag)
         .sum();
-    let next = irp::next_location(k, a.va(1))?;
+    let irp = a.va(1);
+    let next = irp::next_location(k, irp)?;
     write_routine(k, next, a.va(2), a.va(3), control)?;
+    let number = k.read::<u8>(irp + layout::CURRENT_LOCATION)? - 1;
+    let record = k.io().borrow().irps.find(irp);
+    if let Some(record) = record {
+        let driver = image_users::enter(k, a.va(0))?;
+        let before = record.kept_drivers.borrow_mut().insert(number, driver);
+        if let Some(before) = before {
+            image_users::leave(k, before);
+        }
+    }
     Ok(NtStatus::SUCCESS)
 }

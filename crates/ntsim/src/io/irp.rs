@@ -140,6 +140,8 @@ pub struct Record {
     pub(crate) in_routine: Cell<bool>,
     /// What its maker has set `IoStatus.Status` to, where its major function asks for that.
     initial_status: Option<NtStatus>,
+    /// The drivers whose completion routines `IoSetCompletionRoutineEx` has registered, by the number of the stack location.
+    pub(super) kept_drivers: RefCell<BTreeMap<u8, Va>>,
     result: Cell<Option<IoStatus>>,
     waiters: WaitQueue,
     finish: RefCell<Option<Finish>>,
@@ -413,6 +415,7 @@ pub(super) fn enter(
         in_routine: Cell::new(false),
         initial_status,
         result: Cell::new(None),
+        kept_drivers: RefCell::default(),
         waiters: WaitQueue::default(),
         finish: RefCell::new(finish),
     });

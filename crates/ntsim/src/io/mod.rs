@@ -19,6 +19,7 @@ mod driver_irp;
 mod error_log;
 pub mod file;
 mod forward;
+mod image_users;
 mod interrupt;
 pub mod irp;
 mod mdl;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::device;
+use super::{device, image_users};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Halted, Outcome},
     ddi::{Contract, Registry},
@@ -203,10 +203,13 @@ pub(super) fn queue(k: &Kernel, item: Va, work: Work) -> Outcome<()> {
     }
     set_queued(k, item, Some(work.routine));
     device::reference(k, device)?;
+    let driver = image_users::enter(k, device)?;
     k.trace(Event::Note("work item queued".to_owned()));
     k.sync_release(SyncObject::WorkItem(item.get()));
     k.spawn(ThreadSpec::system("worker"), move |k| async move {
-        run(&k, item, device, work).await
+        run(&k, item, device, work).await?;
+        image_users::leave(&k, driver);
+        Ok(())
     });
     Ok(())
 }

@@ -21,6 +21,7 @@ mod memory_blocks;
 pub(crate) mod name_expression;
 mod numbers;
 mod query_registry;
+mod resource;
 mod stack_trace;
 pub(crate) mod string;
 mod time;
@@ -50,6 +51,7 @@ pub fn register(ddi: &mut crate::ddi::Registry) {
     name_expression::register(ddi);
     numbers::register(ddi);
     query_registry::register(ddi);
+    resource::register(ddi);
     stack_trace::register(ddi);
     time::register(ddi);
     unicode_string::register(ddi);

@@ -145,7 +145,7 @@ unsafe fn initialize_value<R: Role>(
         // SAFETY: the value in the slot is initialised, nobody else has seen it, and it is not used afterwards.
         unsafe { core::ptr::drop_in_place(slot) };
     })?;
-    header.attach(lower);
+    header.lower.attach(lower);
     header.set_open(true);
 
     // SAFETY: the lower device object is in our stack.
@@ -180,9 +180,15 @@ fn attach<R: Role>(
 ///
 /// # Safety
 /// The extension must have been torn down; nothing of it may be used afterwards.
-pub(super) unsafe fn delete(device: NonNull<DEVICE_OBJECT>, lower: PDEVICE_OBJECT, _irql: &mut Irql<Passive>) {
-    // SAFETY: we attached to it, and `IRP_MN_REMOVE_DEVICE` has been passed down.
-    unsafe { IoDetachDevice(lower) };
+pub(super) unsafe fn delete(
+    device: NonNull<DEVICE_OBJECT>,
+    lower: Option<NonNull<DEVICE_OBJECT>>,
+    _irql: &mut Irql<Passive>,
+) {
+    if let Some(lower) = lower {
+        // SAFETY: we attached to it, which keeps it in existence, even if its driver has deleted it in `IRP_MN_REMOVE_DEVICE`.
+        unsafe { IoDetachDevice(lower.as_ptr()) };
+    }
     // SAFETY: the caller gives the device up.
     unsafe { IoDeleteDevice(device.as_ptr()) };
 }

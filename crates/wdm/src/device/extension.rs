@@ -4,11 +4,11 @@ use core::any::TypeId;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use wdk_sys::{DEVICE_OBJECT, PDEVICE_OBJECT};
 
-use super::{Object, ObjectNode, lifecycle::Lifecycle, remove_lock::RemoveLock};
+use super::{Object, ObjectNode, lifecycle::Lifecycle, lower::Lower, remove_lock::RemoveLock};
 use crate::{
     device_interface::DeviceInterface,
     power::{DeviceIrps, DeviceStates},
@@ -49,8 +49,8 @@ pub(crate) struct Header {
     device: NonNull<DEVICE_OBJECT>,
     /// The physical device object, at the bottom of the device stack.
     pdo: NonNull<DEVICE_OBJECT>,
-    /// The device object below, in the device stack; null until `AddDevice` has attached.
-    lower: AtomicPtr<DEVICE_OBJECT>,
+    /// The drivers below.
+    pub(crate) lower: Lower,
     state: AtomicU8,
     /// What a cancelled query goes back to.
     state_before_query: Cell<PnpState>,
@@ -79,7 +79,7 @@ impl Header {
             type_id,
             device,
             pdo,
-            lower: AtomicPtr::new(core::ptr::null_mut()),
+            lower: Lower::none(),
             state: AtomicU8::new(PnpState::NotStarted as u8),
             state_before_query: Cell::new(PnpState::NotStarted),
             open: AtomicBool::new(false),
@@ -105,19 +105,9 @@ impl Header {
         self.device
     }
 
-    /// The physical device object. It exists for as long as this device is attached above it, which is until teardown.
+    /// The physical device object. It exists until its driver has handled `IRP_MN_REMOVE_DEVICE`, which `Lower::call` keeps away.
     pub(crate) const fn pdo(&self) -> NonNull<DEVICE_OBJECT> {
         self.pdo
-    }
-
-    /// Null until `AddDevice` has attached, which a request may come just before.
-    pub(crate) fn lower(&self) -> PDEVICE_OBJECT {
-        self.lower.load(Ordering::Acquire)
-    }
-
-    /// Called once, by `AddDevice`, before any other callback can run.
-    pub(super) fn attach(&self, lower: NonNull<DEVICE_OBJECT>) {
-        self.lower.store(lower.as_ptr(), Ordering::Release);
     }
 
     pub(crate) fn state(&self) -> PnpState {

@@ -52,7 +52,7 @@ impl DeviceFailure {
         device.place(this, move |_| Ok(()))
     }
 
-    /// The device has failed. Once is enough: a device that has failed stays so.
+    /// The device has failed. Once is enough: a device that has failed stays so. While it is being removed nobody needs to be told.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`. DDI: `IoInvalidateDeviceState`.
     pub fn report<L: AtMostDispatch>(&self, irql: &mut Irql<L>) {
@@ -63,10 +63,14 @@ impl DeviceFailure {
 
 /// As [`DeviceFailure::report`].
 pub(crate) fn report<L: AtMostDispatch>(header: &Header, _irql: &mut Irql<L>) {
-    if header.note_failure() {
-        // SAFETY: the physical device object exists while this device is attached above it; at most DISPATCH_LEVEL, as the token proves.
-        unsafe { IoInvalidateDeviceState(header.pdo().as_ptr()) };
+    if !header.note_failure() {
+        return;
     }
+    // Where that is refused the device is being removed.
+    let _ = header.lower.call(|_| {
+        // SAFETY: the bus driver has not handled IRP_MN_REMOVE_DEVICE, so its device object exists; at most DISPATCH_LEVEL, as the token proves.
+        unsafe { IoInvalidateDeviceState(header.pdo().as_ptr()) };
+    });
 }
 
 impl fmt::Debug for DeviceFailure {

@@ -11,6 +11,7 @@ mod file_object;
 mod filter;
 mod init;
 pub(crate) mod lifecycle;
+mod lower;
 mod object;
 mod remove_lock;
 mod role;

@@ -98,7 +98,7 @@ pub(super) unsafe fn free_work_items(header: &Header, irql: &mut Irql<Passive>) 
 /// return; nobody uses the memory that the device shared, and the bus driver has taken the bus from that; only then the value is dropped.
 ///
 /// # Safety
-/// `IRP_MN_REMOVE_DEVICE` must have been passed down, and `IoReleaseRemoveLockAndWait` have returned: no request of the device is
+/// The lower drivers must have handled `IRP_MN_REMOVE_DEVICE`, and `IoReleaseRemoveLockAndWait` have returned: no request of the device is
 /// left and no dispatch routine uses it. Nothing of the extension may be used afterwards.
 pub(crate) unsafe fn tear_down<T: 'static>(extension: NonNull<Extension<T>>, irql: &mut Irql<Passive>) {
     // SAFETY: the extension exists until `delete` below.
@@ -122,5 +122,5 @@ pub(crate) unsafe fn tear_down<T: 'static>(extension: NonNull<Extension<T>>, irq
     let interface = unsafe { &mut *header.interface.get() };
     interface.free(irql);
     // SAFETY: the extension is not used below.
-    unsafe { delete(header.device(), header.lower(), irql) };
+    unsafe { delete(header.device(), header.lower.device(), irql) };
 }

@@ -103,7 +103,7 @@ pub(crate) unsafe extern "C" fn pnp<T: FilterDevice>(device: PDEVICE_OBJECT, irp
         }
         IRP_MN_START_DEVICE => {
             // SAFETY: the IRP is owned, with the remove lock acquired.
-            let started = unsafe { forward_and_wait(irp, header.lower(), &mut irql) };
+            let started = unsafe { forward_and_wait(irp, header, &mut irql) };
             if started.is_success() {
                 header.set_state(PnpState::Started);
                 // SAFETY: AddDevice has initialised the value, and the remove lock keeps it.

@@ -48,12 +48,8 @@ unsafe fn enter<T: 'static>(
 /// # Safety
 /// The IRP must be at this driver and owned; the caller gives it up if this fails.
 unsafe fn admit<L: AtMostDispatch>(header: &Header, irp: NonNull<IRP>, irql: &mut Irql<L>) -> Result<(), NTSTATUS> {
-    let attached = if header.lower().is_null() {
-        Err(Error::DEVICE_NOT_READY)
-    } else {
-        Ok(())
-    };
-    let admitted = attached.and_then(|()| header.remove_lock.acquire(irp.as_ptr().cast(), irql));
+    let attached = header.lower.device().ok_or(Error::DEVICE_NOT_READY);
+    let admitted = attached.and_then(|_| header.remove_lock.acquire(irp.as_ptr().cast(), irql));
     // SAFETY: the IRP is owned, and no remove lock is held for it.
     admitted.map_err(|error| unsafe { reject(irp, error) })
 }
@@ -63,8 +59,8 @@ unsafe fn admit<L: AtMostDispatch>(header: &Header, irp: NonNull<IRP>, irql: &mu
 /// # Safety
 /// The IRP must be at this driver and owned, with the remove lock of `header` acquired for it; the caller gives it up.
 unsafe fn pass_on(header: &Header, irp: NonNull<IRP>) -> Status {
-    // SAFETY: the IRP is owned, and the remove lock keeps the lower device in our stack.
-    let status = unsafe { pass_down(irp, header.lower()) };
+    // SAFETY: the IRP is owned, and the remove lock keeps the header.
+    let status = unsafe { pass_down(irp, header) };
     // SAFETY: acquired for the IRP, whose address serves as a tag only.
     unsafe { header.remove_lock.release(irp.as_ptr().cast()) };
     status

@@ -150,6 +150,9 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
 
     /// The lower drivers answer; what they say of power states is kept. The PnP manager asks whenever the device is about to be started, and after
     /// it was.
+    ///
+    /// [`SurpriseRemovalOK`](https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/ns-wdm-_device_capabilities) is the function driver's to
+    /// set, when the request is on its way back: each driver on this layer lets go of a device that is gone.
     fn query_capabilities(&mut self) -> Status {
         let status = self.forward_and_wait();
         if status.is_success() {
@@ -158,8 +161,9 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
             // SAFETY: the minor function says which member of the union is in use.
             let capabilities = unsafe { stack.Parameters.DeviceCapabilities.Capabilities };
             // SAFETY: the structure is the sender's, valid until the request is completed.
-            if let Some(capabilities) = unsafe { capabilities.as_ref() } {
+            if let Some(capabilities) = unsafe { capabilities.as_mut() } {
                 self.header.device_states.learn(capabilities);
+                capabilities.set_SurpriseRemovalOK(1);
             }
         }
         self.complete(status)
@@ -197,8 +201,8 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
     }
 
     fn forward_and_wait(&mut self) -> Status {
-        // SAFETY: the IRP is owned, and the remove lock keeps the lower device in our stack.
-        unsafe { forward_and_wait(self.irp, self.header.lower(), self.irql) }
+        // SAFETY: the IRP is owned.
+        unsafe { forward_and_wait(self.irp, self.header, self.irql) }
     }
 
     fn pass_down(&mut self) -> Status {

@@ -21,7 +21,9 @@ use wdk_sys::{
 use super::{admit, enter, pass_on};
 use crate::{
     device::{DeviceExtension, Extension, Header, PnpState, failure, lifecycle},
-    irp::{complete, current_stack_location, mark_pending, pass_down, pass_down_with_routine, set_status, status},
+    irp::{
+        Routine, complete, current_stack_location, mark_pending, pass_down, pass_down_with_routine, set_status, status,
+    },
     irql::{Irql, Passive, UpToDispatch},
     power::DevicePowerState,
     status::Status,
@@ -125,10 +127,28 @@ const fn is_working(state: PnpState) -> bool {
 unsafe fn system<T: DeviceExtension>(header: &Header, irp: NonNull<IRP>) -> NTSTATUS {
     // SAFETY: the IRP is owned.
     unsafe { mark_pending(irp) };
-    let context = core::ptr::from_ref(header).cast_mut().cast();
-    // SAFETY: as above; the remove lock keeps the header, and the lower device in our stack.
-    let _ = unsafe { pass_down_with_routine(irp, header.lower(), Some(system_completed::<T>), context) };
+    // SAFETY: as above; the remove lock keeps the header.
+    unsafe { send_down(header, irp, system_completed::<T>) };
     Status::PENDING.as_raw()
+}
+
+/// Sends a request down, to be gone on with by `routine`, which gets the header as context.
+///
+/// # Safety
+/// The IRP must be a power request, owned and pending, with the remove lock of `header` acquired for it; the caller gives it up. The routine must be
+/// one for such a request of the header's device.
+unsafe fn send_down(
+    header: &Header,
+    irp: NonNull<IRP>,
+    routine: unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP, *mut c_void) -> NTSTATUS,
+) {
+    let routine = Routine::that_must_go(routine, core::ptr::from_ref(header).cast_mut().cast());
+    // SAFETY: promised by the caller; the remove lock keeps the header until the routine gives it back.
+    if let Err(error) = unsafe { pass_down_with_routine(irp, header, routine) } {
+        // The device is being removed.
+        // SAFETY: the IRP was not sent: it is owned still, and given up.
+        unsafe { complete(irp, NonNull::from(header), error.into(), 0) };
+    }
 }
 
 /// The lower drivers agree to a state of the system: now for the state of the device that goes with it.
@@ -186,19 +206,22 @@ unsafe fn request_device_state(header: &Header, irp: NonNull<IRP>) -> Status {
     let state = POWER_STATE {
         DeviceState: header.device_states.while_in(system).as_raw(),
     };
-    // SAFETY: the physical device object exists while this device is attached above it; the routine fits its context. At most DISPATCH_LEVEL,
-    // as every completion routine.
-    let status = unsafe {
-        PoRequestPowerIrp(
-            header.pdo().as_ptr(),
-            stack.MinorFunction,
-            state,
-            Some(device_state_set),
-            irp.as_ptr().cast(),
-            core::ptr::null_mut(),
-        )
-    };
-    Status::from_raw(status)
+    let requested = header.lower.call(|_| {
+        // SAFETY: the bus driver has not handled IRP_MN_REMOVE_DEVICE, so its device object exists; the routine fits its context. At most
+        // DISPATCH_LEVEL, as every completion routine.
+        let status = unsafe {
+            PoRequestPowerIrp(
+                header.pdo().as_ptr(),
+                stack.MinorFunction,
+                state,
+                Some(device_state_set),
+                irp.as_ptr().cast(),
+                core::ptr::null_mut(),
+            )
+        };
+        Status::from_raw(status)
+    });
+    requested.unwrap_or_else(Status::from)
 }
 
 /// All drivers are done with the request for the state of the device. A query about the system has its outcome; a system set-power request
@@ -246,9 +269,8 @@ unsafe fn set_device<T: DeviceExtension>(
     // SAFETY: the IRP is owned.
     unsafe { mark_pending(irp) };
     if to == DevicePowerState::D0 {
-        let context = core::ptr::from_ref(header).cast_mut().cast();
-        // SAFETY: the remove lock keeps the header, and the lower device in our stack.
-        let _ = unsafe { pass_down_with_routine(irp, header.lower(), Some(power_given::<T>), context) };
+        // SAFETY: the IRP is owned and pending, and the remove lock keeps the header.
+        unsafe { send_down(header, irp, power_given::<T>) };
     } else {
         // SAFETY: the IRP is owned and pending.
         unsafe { leave_to_work::<T>(header, irp, irql) };
@@ -324,8 +346,8 @@ unsafe fn handle<T: DeviceExtension>(header: &Header, device: &T, irp: NonNull<I
     match request {
         Request::SetDevice(to) if to != DevicePowerState::D0 => {
             lifecycle::power_down(header, device, to, irql);
-            // SAFETY: the IRP is owned, and the remove lock keeps the lower device in our stack.
-            let _ = unsafe { pass_down(irp, header.lower()) };
+            // SAFETY: the IRP is owned, and the remove lock keeps the header.
+            let _ = unsafe { pass_down(irp, header) };
         }
         Request::System(about) => {
             // No request for a state of the device could be sent.

@@ -1,21 +1,25 @@
 //! `IRP_MN_REMOVE_DEVICE`.
 //!
-//! See [Removing a Device in a Function Driver](https://learn.microsoft.com/windows-hardware/drivers/kernel/removing-a-device-in-a-function-driver).
+//! The order is that of [Removing a Device in a Function Driver](https://learn.microsoft.com/windows-hardware/drivers/kernel/removing-a-device-in-a-function-driver),
+//! with one step more. That page requires nobody to wait for the lower drivers, and its driver sets no completion routine. This one waits, by the
+//! procedure for [other PnP requests](https://learn.microsoft.com/windows-hardware/drivers/kernel/postponing-pnp-irp-processing-until-lower-drivers-finish):
+//! any of them may keep the request for a while, and as long as the bus driver has not had it, a device that could not be stopped is master of the bus and
+//! writes to its [`CommonBuffer`](crate::CommonBuffer).
 
 use core::ptr::NonNull;
 
-use wdk_sys::IRP;
+use wdk_sys::{IRP, ntddk::IofCompleteRequest};
 
 use crate::{
     device::{DeviceExtension, Extension, PnpState, StopReason, close_queues, lifecycle, tear_down},
     error::Error,
-    irp::{pass_down, set_status},
+    irp::{forward_removal_and_wait, set_status},
     irql::{Irql, Passive},
     status::Status,
 };
 
-/// Removes the device: stops the hardware if it is there, ends every request, passes the request down, waits until nobody uses the
-/// device any more, and deletes it.
+/// Removes the device: stops the hardware if it is there, ends every request, keeps everybody from the lower drivers, passes the request down to them and
+/// waits until they have handled it, and until nobody uses the device any more; deletes it, and completes the request.
 ///
 /// # Safety
 /// The IRP must be the remove request of the extension's device, owned, with the remove lock acquired for it. Neither the IRP nor the
@@ -56,11 +60,13 @@ pub(super) unsafe fn leave<T: 'static>(
 
     // SAFETY: the IRP is owned.
     unsafe { set_status(irp, Status::SUCCESS, 0) };
-    // SAFETY: the IRP is owned, and this is its last use.
-    let status = unsafe { pass_down(irp, header.lower()) };
+    // SAFETY: the IRP is the remove request, and owned.
+    let status = unsafe { forward_removal_and_wait(irp, header, irql) };
     // SAFETY: acquired for this IRP, the remove request; its address serves as a tag only.
     unsafe { header.remove_lock.release_and_wait(irp.as_ptr().cast(), irql) };
-    // SAFETY: the request was passed down and every user of the device has left.
+    // SAFETY: the lower drivers have handled the request, and every user of the device has left.
     unsafe { tear_down(extension, irql) };
+    // SAFETY: the IRP is at this driver, with the status of the lower drivers, and given up. No boost.
+    unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
     status
 }

@@ -21,16 +21,18 @@ use crate::{
 /// # Safety
 /// The IRP must be such a request, owned, with the remove lock of `header` acquired for it; the caller gives it up.
 pub(super) unsafe fn usage_notification(header: &Header, irp: NonNull<IRP>, irql: &mut Irql<Passive>) -> Status {
-    // SAFETY: the IRP is owned, and the remove lock keeps the lower device in our stack.
-    unsafe { forward_and_wait(irp, header.lower(), irql) };
-    // SAFETY: the remove lock keeps the lower device in our stack.
-    let lower = unsafe { flags(header.lower()) };
-    // SAFETY: the device object is ours.
-    let own = unsafe { flags(header.device().as_ptr()) };
-    if lower.load(Ordering::Relaxed) & DO_POWER_PAGABLE == 0 {
-        own.fetch_and(!DO_POWER_PAGABLE, Ordering::Relaxed);
-    } else {
-        own.fetch_or(DO_POWER_PAGABLE, Ordering::Relaxed);
+    // SAFETY: the IRP is owned.
+    unsafe { forward_and_wait(irp, header, irql) };
+    if let Some(lower) = header.lower.device() {
+        // SAFETY: this device is attached to it until teardown, which keeps it in memory.
+        let lower = unsafe { flags(lower.as_ptr()) };
+        // SAFETY: the device object is ours.
+        let own = unsafe { flags(header.device().as_ptr()) };
+        if lower.load(Ordering::Relaxed) & DO_POWER_PAGABLE == 0 {
+            own.fetch_and(!DO_POWER_PAGABLE, Ordering::Relaxed);
+        } else {
+            own.fetch_or(DO_POWER_PAGABLE, Ordering::Relaxed);
+        }
     }
     // SAFETY: the IRP is at this driver again, with the lower drivers' answer, and given up.
     unsafe { complete_unchanged(irp, NonNull::from(header)) }

@@ -135,10 +135,14 @@ impl<S: InterruptService> Interrupt<S> {
     /// IRQL: `PASSIVE_LEVEL`. DDIs: `IoConnectInterrupt`; `IoConnectInterruptEx` with `CONNECT_MESSAGE_BASED` for messages.
     ///
     /// # Errors
-    /// `STATUS_INVALID_DEVICE_STATE` if it is connected; what the DDI returns, such as `STATUS_INSUFFICIENT_RESOURCES` or
+    /// `STATUS_INVALID_DEVICE_STATE` if it is connected; `STATUS_NOT_SUPPORTED` for an interrupt of `PASSIVE_LEVEL`, whose ISR would have neither
+    /// the IRQL nor the spin lock that [`InterruptService`] is promised; what the DDI returns, such as `STATUS_INSUFFICIENT_RESOURCES` or
     /// `STATUS_INVALID_PARAMETER`.
     pub fn connect(&self, resource: &InterruptResource<'_>, state: S::State, irql: &mut Irql<Passive>) -> Result<()> {
         const { assert!(!needs_drop::<S::State>(), "the state of an ISR is plain data") };
+        if resource.is_passive_level() {
+            return Err(Error::NOT_SUPPORTED);
+        }
         if !self.connection.begin() {
             return Err(Error::INVALID_DEVICE_STATE);
         }

@@ -118,7 +118,7 @@ pub(super) unsafe extern "C" fn trampoline<R: CompletionRoutine>(
     } else {
         STATUS_MORE_PROCESSING_REQUIRED
     };
-    // SAFETY: acquired for this call. Nothing of the device is used below.
+    // SAFETY: acquired for this call. Nothing of the device is used below, and the I/O manager keeps the image until this returns.
     unsafe { remove_lock.release(routine_tag(header)) };
     status
 }

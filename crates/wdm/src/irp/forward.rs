@@ -7,7 +7,8 @@ use super::{
     Disposed, Irp,
     completion::{CompletionRoutine, routine_tag, trampoline},
     lower::{pass_down, pass_down_with_routine},
-    raw::mark_pending,
+    raw::{complete, mark_pending},
+    routine::Routine,
 };
 use crate::{
     device::Header,
@@ -30,6 +31,8 @@ impl<'i> Irp<'i> {
     /// - `IRP_MJ_CREATE`, `IRP_MJ_CLEANUP` and `IRP_MJ_CLOSE`, which a function driver completes itself: the lower driver sees all three of an open,
     ///   or none. A [filter](crate::FilterDevice) has the safe layer pass them down.
     ///
+    /// Once `IRP_MN_REMOVE_DEVICE` has gone down the lower driver is not called any more: the request is completed with `STATUS_DELETE_PENDING`.
+    ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held; `PASSIVE_LEVEL` for `IRP_MJ_SYSTEM_CONTROL`, which is completed with
     /// `STATUS_INVALID_DEVICE_STATE` at another. DDIs: `IoSkipCurrentIrpStackLocation`, or `IoCopyCurrentIrpStackLocationToNext` if the IRP was queued;
     /// `IoCallDriver`.
@@ -47,9 +50,10 @@ impl<'i> Irp<'i> {
     /// routine returns `STATUS_PENDING` whatever the lower driver does: only so may `R` keep the IRP.
     ///
     /// The remove lock is held until `R` has let the IRP go. A request of another device type than `R`'s is completed with
-    /// `STATUS_INVALID_PARAMETER`, one whose device is being removed with `STATUS_DELETE_PENDING`.
+    /// `STATUS_INVALID_PARAMETER`, one whose device is being removed with `STATUS_DELETE_PENDING`, and one for which there is no memory with
+    /// `STATUS_INSUFFICIENT_RESOURCES`.
     ///
-    /// IRQL: as [`forward`](Self::forward). DDIs: `IoMarkIrpPending`, `IoCopyCurrentIrpStackLocationToNext`, `IoSetCompletionRoutine` for every
+    /// IRQL: as [`forward`](Self::forward). DDIs: `IoMarkIrpPending`, `IoCopyCurrentIrpStackLocationToNext`, `IoSetCompletionRoutineEx` for every
     /// outcome, `IoCallDriver`.
     pub fn forward_with<R: CompletionRoutine, L: NoLockHeld>(self, irql: &mut Irql<L>) -> Disposed<'i> {
         // SAFETY: the remove lock, which the IRP has, keeps the header.
@@ -64,25 +68,25 @@ impl<'i> Irp<'i> {
         let this = ManuallyDrop::new(self);
         // SAFETY: the IRP is owned.
         unsafe { mark_pending(this.raw) };
-        let context = this.header.as_ptr().cast();
+        let routine = Routine::new(trampoline::<R>, this.header.as_ptr().cast());
         // SAFETY: the IRP is owned and given up here, until the routine has it; the token proves the IRQL and that no lock is held. The extension is
-        // of the routine's device type, and the remove lock, acquired twice, keeps it until the routine has returned.
-        let _ = unsafe { pass_down_with_routine(this.raw, header.lower(), Some(trampoline::<R>), context) };
+        // of the routine's device type, and the remove lock, acquired twice, keeps it until the routine has given that back.
+        if let Err(error) = unsafe { pass_down_with_routine(this.raw, header, routine) } {
+            // SAFETY: the IRP was not sent, so it is owned still, and given up here; the remove lock is held once more.
+            unsafe { complete(this.raw, this.header, error.into(), 0) };
+            // SAFETY: acquired above, for the routine that is not called. Nothing of the device is used below.
+            unsafe { header.remove_lock.release(routine_tag(this.header)) };
+        }
         Disposed::new(Status::PENDING)
     }
 
     /// As [`forward`](Self::forward), for the safe layer itself, which knows what the request is.
-    pub(crate) fn pass_on<L: NoLockHeld>(self, irql: &mut Irql<L>) -> Disposed<'i> {
-        // SAFETY: the remove lock, which the IRP has, keeps the header.
-        if unsafe { self.header.as_ref() }.lower().is_null() {
-            return self.complete(Err(Error::DEVICE_NOT_READY), irql);
-        }
+    pub(crate) fn pass_on<L: NoLockHeld>(self, _irql: &mut Irql<L>) -> Disposed<'i> {
         let this = ManuallyDrop::new(self);
         // SAFETY: the remove lock, which the IRP has, keeps the header.
         let header = unsafe { this.header.as_ref() };
-        // SAFETY: the IRP is owned and given up here; the lower device is in our stack as long as the remove lock is held; the token proves the
-        // IRQL and that no lock is held.
-        let status = unsafe { pass_down(this.raw, header.lower()) };
+        // SAFETY: the IRP is owned and given up here; the remove lock keeps the header; the token proves the IRQL and that no lock is held.
+        let status = unsafe { pass_down(this.raw, header) };
         // SAFETY: acquired for the IRP, whose address serves as a tag only.
         unsafe { header.remove_lock.release(this.raw.as_ptr().cast()) };
         Disposed::new(status)

@@ -4,13 +4,19 @@ use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use wdk_sys::{
-    DEVICE_OBJECT, IO_STACK_LOCATION, IRP, NTSTATUS, PDEVICE_OBJECT, PIO_COMPLETION_ROUTINE, SL_INVOKE_ON_CANCEL,
-    SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS, STATUS_MORE_PROCESSING_REQUIRED,
-    ntddk::{IofCallDriver, KeSetEvent},
+    DEVICE_OBJECT, IO_STACK_LOCATION, IRP, KEVENT, NTSTATUS, STATUS_MORE_PROCESSING_REQUIRED,
+    ntddk::{IofCallDriver, IofCompleteRequest, KeSetEvent},
 };
 
-use super::raw::{current_stack_location, current_stack_location_slot, is_marked_pending, status};
+use super::{
+    raw::{
+        current_stack_location, current_stack_location_slot, is_marked_pending, next_stack_location, set_status, status,
+    },
+    routine::Routine,
+};
 use crate::{
+    device::Header,
+    error::{Error, Result},
     event::StackEvent,
     irql::{Irql, Passive},
     status::Status,
@@ -20,58 +26,123 @@ use crate::{
 /// `IoSkipCurrentIrpStackLocation`; or after `IoCopyCurrentIrpStackLocationToNext`, if the IRP was marked pending, since the lower driver must not
 /// find, nor clear, that mark in its own stack location.
 ///
-/// # Safety
-/// The IRP must be at this driver and owned; the caller gives it up. `lower` must be the next-lower device object. At most
-/// `DISPATCH_LEVEL`, no spin lock held.
-pub(crate) unsafe fn pass_down(irp: NonNull<IRP>, lower: PDEVICE_OBJECT) -> Status {
-    // SAFETY: promised by the caller.
-    if unsafe { is_marked_pending(irp) } {
-        // SAFETY: promised by the caller.
-        unsafe { copy_to_next(irp, 0, None, core::ptr::null_mut()) };
-    } else {
-        // SAFETY: promised by the caller.
-        unsafe { skip_current(irp) };
-    }
-    // SAFETY: promised by the caller.
-    Status::from_raw(unsafe { IofCallDriver(lower, irp.as_ptr()) })
-}
-
-/// Gives the IRP to the lower driver, and has `routine` called with `context` when that driver has completed it, whatever the outcome:
-/// `IoCopyCurrentIrpStackLocationToNext`, `IoSetCompletionRoutine`, `IoCallDriver`.
+/// Where the lower driver cannot be called any more (`Lower::call`) the IRP is completed here, with what that says.
 ///
 /// # Safety
-/// As [`pass_down`]; the routine must fit the context, and both be there until it has been called.
-pub(crate) unsafe fn pass_down_with_routine(
-    irp: NonNull<IRP>,
-    lower: PDEVICE_OBJECT,
-    routine: PIO_COMPLETION_ROUTINE,
-    context: *mut c_void,
-) -> Status {
-    #[expect(clippy::cast_possible_truncation, reason = "the control flags have 8 bits")]
-    const WHATEVER_THE_OUTCOME: u8 = (SL_INVOKE_ON_SUCCESS | SL_INVOKE_ON_ERROR | SL_INVOKE_ON_CANCEL) as u8;
+/// The IRP must be at this driver and owned, in the stack location of `header`'s device; the caller gives it up. At most `DISPATCH_LEVEL`, no spin
+/// lock held. The header must stay until this returns.
+pub(crate) unsafe fn pass_down(irp: NonNull<IRP>, header: &Header) -> Status {
+    let called = header.lower.call(|lower| {
+        // SAFETY: promised by the caller.
+        if unsafe { is_marked_pending(irp) } {
+            // SAFETY: promised by the caller.
+            unsafe { copy_to_next(irp) };
+        } else {
+            // SAFETY: promised by the caller.
+            unsafe { skip_current(irp) };
+        }
+        // SAFETY: promised by the caller; the lower device is there until this closure returns.
+        Status::from_raw(unsafe { IofCallDriver(lower.as_ptr(), irp.as_ptr()) })
+    });
+    called.unwrap_or_else(|error| {
+        // SAFETY: promised by the caller.
+        unsafe { set_status(irp, error.into(), 0) };
+        // SAFETY: promised by the caller. No boost.
+        unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
+        error.into()
+    })
+}
 
-    // SAFETY: promised by the caller.
-    unsafe { copy_to_next(irp, WHATEVER_THE_OUTCOME, routine, context) };
-    // SAFETY: promised by the caller.
-    Status::from_raw(unsafe { IofCallDriver(lower, irp.as_ptr()) })
+/// Gives the IRP to the lower driver, and has `routine` called when that driver has completed it, whatever the outcome:
+/// `IoCopyCurrentIrpStackLocationToNext`, `IoSetCompletionRoutineEx`, `IoCallDriver`.
+///
+/// # Errors
+/// What `Lower::call` says, or what the routine cannot be registered for. The IRP is the caller's still.
+///
+/// # Safety
+/// As [`pass_down`], but for the error; the routine must fit its context, and that be there until it has been called.
+pub(crate) unsafe fn pass_down_with_routine(irp: NonNull<IRP>, header: &Header, routine: Routine) -> Result<()> {
+    let sent = header.lower.call(|lower| {
+        // SAFETY: promised by the caller.
+        unsafe { copy_to_next(irp) };
+        // SAFETY: promised by the caller; the IRP is sent, if this succeeds.
+        unsafe { routine.register(irp, header) }?;
+        // SAFETY: promised by the caller; the lower device is there until this closure returns. Who gets the IRP back is told by the routine.
+        let _ = unsafe { IofCallDriver(lower.as_ptr(), irp.as_ptr()) };
+        Ok(())
+    });
+    sent?
 }
 
 /// Sends the IRP to the lower driver and waits until every lower driver is done with it. It is at this driver again afterwards,
 /// and owned by the caller as before. Returns its status.
 ///
-/// DDIs: `IoCopyCurrentIrpStackLocationToNext`, `IoSetCompletionRoutine`, `IoCallDriver`, `KeWaitForSingleObject`; as described in
+/// DDIs: `IoCopyCurrentIrpStackLocationToNext`, `IoSetCompletionRoutineEx`, `IoCallDriver`, `KeWaitForSingleObject`; as described in
 /// [Postponing PnP IRP Processing](https://learn.microsoft.com/windows-hardware/drivers/kernel/postponing-pnp-irp-processing-until-lower-drivers-finish).
 ///
 /// # Safety
-/// The IRP must be at this driver and owned; `lower` must be the next-lower device object.
-pub(crate) unsafe fn forward_and_wait(irp: NonNull<IRP>, lower: PDEVICE_OBJECT, irql: &mut Irql<Passive>) -> Status {
-    StackEvent::with_wait(irql, |event| {
-        // SAFETY: promised by the caller. The completion routine takes the IRP back; the event lives until then.
-        let returned = unsafe { pass_down_with_routine(irp, lower, Some(take_back), event.cast()) };
-        ((), returned == Status::PENDING)
+/// The IRP must be a PnP request other than `IRP_MN_REMOVE_DEVICE`, at this driver and owned, in the stack location of `header`'s device.
+pub(crate) unsafe fn forward_and_wait(irp: NonNull<IRP>, header: &Header, irql: &mut Irql<Passive>) -> Status {
+    // SAFETY: promised by the caller; the lower device is there until the closure has returned.
+    let send = |event| {
+        header
+            .lower
+            .call(|lower| unsafe { send_with_event(irp, header, lower, event) })
+    };
+    // SAFETY: promised by the caller.
+    unsafe { wait_for(irp, send, irql) }
+}
+
+/// As [`forward_and_wait`], for `IRP_MN_REMOVE_DEVICE`. Nobody calls the lower driver any more when it is sent, nor ever after.
+///
+/// # Safety
+/// As there, with that request.
+pub(crate) unsafe fn forward_removal_and_wait(irp: NonNull<IRP>, header: &Header, irql: &mut Irql<Passive>) -> Status {
+    let lower = header.lower.close(irql).ok_or(Error::DEVICE_NOT_READY);
+    // SAFETY: promised by the caller; the lower device is there, since its driver has not had this request.
+    let send = |event| lower.map(|lower| unsafe { send_with_event(irp, header, lower, event) });
+    // SAFETY: promised by the caller.
+    unsafe { wait_for(irp, send, irql) }
+}
+
+/// Has `send` send the IRP, and waits for it to come back; its status.
+///
+/// # Safety
+/// The IRP must be at this driver and owned. `send` must send it by [`send_with_event`], or fail.
+unsafe fn wait_for(
+    irp: NonNull<IRP>,
+    send: impl FnOnce(*mut KEVENT) -> Result<Status>,
+    irql: &mut Irql<Passive>,
+) -> Status {
+    StackEvent::with_wait(irql, |event| match send(event) {
+        Ok(returned) => ((), returned == Status::PENDING),
+        Err(error) => {
+            // SAFETY: the IRP was not sent.
+            unsafe { set_status(irp, error.into(), 0) };
+            ((), false)
+        }
     });
     // SAFETY: the completion routine stopped the completion at this driver, which owns the IRP again.
     unsafe { status(irp) }
+}
+
+/// Sends the IRP; [`take_back`] stops its completion at this driver, and sets the event if it was pended. What the lower driver returned.
+///
+/// # Safety
+/// As [`forward_and_wait`]; `lower` must be the next-lower device object, and the event be waited for if this returns `STATUS_PENDING`.
+unsafe fn send_with_event(
+    irp: NonNull<IRP>,
+    header: &Header,
+    lower: NonNull<DEVICE_OBJECT>,
+    event: *mut KEVENT,
+) -> Status {
+    // SAFETY: promised by the caller.
+    unsafe { copy_to_next(irp) };
+    let routine = Routine::that_must_go(take_back, event.cast());
+    // SAFETY: promised by the caller; the IRP is sent. The event lives until the routine has set it. A request that must go has no other outcome.
+    let _ = unsafe { routine.register(irp, header) };
+    // SAFETY: promised by the caller.
+    Status::from_raw(unsafe { IofCallDriver(lower.as_ptr(), irp.as_ptr()) })
 }
 
 /// `IoSkipCurrentIrpStackLocation`.
@@ -92,22 +163,18 @@ unsafe fn skip_current(irp: NonNull<IRP>) {
     unsafe { slot.write(above) };
 }
 
-/// `IoCopyCurrentIrpStackLocationToNext`, with the given control flags and completion routine.
+/// `IoCopyCurrentIrpStackLocationToNext`: without control flags and completion routine.
 ///
 /// # Safety
 /// The IRP must be at this driver and owned, with a stack location for the lower driver.
-unsafe fn copy_to_next(irp: NonNull<IRP>, control: u8, routine: PIO_COMPLETION_ROUTINE, context: *mut c_void) {
+unsafe fn copy_to_next(irp: NonNull<IRP>) {
     // SAFETY: promised by the caller.
     let mut copy: IO_STACK_LOCATION = *unsafe { current_stack_location(irp) };
-    copy.Control = control;
-    copy.CompletionRoutine = routine;
-    copy.Context = context;
+    copy.Control = 0;
+    copy.CompletionRoutine = None;
+    copy.Context = core::ptr::null_mut();
     // SAFETY: promised by the caller.
-    let slot = unsafe { current_stack_location_slot(irp) };
-    // SAFETY: the slot is in the IRP.
-    let current = unsafe { slot.read() };
-    // SAFETY: the IRP has a stack location for the lower driver, one before the current one.
-    let next = unsafe { current.sub(1) };
+    let next = unsafe { next_stack_location(irp) };
     // SAFETY: it is this driver's to write.
     unsafe { next.write(copy) };
 }

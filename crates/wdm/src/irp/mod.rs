@@ -61,6 +61,7 @@ mod mdl;
 mod raw;
 mod request;
 mod returned;
+mod routine;
 mod stack_rules;
 
 use core::fmt;
@@ -72,7 +73,7 @@ pub(crate) use buffer::{METHOD_MASK, read_input};
 pub use completion::{Completed, CompletionRoutine};
 use disposed::Brand;
 pub use disposed::Disposed;
-pub(crate) use lower::{forward_and_wait, pass_down, pass_down_with_routine};
+pub(crate) use lower::{forward_and_wait, forward_removal_and_wait, pass_down, pass_down_with_routine};
 pub use major_function::MajorFunction;
 pub(crate) use raw::{
     complete, complete_unchanged, current_stack_location, information, mark_pending, note, set_status, status,
@@ -81,6 +82,7 @@ use raw::{is_cancelled, note_slot, set_information};
 pub use request::{DeviceControl, ReadWrite, Transfer};
 use request::{device_control, read_write};
 pub use returned::{IoStatus, ReturnedIrp};
+pub(crate) use routine::Routine;
 use wdk_sys::IRP;
 
 use crate::{

@@ -35,6 +35,19 @@ pub(super) const unsafe fn current_stack_location_slot(irp: NonNull<IRP>) -> *mu
     }
 }
 
+/// `IoGetNextIrpStackLocation`: that of the next-lower driver.
+///
+/// # Safety
+/// The IRP must be at this driver and owned, with a stack location for the lower driver.
+pub(super) const unsafe fn next_stack_location(irp: NonNull<IRP>) -> *mut IO_STACK_LOCATION {
+    // SAFETY: promised by the caller.
+    let slot = unsafe { current_stack_location_slot(irp) };
+    // SAFETY: the slot lies in the IRP.
+    let current = unsafe { slot.read() };
+    // SAFETY: the stack locations are an array, and the lower driver's is one before the current one.
+    unsafe { current.sub(1) }
+}
+
 /// `Irp->IoStatus.Status`.
 ///
 /// # Safety

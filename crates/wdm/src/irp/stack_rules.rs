@@ -1,7 +1,5 @@
 //! What the drivers of a stack rely on when a request is passed down to them.
 
-use core::ptr::NonNull;
-
 use wdk_sys::{DO_BUFFERED_IO, DO_DIRECT_IO, METHOD_NEITHER};
 
 use super::{
@@ -21,8 +19,11 @@ impl Irp<'_> {
     /// Whether the driver may pass the request down: [`forward`](Self::forward) says what it may not.
     pub(super) fn check_forwarding(&self) -> Result<()> {
         // SAFETY: the remove lock, which the IRP has, keeps the header.
-        let lower = NonNull::new(unsafe { self.header.as_ref() }.lower()).ok_or(Error::DEVICE_NOT_READY)?;
-        // SAFETY: the remove lock keeps the lower device in our stack.
+        let lower = unsafe { self.header.as_ref() }
+            .lower
+            .device()
+            .ok_or(Error::DEVICE_NOT_READY)?;
+        // SAFETY: this device is attached to it until teardown, which keeps it in memory.
         let lower_flags = unsafe { (*lower.as_ptr()).Flags };
         match self.major_function() {
             MajorFunction::CREATE | MajorFunction::CLEANUP | MajorFunction::CLOSE => Err(Error::INVALID_DEVICE_REQUEST),

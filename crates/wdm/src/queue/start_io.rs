@@ -484,7 +484,9 @@ pub(crate) unsafe extern "C" fn start_io(device: *mut DEVICE_OBJECT, irp: *mut I
 /// `header` must be that of a device with the type `S::Device`, at `DISPATCH_LEVEL`.
 unsafe fn run_start_io<S: StartIo>(header: NonNull<Header>) {
     let extension = header.cast::<Extension<S::Device>>();
-    // SAFETY: a packet is started only by a request of the device, which holds the remove lock.
+    // SAFETY: not the current IRP keeps the extension: it may be cancelled, and gone, by now. The I/O manager calls StartIo inside IoStartPacket or
+    // IoStartNextPacket, deferred or not. Who has called that is a callback of the device, for which the extension is there until it returns, or
+    // the cancel routine, which completes its IRP, and so gives its remove lock back, only after that.
     let device = unsafe { Extension::data(extension) };
     // SAFETY: promised by the caller.
     let mut irql = unsafe { Irql::<Dispatch>::assume() };

@@ -32,7 +32,7 @@ pub(super) fn register(ddi: &mut Registry) {
 
 /// `IoInvalidateDeviceState`: has the PnP manager ask the device's drivers for its state, in a thread of its own.
 fn invalidate(k: &Kernel, pdo: Va) -> Outcome<()> {
-    if super::state(k, pdo).is_none() {
+    if super::state(k, pdo).is_none() || k.io().borrow().devices.is_deleted(pdo) {
         return Err(super::not_a_pdo(k, "IoInvalidateDeviceState", pdo));
     }
     k.spawn(ThreadSpec::system("PnP: device state"), move |k| async move {

@@ -30,7 +30,8 @@ pub use removal::{
 };
 pub use send::query;
 pub use start::{
-    cancel_stop_device, query_stop_device, rebalance, start_device, start_device_failed_above, stop_device,
+    cancel_stop_device, query_capabilities, query_stop_device, rebalance, start_device, start_device_failed_above,
+    stop_device,
 };
 
 use crate::{

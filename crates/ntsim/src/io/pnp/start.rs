@@ -146,7 +146,10 @@ fn resource_list(k: &Kernel, list: &[u8]) -> Outcome<Va> {
 }
 
 /// Asks for the device's capabilities: the bits that the structure begins with, after its size and version.
-pub(super) async fn query_capabilities(k: &Kernel, pdo: Va) -> Outcome<u32> {
+///
+/// # Errors
+/// When a driver breaks a rule.
+pub async fn query_capabilities(k: &Kernel, pdo: Va) -> Outcome<u32> {
     /// Where those bits lie.
     const BITS: usize = 4;
     let buffer = k.allocate_system(device_capabilities::SIZE, "DEVICE_CAPABILITIES")?;
