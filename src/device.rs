@@ -99,7 +99,7 @@ impl DeviceExtension for EduDevice {
         if self.wait_for_dma(irql) != Some(Activity::Idle) {
             return Err(Error::DEVICE_HARDWARE_ERROR);
         }
-        self.dma_buffer.acquire(irql)?;
+        self.dma_buffer.acquire(resources, irql)?;
         let state = IsrState {
             enabled: false,
             arrivals: self.arrivals(irql),
@@ -152,13 +152,13 @@ impl DeviceExtension for EduDevice {
 
     fn stop(&self, _reason: StopReason, irql: &mut Irql<Passive>) {
         self.release_interrupt(irql);
-        // If the device has not been seen to be finished with it the safe layer frees it, when the bus driver has taken the bus from the device.
-        if self.transfer.is_idle(irql) {
-            self.dma_buffer.release(irql);
-        }
     }
 
-    /// The common buffer stays: the device may be there still, and write to it, until the bus driver takes the bus from it.
+    /// If the device has not been seen to be finished with the common buffer that stays, until the bus driver has taken the bus from the device.
+    fn dma_is_idle(&self, irql: &mut Irql<Passive>) -> bool {
+        self.transfer.is_idle(irql)
+    }
+
     fn surprise_removal(&self, irql: &mut Irql<Passive>) {
         self.liveness.hold(irql);
         self.release_interrupt(irql);

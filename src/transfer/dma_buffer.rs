@@ -1,11 +1,13 @@
-//! The memory that the device moves bytes to and from. IRQL: PASSIVE to acquire and release, else at most DISPATCH.
+//! The memory that the device moves bytes to and from. IRQL: PASSIVE to acquire it, else at most DISPATCH.
 
 use edu::{
     dma::{ADDRESS_MASK, BUFFER_USABLE},
     transfer::{Direction, Piece},
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
-use wdm::{CommonBuffer, DeviceDescription, DeviceInit, Error, Irp, Irql, LogicalAddress, Result, irql::Passive};
+use wdm::{
+    CommonBuffer, DeviceDescription, DeviceInit, Error, Irp, Irql, LogicalAddress, Resources, Result, irql::Passive,
+};
 
 use crate::device::EduDevice;
 
@@ -36,19 +38,13 @@ impl DmaBuffer {
 
     /// Allocates the memory. What it must not have is an address that the device cannot drive: it would leave
     /// out the upper bits, and write to memory that is somebody else's.
-    pub fn acquire(&self, irql: &mut Irql<Passive>) -> Result<()> {
-        let first = self.memory.allocate(DESCRIPTION, LENGTH, irql)?;
+    pub fn acquire(&self, resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<()> {
+        let first = self.memory.allocate(resources, DESCRIPTION, LENGTH, irql)?;
         let last = first.get().checked_add(u64::from(LENGTH - 1));
         if last.is_none_or(|last| last > ADDRESS_MASK) {
-            self.memory.free(irql);
             return Err(Error::INSUFFICIENT_RESOURCES);
         }
         Ok(())
-    }
-
-    /// Frees the memory, which the device must not use any more.
-    pub fn release(&self, irql: &mut Irql<Passive>) {
-        self.memory.free(irql);
     }
 
     /// Where the device finds it.

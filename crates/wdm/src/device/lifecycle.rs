@@ -11,7 +11,7 @@
 
 use super::{
     DeviceExtension, Header, PnpState, StopReason,
-    teardown::{disconnect_interrupts, for_memory},
+    teardown::{disconnect_interrupts, for_memory, free_common_buffers},
 };
 use crate::{
     device_memory::Mapping,
@@ -116,6 +116,7 @@ impl Hardware {
         put_memory_to_sleep(self, header, irql);
         device.stop(reason, irql);
         release_hardware(self, header, irql);
+        free_idle_buffers(header, device, irql);
     }
 }
 
@@ -136,6 +137,13 @@ fn release_hardware(_hardware: &mut Hardware, header: &Header, irql: &mut Irql<P
     disconnect_interrupts(header, irql);
     // SAFETY: the lock is held.
     unsafe { for_memory(header, Mapping::unmap, irql) };
+}
+
+/// Frees what the device has written to, if it is known not to do so any more.
+pub(crate) fn free_idle_buffers<T: DeviceExtension>(header: &Header, device: &T, irql: &mut Irql<Passive>) {
+    if device.dma_is_idle(irql) {
+        free_common_buffers(header, irql);
+    }
 }
 
 /// `IRP_MN_START_DEVICE`, when the lower drivers have done it: the device is in D0.

@@ -173,8 +173,20 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
     fn power_down(&self, _to: DevicePowerState, _irql: &mut Irql<Passive>) {}
 
     /// Gives back what [`start`](Self::start) has acquired, all or a part. The device may be without power: it is not touched, and
-    /// [`DeviceMemory`](crate::DeviceMemory) gives no access to it. What is left mapped or connected afterwards is given back by the safe layer.
+    /// [`DeviceMemory`](crate::DeviceMemory) gives no access to it. What is left mapped or connected afterwards is given back by the safe layer, and so are
+    /// common buffers.
     fn stop(&self, reason: StopReason, irql: &mut Irql<Passive>);
+
+    /// Whether the device has completed every DMA operation, and begins none by itself, so that its [`CommonBuffer`](crate::CommonBuffer)s can be
+    /// freed before the lower drivers learn of its end. Asked when requests are held, the device is powered down and its resources are given back:
+    /// after [`stop`](Self::stop), also one for a failed start, and once more before `IRP_MN_REMOVE_DEVICE` goes down, which after
+    /// [`surprise_removal`](Self::surprise_removal) is the first time. No register can be reached then.
+    ///
+    /// While the answer is no, what the device may write to stays until the bus driver has taken the bus from it. That is always right, only later
+    /// than the system likes: so it is the answer of a driver that gives none.
+    fn dma_is_idle(&self, _irql: &mut Irql<Passive>) -> bool {
+        false
+    }
 
     /// Lets go of a device that is gone: every request ends, what [`start`](Self::start) acquired is given back, as in [`stop`](Self::stop). No
     /// register can be reached any more.

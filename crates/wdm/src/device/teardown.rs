@@ -65,7 +65,7 @@ pub(super) unsafe fn for_memory(header: &Header, routine: MemoryRoutine, irql: &
     }
 }
 
-/// Frees what the driver has left allocated for its device, which must have lost the bus.
+/// Frees what is allocated for the device, which must have lost the bus, or be idle.
 pub(crate) fn free_common_buffers(header: &Header, irql: &mut Irql<Passive>) {
     for object in header.objects() {
         if let Object::CommonBuffer(buffer) = object {

@@ -133,8 +133,7 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
         self.header.set_state(PnpState::Stopped);
         self.set_success();
         let status = self.forward_and_wait();
-        // No adapter may outlive this request. What the driver has left to a device that it could not stop goes now that the bus driver has
-        // taken the bus from that.
+        // No adapter may outlive this request. What is left goes now that the bus driver has taken the bus from a device that may be writing still.
         free_common_buffers(self.header, self.irql);
         self.complete(status)
     }

@@ -57,6 +57,8 @@ pub(super) unsafe fn leave<T: 'static>(
     // SAFETY: the extension exists until teardown.
     let header = unsafe { Extension::header(extension) };
     close_queues(header, Error::DELETE_PENDING, irql);
+    // Of a device that was taken out, or failed to start, nobody has freed them yet.
+    lifecycle::free_idle_buffers(header, device, irql);
 
     // SAFETY: the IRP is owned.
     unsafe { set_status(irp, Status::SUCCESS, 0) };

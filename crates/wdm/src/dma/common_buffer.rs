@@ -14,6 +14,7 @@ use crate::{
     device::{DeviceInit, Header, Object, ObjectNode},
     error::{Error, Result},
     irql::{Irql, Passive},
+    resources::Resources,
     revocable::Revocable,
     shared_memory::SharedMemory,
 };
@@ -32,25 +33,24 @@ impl LogicalAddress {
 
 /// A stretch of memory that the device reads and writes while the driver does, and the DMA adapter that it comes from.
 ///
-/// It lies in the device extension, empty until it is [allocated](Self::allocate) and again when it is [freed](Self::free). Bytes are copied
+/// It lies in the device extension, empty until it is [allocated](Self::allocate) in [`start`](crate::DeviceExtension::start). Bytes are copied
 /// in and out, each time with a check of the range; there is no reference to be had, since the device writes whenever it likes.
 ///
-/// Memory must not be freed while the device may still write to it. The driver frees it when the device is idle; what it has not freed
-/// goes when the lower drivers have handled `IRP_MN_STOP_DEVICE` or `IRP_MN_REMOVE_DEVICE`: the bus driver has taken the bus from
-/// the device by then, whatever that was doing. So a driver whose device does not come to an end, or is gone, leaves the buffer alone.
+/// The driver does not free it: [the safe layer does](crate::DeviceExtension::dma_is_idle), when the device cannot write to it any more.
 ///
 /// ```no_run
-/// # use wdm::{CommonBuffer, DeviceDescription, Irql, Result, Error, irql::Passive};
+/// use wdm::{CommonBuffer, DeviceDescription, Irql, Resources, Result, Error, irql::Passive};
+///
 /// const DEVICE: DeviceDescription = DeviceDescription {
 ///     address_width: 28,
 ///     maximum_length: 4096,
 ///     scatter_gather: false,
 /// };
 ///
-/// fn acquire(buffer: &CommonBuffer, irql: &mut Irql<Passive>) -> Result<()> {
-///     let address = buffer.allocate(DEVICE, 4096, irql)?;
+/// /// In `start`. A device must not be told an address that is too wide for it.
+/// fn acquire(buffer: &CommonBuffer, resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<()> {
+///     let address = buffer.allocate(resources, DEVICE, 4096, irql)?;
 ///     if address.get() + 4095 > 0x0FFF_FFFF {
-///         buffer.free(irql);
 ///         return Err(Error::INSUFFICIENT_RESOURCES);
 ///     }
 ///     buffer.write(0, b"for the device")
@@ -103,6 +103,9 @@ impl CommonBuffer {
 
     /// Allocates `length` bytes, all 0, for the device that `description` describes; where the device finds them.
     ///
+    /// Only who has the device's resources can do so, which is [`start`](crate::DeviceExtension::start): an adapter that is there while the device is
+    /// stopped, or is asked for when `IRP_MN_REMOVE_DEVICE` has gone down, breaks rules of the system.
+    ///
     /// The system sees to it that the device can reach them. A driver whose device drives fewer address bits than the system knows
     /// how to honour checks the address, before it tells it to the device.
     ///
@@ -113,6 +116,7 @@ impl CommonBuffer {
     /// `STATUS_INSUFFICIENT_RESOURCES` if the system has no adapter for such a device, or no memory.
     pub fn allocate(
         &self,
+        _resources: &Resources<'_>,
         description: DeviceDescription,
         length: u32,
         irql: &mut Irql<Passive>,
@@ -122,7 +126,8 @@ impl CommonBuffer {
         }
         // SAFETY: the header lies in the extension, as this object does.
         let pdo = unsafe { self.header.as_ref() }.pdo();
-        // SAFETY: it is the PDO of this device, which is attached above it until teardown has emptied this object.
+        // SAFETY: it is the PDO of this device. IRP_MN_START_DEVICE is being handled, so its driver has not had IRP_MN_REMOVE_DEVICE; after that the
+        // safe layer puts the adapter.
         let adapter = unsafe { DmaAdapter::get(pdo, description, irql) }?;
         let memory = match adapter.allocate_common_buffer(length, irql) {
             Ok(memory) => memory,
@@ -143,10 +148,10 @@ impl CommonBuffer {
             })
     }
 
-    /// Gives memory and adapter back, if there are any, when nobody copies any more. The device must be idle.
+    /// Gives memory and adapter back, if there are any, when nobody copies any more. The device must not write to it any more.
     ///
-    /// IRQL: `PASSIVE_LEVEL`. DDIs: `FreeCommonBuffer`, `PutDmaAdapter`.
-    pub fn free(&self, irql: &mut Irql<Passive>) {
+    /// DDIs: `FreeCommonBuffer`, `PutDmaAdapter`.
+    pub(crate) fn free(&self, irql: &mut Irql<Passive>) {
         if let Some(allocation) = self.allocation.revoke(irql) {
             allocation.release(irql);
         }

@@ -3,15 +3,16 @@
 #![no_std]
 
 use wdm::{
-    CommonBuffer, DeviceDescription, Irql, LogicalAddress, Result,
+    CommonBuffer, DeviceDescription, Irql, LogicalAddress, Resources, Result,
     irql::{Dispatch, Passive},
 };
 
 pub fn allocate(
     buffer: &CommonBuffer,
+    resources: &Resources<'_>,
     device: DeviceDescription,
     dispatch: &mut Irql<Dispatch>,
     passive: &mut Irql<Passive>,
 ) -> Result<LogicalAddress> {
-    buffer.allocate(device, 4096, passive)
+    buffer.allocate(resources, device, 4096, passive)
 }

@@ -1,0 +1,10 @@
+//@ check-pass
+//! The driver does not know when the memory may go: the safe layer frees it, when the device cannot write to it any more.
+#![no_std]
+
+use wdm::{CommonBuffer, Irql, LogicalAddress, irql::Passive};
+
+pub fn address(buffer: &CommonBuffer, irql: &mut Irql<Passive>) -> Option<LogicalAddress> {
+    wdm::flush_queued_dpcs(irql);
+    buffer.logical_address()
+}
