@@ -83,11 +83,11 @@ pub(crate) unsafe fn pass_down_with_routine(irp: NonNull<IRP>, header: &Header, 
 /// # Safety
 /// The IRP must be a PnP request other than `IRP_MN_REMOVE_DEVICE`, at this driver and owned, in the stack location of `header`'s device.
 pub(crate) unsafe fn forward_and_wait(irp: NonNull<IRP>, header: &Header, irql: &mut Irql<Passive>) -> Status {
-    // SAFETY: promised by the caller; the lower device is there until the closure has returned.
     let send = |event| {
-        header
-            .lower
-            .call(|lower| unsafe { send_with_event(irp, header, lower, event) })
+        header.lower.call(|lower| {
+            // SAFETY: promised by the caller; the lower device is there until this closure returns.
+            unsafe { send_with_event(irp, header, lower, event) }
+        })
     };
     // SAFETY: promised by the caller.
     unsafe { wait_for(irp, send, irql) }
@@ -99,8 +99,12 @@ pub(crate) unsafe fn forward_and_wait(irp: NonNull<IRP>, header: &Header, irql: 
 /// As there, with that request.
 pub(crate) unsafe fn forward_removal_and_wait(irp: NonNull<IRP>, header: &Header, irql: &mut Irql<Passive>) -> Status {
     let lower = header.lower.close(irql).ok_or(Error::DEVICE_NOT_READY);
-    // SAFETY: promised by the caller; the lower device is there, since its driver has not had this request.
-    let send = |event| lower.map(|lower| unsafe { send_with_event(irp, header, lower, event) });
+    let send = |event| {
+        lower.map(|lower| {
+            // SAFETY: promised by the caller; the lower device is there, since its driver has not had this request.
+            unsafe { send_with_event(irp, header, lower, event) }
+        })
+    };
     // SAFETY: promised by the caller.
     unsafe { wait_for(irp, send, irql) }
 }

@@ -22,7 +22,7 @@ type CompletionRoutine = unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP, *mut
 /// keeps the driver from being unloaded until it has returned.
 #[derive(Clone, Copy)]
 pub(crate) struct Routine {
-    routine: CompletionRoutine,
+    call: CompletionRoutine,
     context: *mut c_void,
     /// The request must go down, whether there is memory or not.
     must_go: bool,
@@ -30,9 +30,9 @@ pub(crate) struct Routine {
 
 impl Routine {
     /// For a request that can fail where there is no memory.
-    pub(crate) const fn new(routine: CompletionRoutine, context: *mut c_void) -> Self {
+    pub(crate) const fn new(call: CompletionRoutine, context: *mut c_void) -> Self {
         Self {
-            routine,
+            call,
             context,
             must_go: false,
         }
@@ -40,9 +40,9 @@ impl Routine {
 
     /// For a PnP or power request: most of them no driver may fail. Where there is no memory `IoSetCompletionRoutine` is used, an inline function, which
     /// needs none: what is missing then is that nothing keeps the image for the last instructions of the routine.
-    pub(crate) const fn that_must_go(routine: CompletionRoutine, context: *mut c_void) -> Self {
+    pub(crate) const fn that_must_go(call: CompletionRoutine, context: *mut c_void) -> Self {
         Self {
-            routine,
+            call,
             context,
             must_go: true,
         }
@@ -62,7 +62,7 @@ impl Routine {
             IoSetCompletionRoutineEx(
                 header.device().as_ptr(),
                 irp.as_ptr(),
-                Some(self.routine),
+                Some(self.call),
                 self.context,
                 1,
                 1,
@@ -91,7 +91,7 @@ impl Routine {
         let next = unsafe { next_stack_location(irp) };
         // SAFETY: it is this driver's to write.
         let next = unsafe { &mut *next };
-        next.CompletionRoutine = Some(self.routine);
+        next.CompletionRoutine = Some(self.call);
         next.Context = self.context;
         next.Control = WHATEVER_THE_OUTCOME;
     }
