@@ -40,6 +40,8 @@ pub(super) unsafe fn remove<T: DeviceExtension>(
     // It is disabled already where the device was never started or was taken out.
     let _ = interface.set_state(false, irql);
     lifecycle::stop(header, device, StopReason::Remove, irql);
+    // Of a device that was taken out, or failed to start, nobody has freed them yet.
+    lifecycle::free_idle_buffers(header, device, irql);
     // SAFETY: promised by the caller.
     unsafe { leave(extension, irp, irql) }
 }
@@ -57,8 +59,6 @@ pub(super) unsafe fn leave<T: 'static>(
     // SAFETY: the extension exists until teardown.
     let header = unsafe { Extension::header(extension) };
     close_queues(header, Error::DELETE_PENDING, irql);
-    // Of a device that was taken out, or failed to start, nobody has freed them yet.
-    lifecycle::free_idle_buffers(header, device, irql);
 
     // SAFETY: the IRP is owned.
     unsafe { set_status(irp, Status::SUCCESS, 0) };

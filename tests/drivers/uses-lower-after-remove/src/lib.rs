@@ -16,9 +16,10 @@ use core::{
 use edu::interface::GUID_DEVINTERFACE_EDU;
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use protocol::{KEEP, LATER_MS, REPORT, SEND, SEND_KEEP, SEND_OFTEN, UNKNOWN};
+use vouched::{KeepForLater, Unknown};
 use wdm::{
     CancelSafeQueue, DeviceExtension, DeviceFailure, DeviceInit, Disposed, Error, Guid, Irp, Irql, LowerDevice,
-    Resources, Result, StopReason, WorkItem, WorkRoutine,
+    LowerRequest, Resources, Result, StopReason, WorkItem, WorkRoutine,
     irql::{Passive, UpToDispatch},
     sleep,
 };
@@ -99,14 +100,14 @@ impl WorkRoutine for Work {
         match device.wanted.load(Ordering::Relaxed) {
             SEND => {
                 sleep(LATER, irql);
-                send(device, UNKNOWN, irql);
+                send::<Unknown>(device, irql);
             }
-            SEND_OFTEN => (0..OFTEN).for_each(|_| send(device, UNKNOWN, irql)),
+            SEND_OFTEN => (0..OFTEN).for_each(|_| send::<Unknown>(device, irql)),
             REPORT => {
                 sleep(LATER, irql);
                 device.failure.report(irql);
             }
-            SEND_KEEP => send(device, KEEP, irql),
+            SEND_KEEP => send::<KeepForLater>(device, irql),
             _ => {
                 device.kept.remove_next(irql, |irp, irql| {
                     sleep(LATER, irql);
@@ -118,6 +119,6 @@ impl WorkRoutine for Work {
 }
 
 /// What became of it is of no interest.
-fn send(device: &Device, code: u32, irql: &mut Irql<Passive>) {
-    let _ = device.below.device_control(code, &[], &mut [], irql);
+fn send<R: LowerRequest<Input = (), Output = ()>>(device: &Device, irql: &mut Irql<Passive>) {
+    let _ = device.below.device_control::<R>(&(), &mut (), irql);
 }

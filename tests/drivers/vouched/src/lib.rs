@@ -1,6 +1,9 @@
 //! The requests that test drivers send to the drivers below. Those drivers have no unsafe code: what must be vouched for is vouched for here.
 #![no_std]
 
+#[path = "../../uses-lower-after-remove/src/protocol.rs"]
+#[expect(dead_code, reason = "as above")]
+mod after_remove;
 #[path = "../../upper-storey/src/protocol.rs"]
 #[expect(dead_code, reason = "the other requests are passed on, not sent")]
 mod protocol;
@@ -15,4 +18,24 @@ unsafe impl LowerRequest for Ask {
     const CODE: u32 = protocol::ASK;
     type Input = u32;
     type Output = u32;
+}
+
+/// A request that nobody knows.
+pub enum Unknown {}
+
+// SAFETY: the request has no input.
+unsafe impl LowerRequest for Unknown {
+    const CODE: u32 = after_remove::UNKNOWN;
+    type Input = ();
+    type Output = ();
+}
+
+/// Has the device below keep the request for a while.
+pub enum KeepForLater {}
+
+// SAFETY: the request has no input.
+unsafe impl LowerRequest for KeepForLater {
+    const CODE: u32 = after_remove::KEEP;
+    type Input = ();
+    type Output = ();
 }
