@@ -11,7 +11,7 @@ use edu::{
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
     CancelSafeQueue, CustomDpc, DeviceInit, Disposed, DpcRoutine, Error, Event, FileObject, Irp, Irql, Result,
-    SpinLock,
+    SpinLock, TakenIrp,
     irql::{Dispatch, NoLockHeld, Passive, SpinLockHeld},
     sleep,
 };
@@ -66,16 +66,14 @@ const A_MOMENT: Duration = Duration::from_millis(1);
 
 /// Pending requests for one engine of the device.
 ///
-/// An IRP is in one of two cancel-safe queues and can be cancelled in both: `waiting` for its turn, or `in_flight`, which has one at
-/// the most. One of several pieces goes back to `in_flight` after each, so that it is cancelled between two pieces at the latest, and its next piece
-/// comes before any other IRP. The device cannot be told to stop; if the IRP in flight is cancelled, the engine stays busy until the device is
-/// finished, and the result is dropped.
+/// An IRP is in the cancel-safe queue while it waits, and while the device works for it. That one is *in flight*: the queue says
+/// [begun](wdm::TakenIrp::put_back). It is out of the queue only while it is prepared or settled, and one of several pieces goes back after each:
+/// so it is cancelled between two pieces at the latest, and its next piece comes before any other IRP. The device cannot be told to stop; if the
+/// IRP in flight is cancelled, the engine stays busy until the device is finished, and the result is dropped.
 #[pin_data]
 pub struct SerialQueue<D: DeviceEngine> {
     #[pin]
-    waiting: CancelSafeQueue,
-    #[pin]
-    in_flight: CancelSafeQueue,
+    queue: CancelSafeQueue,
     state: SpinLock<State<D::Piece>>,
     #[pin]
     dpc: CustomDpc<D::Dpc>,
@@ -110,8 +108,7 @@ impl<D: DeviceEngine> SerialQueue<D> {
     /// An empty queue, held.
     pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            waiting <- CancelSafeQueue::new(device),
-            in_flight <- CancelSafeQueue::new(device),
+            queue <- CancelSafeQueue::new(device),
             state: SpinLock::new(State { engine: Engine::new(), piece: None, resumed: 0 }),
             dpc <- CustomDpc::new(device),
             watchdog <- Watchdog::new(device),
@@ -123,7 +120,7 @@ impl<D: DeviceEngine> SerialQueue<D> {
     /// Puts a request at the end of the queue, and starts it if the engine is free.
     pub fn submit<'i, L: NoLockHeld>(&self, mut irp: Irp<'i>, device: &EduDevice, irql: &mut Irql<L>) -> Disposed<'i> {
         irp.set_note(NEW);
-        let pending = self.waiting.insert(irp, irql);
+        let pending = self.queue.insert(irp, irql);
         self.start_next(device, irql);
         pending
     }
@@ -131,9 +128,7 @@ impl<D: DeviceEngine> SerialQueue<D> {
     /// Starts the next piece of the IRP that is under way, else the first waiting IRP, if the engine is free and not held.
     fn start_next<L: NoLockHeld>(&self, device: &EduDevice, irql: &mut Irql<L>) {
         while self.state.with(irql, |_, state| state.engine.claim()) {
-            let attempt = self
-                .start_first(&self.in_flight, device, irql)
-                .or_else(|| self.start_first(&self.waiting, device, irql));
+            let attempt = self.start_first(device, irql);
             // A started engine is the device's, and then the DPC's: it is not for this loop to give back.
             if attempt == Some(Attempt::Started) {
                 break;
@@ -147,15 +142,10 @@ impl<D: DeviceEngine> SerialQueue<D> {
         }
     }
 
-    /// Starts the first IRP of `queue` on the claimed engine. `None` if there is none.
-    fn start_first<L: NoLockHeld>(
-        &self,
-        queue: &CancelSafeQueue,
-        device: &EduDevice,
-        irql: &mut Irql<L>,
-    ) -> Option<Attempt> {
+    /// Starts the first IRP on the claimed engine. `None` if there is none.
+    fn start_first<L: NoLockHeld>(&self, device: &EduDevice, irql: &mut Irql<L>) -> Option<Attempt> {
         let mut attempt = None;
-        queue.remove_next(irql, |irp, irql| {
+        self.queue.take_next(irql, |irp, irql| {
             let (disposed, what) = self.start(irp, device, irql);
             attempt = Some(what);
             disposed
@@ -165,17 +155,17 @@ impl<D: DeviceEngine> SerialQueue<D> {
 
     fn start<'i, L: NoLockHeld>(
         &self,
-        mut irp: Irp<'i>,
+        mut irp: TakenIrp<'i>,
         device: &EduDevice,
         irql: &mut Irql<L>,
     ) -> (Disposed<'i>, Attempt) {
         let resumed = self.state.with(irql, |_, state| state.resumed);
         let piece = match D::prepare(device, &mut irp, resumed) {
             ControlFlow::Continue(piece) => piece,
-            ControlFlow::Break(result) => return (self.complete(irp, result, irql), Attempt::Ended),
+            ControlFlow::Break(result) => return (self.complete(irp.into_irp(), result, irql), Attempt::Ended),
         };
         // In flight first: the DPC may want the IRP before the write below has returned.
-        let pending = self.in_flight.insert(irp, irql);
+        let pending = irp.put_back(irql);
         let started = self.state.with(irql, |irql, state| {
             let told = self.tell(device, piece, irql);
             if told {
@@ -229,11 +219,11 @@ impl<D: DeviceEngine> SerialQueue<D> {
         };
         if let Some(piece) = piece {
             // If there is none it was cancelled.
-            self.in_flight.remove_next(irql, |mut irp, irql| {
+            self.queue.take_begun(irql, |mut irp, irql| {
                 match D::settle(device, &mut irp, piece, answer, resumed) {
                     // It is completed there if it was cancelled meanwhile.
-                    ControlFlow::Continue(()) => self.in_flight.insert(irp, irql),
-                    ControlFlow::Break(result) => self.complete(irp, result, irql),
+                    ControlFlow::Continue(()) => irp.put_back(irql),
+                    ControlFlow::Break(result) => self.complete(irp.into_irp(), result, irql),
                 }
             });
         }
@@ -292,9 +282,7 @@ impl<D: DeviceEngine> SerialQueue<D> {
 
     /// Tells the device the same again; `false` if nobody waits for it any more, or there is no device.
     fn retry(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) -> bool {
-        let in_flight = self
-            .in_flight
-            .remove_next(irql, |irp, irql| self.in_flight.insert(irp, irql));
+        let in_flight = self.queue.take_begun(irql, |irp, irql| irp.put_back(irql));
         in_flight
             && self.state.with(irql, |irql, state| {
                 let told = state.piece.is_some_and(|piece| self.tell(device, piece, irql));
@@ -308,8 +296,8 @@ impl<D: DeviceEngine> SerialQueue<D> {
 
     /// Ends the IRP in flight, if there is one.
     fn end_in_flight(&self, error: Error, irql: &mut Irql<Dispatch>) {
-        self.in_flight
-            .remove_next(irql, |irp, irql| self.complete(irp, Err(error), irql));
+        self.queue
+            .take_begun(irql, |irp, irql| self.complete(irp.into_irp(), Err(error), irql));
     }
 
     /// Lets the device finish for nobody. Whether it has is looked at by the DPC, which found nothing to do if it ran meanwhile, and by the watchdog.
@@ -393,19 +381,17 @@ impl<D: DeviceEngine> SerialQueue<D> {
             state.engine.hold();
             self.watchdog.stop(irql);
         });
-        self.waiting.close(error, irql);
-        self.in_flight.close(error, irql);
+        self.queue.close(error, irql);
     }
 
     /// Cancels the IRPs that were made through `file`.
     pub fn cancel_all_of<L: NoLockHeld>(&self, file: FileObject, irql: &mut Irql<L>) {
-        self.waiting.cancel_all_of(file, irql);
-        self.in_flight.cancel_all_of(file, irql);
+        self.queue.cancel_all_of(file, irql);
     }
 
     /// What the queue has counted.
     pub fn statistics(&self) -> QueueStatistics {
-        self.counters.read(&[self.waiting.counts(), self.in_flight.counts()])
+        self.counters.read(&[self.queue.counts()])
     }
 
     /// What its watchdog has counted.
@@ -417,7 +403,6 @@ impl<D: DeviceEngine> SerialQueue<D> {
     pub fn reset_statistics(&self) {
         self.counters.reset();
         self.watchdog.counters.reset();
-        self.waiting.reset_counts();
-        self.in_flight.reset_counts();
+        self.queue.reset_counts();
     }
 }

@@ -85,10 +85,8 @@ impl DoorbellQueue {
             others |= !has_arrived;
             has_arrived
         };
-        while self
-            .waiting
-            .remove_next_if(irql, &mut has_arrived, |irp, irql| self.complete(irp, arrived, irql))
-        {}
+        self.waiting
+            .remove_all_if(irql, &mut has_arrived, |irp, irql| self.complete(irp, arrived, irql));
         others
     }
 

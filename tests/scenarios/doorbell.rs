@@ -1,6 +1,13 @@
 //! `IOCTL_EDU_WAIT_INTERRUPT`: who waits learns of every interrupt that comes after, and of none that came before.
 
-use ntsim::{NtStatus, io::pnp, sched::ThreadSpec};
+use std::collections::BTreeMap;
+
+use ntsim::{
+    NtStatus,
+    io::pnp,
+    sched::ThreadSpec,
+    trace::{Event, Record},
+};
 use scenarios::{
     boot::{Run, Setup},
     program::{Program, arrival},
@@ -144,4 +151,57 @@ fn an_empty_mask_is_refused() {
         program.close().await
     });
     let _ = run.clean();
+}
+
+/// Virtual time is how many instructions were executed, so it says how much is looked at. Each waiter is looked at once, whether its interrupt has come
+/// or not: twice as many are twice the work.
+#[test]
+fn the_work_of_the_doorbell_grows_with_its_waiters_only() {
+    let work = |waiters: u32, wanted: fn(u32, u32) -> bool| {
+        let mut setup = Setup::seed(1);
+        setup.config.processors = 1;
+        let run = Run::started(setup, async move |pc| {
+            let program = Program::open(&pc).await?;
+            for index in 0..waiters {
+                let mask = if wanted(index, waiters) { 0x2 } else { 0x4 };
+                program.wait_interrupt(mask).await?;
+            }
+            program.raise(0x2).await?.wait(&pc.k).await?;
+            program.close().await
+        });
+        longest_dpc(run.clean().records())
+    };
+    let none = |_, _| false;
+    let all = |_, _| true;
+    let second_half = |index, waiters| index >= waiters / 2;
+    for (what, wanted) in [
+        ("none", none as fn(u32, u32) -> bool),
+        ("all", all),
+        ("the second half", second_half),
+    ] {
+        let (once, twice) = (work(64, wanted), work(128, wanted));
+        println!("{what}: {once} ns for 64 waiters, {twice} ns for 128");
+        assert!(
+            twice < once * 23 / 10,
+            "{what}: {once} ns for 64 waiters, {twice} ns for 128"
+        );
+    }
+}
+
+/// The longest time from the start of a DPC to its end.
+fn longest_dpc(records: &[Record]) -> u64 {
+    let (mut started, mut longest) = (BTreeMap::new(), 0);
+    for record in records {
+        match record.event {
+            Event::DpcStarted { dpc, .. } => {
+                started.insert(dpc, record.time);
+            }
+            Event::DpcFinished { dpc } => {
+                let since = started.get(&dpc).copied().unwrap_or(record.time);
+                longest = longest.max(record.time - since);
+            }
+            _ => {}
+        }
+    }
+    longest
 }

@@ -1,10 +1,15 @@
 //! How transfers end that do not end by themselves: cancelled, their handle closed, the device taken out.
 
-use ntsim::{NtStatus, io::pnp, trace::Event};
+use ntsim::{
+    NtStatus,
+    io::pnp,
+    trace::{Event, Record},
+};
 use scenarios::{
     boot::{Run, Setup},
     program::Program,
     seeds,
+    windows::{Window, Windows},
 };
 
 /// How long the device takes for a piece, nanoseconds.
@@ -54,6 +59,61 @@ fn a_piece_whose_request_is_cancelled_harms_nobody() {
         });
         let _ = run.clean();
     }
+}
+
+/// The DPC has the request in its hands when its handle is closed, and it is in no queue: it ends all the same, and not after all its pieces.
+#[test]
+fn a_handle_closed_between_two_pieces_ends_its_transfer() {
+    let mut hits = 0;
+    for seed in seeds::up_to(60) {
+        let run = Run::started(Setup::seed(seed), async move |pc| {
+            let (closed, kept) = (Program::open(&pc).await?, Program::open(&pc).await?);
+            // The first transfer tells which queue is theirs.
+            let first = kept.write(0, &[1; 8]).await?;
+            assert_eq!(first.wait(&pc.k).await?.status, NtStatus::SUCCESS);
+            let long = closed.echo(&vec![3; 30_000]).await?;
+            let waiting = kept.write(0, &[1; 8]).await?;
+            let irp = long.irp().expect("it is under way");
+            pc.k.delay(PIECE - 10_000).await?;
+            let (mut windows, mut read) = (Windows::default(), 0);
+            let late = pc.k.now() + PIECE;
+            while windows.window(irp) != Some(Window::InterruptToDpc) && pc.k.now() < late {
+                pc.k.delay(20).await?;
+                let trace = pc.k.recorded();
+                for record in &trace.records()[read..] {
+                    windows.read(&record.event);
+                }
+                read = trace.records().len();
+            }
+            pc.k.delay(20 * seed).await?;
+            closed.close().await?;
+            let before = pc.k.now();
+            assert_eq!(long.wait(&pc.k).await?.status, NtStatus::CANCELLED);
+            assert!(
+                pc.k.now() - before < PIECE / 2,
+                "it waited for {} ns",
+                pc.k.now() - before
+            );
+            assert_eq!(
+                waiting.wait(&pc.k).await?.status,
+                NtStatus::SUCCESS,
+                "that is of another handle"
+            );
+            let counted = kept.statistics().await?.transfer;
+            assert_eq!((counted.completed, counted.cancelled, counted.failed), (2, 1, 0));
+            kept.close().await
+        });
+        let trace = run.clean();
+        hits += u64::from(was_refused(trace.records()));
+    }
+    assert!(hits >= 3, "the window was hit {hits} times");
+}
+
+/// Whether a queue refused an IRP that came back.
+fn was_refused(records: &[Record]) -> bool {
+    let cancelled = u64::from(NtStatus::CANCELLED.0);
+    let refused = |event: &Event| matches!(event, Event::Returned { routine: "IoCsqInsertIrpEx", value } if value & 0xFFFF_FFFF == cancelled);
+    records.iter().any(|record| refused(&record.event))
 }
 
 /// It ends with the piece under way at the latest, and often before.

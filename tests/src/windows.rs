@@ -90,7 +90,7 @@ impl Windows {
                 self.requests.remove(irp);
             }
             Event::Called {
-                routine: "IoCsqInsertIrp",
+                routine: "IoCsqInsertIrp" | "IoCsqInsertIrpEx",
                 arguments,
                 ..
             } => self.inserted(arguments[0], Va(arguments[1])),

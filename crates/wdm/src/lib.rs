@@ -124,7 +124,7 @@ pub use lower_device::{LowerDevice, LowerRequest};
 pub use mmio::MmioRegion;
 pub use pool::PoolBox;
 pub use power::DevicePowerState;
-pub use queue::{CancelSafeQueue, QueueCounts, QueuedIrp, Serial, StartIo, StartIoQueue};
+pub use queue::{CancelSafeQueue, QueueCounts, QueuedIrp, Serial, StartIo, StartIoQueue, TakenIrp};
 pub use resources::{InterruptResource, MemoryResource, Resources};
 pub use revocable::Revocable;
 pub use spin_lock::SpinLock;

@@ -76,7 +76,8 @@ pub use disposed::Disposed;
 pub(crate) use lower::{forward_and_wait, forward_removal_and_wait, pass_down, pass_down_with_routine};
 pub use major_function::MajorFunction;
 pub(crate) use raw::{
-    complete, complete_unchanged, current_stack_location, information, mark_pending, note, set_status, status,
+    complete, complete_unchanged, current_stack_location, information, is_begun, mark_pending, note, set_begun,
+    set_status, status,
 };
 use raw::{is_cancelled, note_slot, set_information};
 pub use request::{DeviceControl, ReadWrite, Transfer};

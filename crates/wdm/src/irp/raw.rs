@@ -154,6 +154,35 @@ pub(super) const unsafe fn note_slot(irp: NonNull<IRP>) -> *mut [u64; 2] {
     unsafe { irp.as_ptr().byte_add(ntlayout::irp::DRIVER_CONTEXT).cast() }
 }
 
+/// Whether the IRP was put back into its cancel-safe queue: in the third word of `DriverContext`. The system's queue has the fourth.
+///
+/// # Safety
+/// The IRP must be in a cancel-safe queue of this driver that is locked.
+pub(crate) const unsafe fn is_begun(irp: NonNull<IRP>) -> bool {
+    // SAFETY: promised by the caller.
+    let slot = unsafe { begun_slot(irp) };
+    // SAFETY: the slot lies in the IRP; it was written when the IRP was put into the queue.
+    unsafe { slot.read() != 0 }
+}
+
+/// Writes what [`is_begun`] says.
+///
+/// # Safety
+/// The IRP must be at this driver, and owned.
+pub(crate) const unsafe fn set_begun(irp: NonNull<IRP>, begun: bool) {
+    // SAFETY: promised by the caller.
+    let slot = unsafe { begun_slot(irp) };
+    // SAFETY: the slot lies in the IRP, and is this driver's.
+    unsafe { slot.write(begun as u64) };
+}
+
+/// # Safety
+/// The IRP must be valid.
+const unsafe fn begun_slot(irp: NonNull<IRP>) -> *mut u64 {
+    // SAFETY: the word lies within the IRP.
+    unsafe { irp.as_ptr().byte_add(ntlayout::irp::DRIVER_CONTEXT + 16).cast() }
+}
+
 /// Completes the IRP with `status` and gives its remove lock back.
 ///
 /// # Safety

@@ -9,26 +9,41 @@ use core::ptr::NonNull;
 
 use pinned_init::PinInit;
 use wdk_sys::{
-    IO_CSQ, IRP, KIRQL, KSPIN_LOCK, LIST_ENTRY, PIO_CSQ,
-    ntddk::{IoCsqInitialize, IoCsqInsertIrp, IoCsqRemoveNextIrp, KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock},
+    IO_CSQ, IRP, KIRQL, KSPIN_LOCK, LIST_ENTRY, NTSTATUS, PIO_CSQ,
+    ntddk::{IoCsqInitializeEx, IoCsqInsertIrpEx, IoCsqRemoveNextIrp, KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock},
 };
 
-use super::{QueueCounts, QueuedIrp, closed::Closed, counts::Counters, irp_list};
+use super::{
+    QueueCounts, QueuedIrp, TakenIrp,
+    closed::Closed,
+    counts::Counters,
+    irp_list,
+    peek::{Chosen, Peek, first_wanted},
+    taken_irp::Taken,
+};
 use crate::{
     device::{DeviceInit, FileObject, Header, Object, ObjectNode},
     error::Error,
-    irp::{Disposed, Irp, complete},
+    irp::{Disposed, Irp, complete, set_begun},
     irql::{Irql, NoLockHeld},
     status::Status,
 };
-
-/// What `peek_next_irp` asks of an IRP.
-struct Filter<'a>(&'a mut dyn FnMut(&QueuedIrp<'_>) -> bool);
 
 /// A first-in, first-out queue of pending IRPs that can be cancelled at any time.
 ///
 /// The system's cancel-safe queue (`IO_CSQ`) decides every race between taking an IRP out and its cancellation: whoever takes it owns
 /// it. An IRP that is cancelled in the queue is completed with `STATUS_CANCELLED`.
+///
+/// # An IRP that comes back
+///
+/// A request of several pieces is taken out when one is done, looked at, and put back while the device does the next. Its handle can be closed
+/// just then, and `IRP_MJ_CLEANUP` finds it in no queue. So the queue knows which IRPs are out for a while: one that [`take_next`](Self::take_next)
+/// gave out is marked by [`cancel_all_of`](Self::cancel_all_of), and completed with `STATUS_CANCELLED` when it is [put back](TakenIrp::put_back).
+/// What [`remove_next`](Self::remove_next) gave out is the driver's for good: it is to be completed or passed on, not to be inserted again.
+///
+/// An IRP that was put back is *begun*, and is in front of those that are not.
+///
+/// # Examples
 ///
 /// ```no_run
 /// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
@@ -55,7 +70,10 @@ struct Filter<'a>(&'a mut dyn FnMut(&QueuedIrp<'_>) -> bool);
 pub struct CancelSafeQueue {
     csq: UnsafeCell<IO_CSQ>,
     lock: UnsafeCell<KSPIN_LOCK>,
+    /// The IRPs in the queue. Under the lock.
     list: UnsafeCell<LIST_ENTRY>,
+    /// The [`Taken`] of the IRPs that are out and may come back. Under the lock.
+    taken: UnsafeCell<LIST_ENTRY>,
     closed: Closed,
     counters: Counters,
     header: NonNull<Header>,
@@ -63,13 +81,13 @@ pub struct CancelSafeQueue {
     _pinned: PhantomPinned,
 }
 
-// SAFETY: the list is touched under the spin lock only; the IRPs in it belong to no thread.
+// SAFETY: the lists are touched under the spin lock only; the IRPs in them belong to no thread.
 unsafe impl Sync for CancelSafeQueue {}
 // SAFETY: it belongs to no thread, and neither do the IRPs in it.
 unsafe impl Send for CancelSafeQueue {}
 
 impl CancelSafeQueue {
-    /// An empty, open queue. DDI: `IoCsqInitialize`.
+    /// An empty, open queue. DDI: `IoCsqInitializeEx`.
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension; what the DDI returns.
@@ -78,6 +96,7 @@ impl CancelSafeQueue {
             csq: UnsafeCell::new(IO_CSQ::default()),
             lock: UnsafeCell::new(0),
             list: UnsafeCell::new(LIST_ENTRY::default()),
+            taken: UnsafeCell::new(LIST_ENTRY::default()),
             closed: Closed::open(),
             counters: Counters::new(),
             header: device.header(),
@@ -87,9 +106,11 @@ impl CancelSafeQueue {
         device.place(empty, move |this| {
             // SAFETY: nobody else uses the queue yet, and it stays in place.
             unsafe { irp_list::initialize(this.list.get()) };
+            // SAFETY: as above.
+            unsafe { irp_list::initialize(this.taken.get()) };
             // SAFETY: the callbacks find the queue by the address of its first field, which stays where it is.
             let status = unsafe {
-                IoCsqInitialize(
+                IoCsqInitializeEx(
                     this.csq.get(),
                     Some(insert_irp),
                     Some(remove_irp),
@@ -112,21 +133,38 @@ impl CancelSafeQueue {
     /// error that closed it. An IRP of another device is completed with `STATUS_INVALID_PARAMETER`: nothing would keep the queue from
     /// going away under it.
     ///
-    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoCsqInsertIrp`.
+    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoCsqInsertIrpEx`.
     pub fn insert<'i, L: NoLockHeld>(&self, irp: Irp<'i>, irql: &mut Irql<L>) -> Disposed<'i> {
         if irp.header() != self.header {
             return irp.complete(Err(Error::INVALID_PARAMETER), irql);
         }
+        // SAFETY: there is no context.
+        unsafe { self.insert_with(irp, core::ptr::null_mut(), irql) }
+    }
+
+    /// # Safety
+    /// The IRP must be one of this device; `context` must be null, or the [`Taken`] of this IRP, which is out of this queue.
+    pub(super) unsafe fn insert_with<'i, L: NoLockHeld>(
+        &self,
+        irp: Irp<'i>,
+        context: *mut Taken,
+        irql: &mut Irql<L>,
+    ) -> Disposed<'i> {
         let irp = irp.into_raw();
-        // SAFETY: the IRP was owned, and has the remove lock; the queue takes it over.
-        unsafe { IoCsqInsertIrp(self.csq.get(), irp.as_ptr(), core::ptr::null_mut()) };
+        // SAFETY: the IRP was owned, and has the remove lock; the queue takes it over, unless it refuses it.
+        let status = unsafe { IoCsqInsertIrpEx(self.csq.get(), irp.as_ptr(), core::ptr::null_mut(), context.cast()) };
+        if let Err(error) = Status::from_raw(status).into_result() {
+            self.counters.count(error);
+            // SAFETY: an IRP that `insert_irp` has refused stays the caller's, whom only this brand is left of.
+            return unsafe { Irp::from_queue(irp, self.header) }.complete(Err(error), irql);
+        }
         if let Some(error) = self.closed.error() {
             self.drain(error, irql);
         }
         Disposed::new(Status::PENDING)
     }
 
-    /// Takes the first IRP out and calls `f` with it. `false` if there is none.
+    /// Takes the first IRP out, for good, and calls `f` with it. `false` if there is none.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoCsqRemoveNextIrp`.
     pub fn remove_next<L, F>(&self, irql: &mut Irql<L>, f: F) -> bool
@@ -134,12 +172,13 @@ impl CancelSafeQueue {
         L: NoLockHeld,
         F: for<'i> FnOnce(Irp<'i>, &mut Irql<L>) -> Disposed<'i>,
     {
-        self.remove(&mut Filter(&mut |_| true), irql, f)
+        self.remove_next_if(irql, |_| true, f)
     }
 
-    /// Takes the first IRP out that `wanted` says yes to and calls `f` with it. `false` if there is none.
+    /// Takes the first IRP out that `wanted` says yes to, for good, and calls `f` with it. `false` if there is none.
     ///
-    /// `wanted` is called under the queue's spin lock. It is `Send`: it holds [no IRP](crate::irp).
+    /// `wanted` is called under the queue's spin lock. It is `Send`: it holds [no IRP](crate::irp). Each call begins at the front: for more than one
+    /// IRP there is [`remove_all_if`](Self::remove_all_if).
     ///
     /// IRQL and DDI: as [`remove_next`](Self::remove_next).
     pub fn remove_next_if<L, P, F>(&self, irql: &mut Irql<L>, mut wanted: P, f: F) -> bool
@@ -148,23 +187,119 @@ impl CancelSafeQueue {
         P: FnMut(&QueuedIrp<'_>) -> bool + Send,
         F: for<'i> FnOnce(Irp<'i>, &mut Irql<L>) -> Disposed<'i>,
     {
-        self.remove(&mut Filter(&mut wanted), irql, f)
+        let list = self.list.get();
+        // SAFETY: called under the lock, with null or an IRP of the list.
+        let removed = self.remove(&mut |previous| unsafe { first_wanted(list, previous, &mut wanted) });
+        self.give(removed, irql, f)
     }
 
-    fn remove<L, F>(&self, filter: &mut Filter<'_>, irql: &mut Irql<L>, f: F) -> bool
+    /// Takes every IRP out that `wanted` says yes to, for good, and calls `f` with one after the other, in the order of the queue.
+    ///
+    /// `wanted` is called under the queue's spin lock, once for each IRP that is in the queue when this is called: the lock is held for as long as
+    /// that takes, and released between the calls of `f`. An IRP that is wanted can be cancelled until it is its turn.
+    ///
+    /// IRQL and DDI: as [`remove_next`](Self::remove_next).
+    pub fn remove_all_if<L, P, F>(&self, irql: &mut Irql<L>, mut wanted: P, mut f: F)
+    where
+        L: NoLockHeld,
+        P: FnMut(&QueuedIrp<'_>) -> bool + Send,
+        F: for<'i> FnMut(Irp<'i>, &mut Irql<L>) -> Disposed<'i>,
+    {
+        let mut chosen = Chosen::none();
+        let list = self.list.get();
+        // SAFETY: called under the lock, with null or an IRP that the call before has returned, or whatever was chosen. `chosen` stays in place
+        // until the last call has returned null, when it is empty.
+        let mut peek = |previous| unsafe { chosen.next(list, previous, &mut wanted) };
+        loop {
+            let removed = self.remove(&mut peek);
+            if !self.give(removed, irql, &mut f) {
+                break;
+            }
+        }
+    }
+
+    /// Takes the first IRP out, for a while, and calls `f` with it: a begun one, if there is any. `false` if there is none at all.
+    ///
+    /// IRQL and DDI: as [`remove_next`](Self::remove_next).
+    pub fn take_next<L, F>(&self, irql: &mut Irql<L>, f: F) -> bool
+    where
+        L: NoLockHeld,
+        F: for<'i> FnOnce(TakenIrp<'i>, &mut Irql<L>) -> Disposed<'i>,
+    {
+        self.take(irql, false, f)
+    }
+
+    /// As [`take_next`](Self::take_next), but only an IRP that is begun: one that was [put back](TakenIrp::put_back).
+    pub fn take_begun<L, F>(&self, irql: &mut Irql<L>, f: F) -> bool
+    where
+        L: NoLockHeld,
+        F: for<'i> FnOnce(TakenIrp<'i>, &mut Irql<L>) -> Disposed<'i>,
+    {
+        self.take(irql, true, f)
+    }
+
+    /// Takes the first IRP out, if it is begun or need not be.
+    fn take<L, F>(&self, irql: &mut Irql<L>, only_begun: bool, f: F) -> bool
+    where
+        L: NoLockHeld,
+        F: for<'i> FnOnce(TakenIrp<'i>, &mut Irql<L>) -> Disposed<'i>,
+    {
+        let (list, all_taken) = (self.list.get(), self.taken.get());
+        let taken = Taken::new();
+        let removed = self.remove(&mut |previous| {
+            // SAFETY: the lock is held, and `previous` is null or in the list.
+            let candidate = NonNull::new(unsafe { irp_list::next(list, previous) });
+            // SAFETY: the IRP is in the queue, whose lock is held.
+            let candidate = candidate.filter(|irp| !only_begun || unsafe { QueuedIrp::new(*irp) }.is_begun());
+            // SAFETY: the lock is held; `taken` stays in place, and is taken off the list before this function returns.
+            unsafe { taken.note(all_taken, candidate) };
+            candidate.map_or(core::ptr::null_mut(), NonNull::as_ptr)
+        });
+        let Some(irp) = removed else {
+            return false;
+        };
+        // SAFETY: the queue gave the IRP up, with the remove lock acquired for it; `f` takes it with a brand of its own.
+        let irp = unsafe { Irp::from_queue(irp, self.header) };
+        // SAFETY: `taken` is that of the IRP, and is there until `f` has returned.
+        let _ = f(unsafe { TakenIrp::new(irp, self, &taken) }, irql);
+        if taken.is_listed() {
+            self.locked(irql, || {
+                // SAFETY: the lock is held.
+                unsafe { taken.unlist() };
+            });
+        }
+        true
+    }
+
+    /// Takes the first IRP out that `peek` returns and that is not being cancelled.
+    fn remove(&self, peek: Peek<'_>) -> Option<NonNull<IRP>> {
+        let mut peek = peek;
+        // SAFETY: the queue is initialised; `peek_next_irp` gets the function, which outlives the call.
+        NonNull::new(unsafe { IoCsqRemoveNextIrp(self.csq.get(), (&raw mut peek).cast()) })
+    }
+
+    /// Calls `f` with an IRP that was removed; whether there is one.
+    fn give<L, F>(&self, irp: Option<NonNull<IRP>>, irql: &mut Irql<L>, f: F) -> bool
     where
         L: NoLockHeld,
         F: for<'i> FnOnce(Irp<'i>, &mut Irql<L>) -> Disposed<'i>,
     {
-        // SAFETY: the queue is initialised; `peek_next_irp` gets the filter, which outlives the call.
-        let irp = unsafe { IoCsqRemoveNextIrp(self.csq.get(), core::ptr::from_mut(filter).cast()) };
-        let Some(irp) = NonNull::new(irp) else {
+        let Some(irp) = irp else {
             return false;
         };
         // SAFETY: the queue gave the IRP up, with the remove lock acquired for it; `f` takes it with a brand of its own.
         let irp = unsafe { Irp::from_queue(irp, self.header) };
         let _ = f(irp, irql);
         true
+    }
+
+    /// Calls `f` under the queue's lock.
+    fn locked<L: NoLockHeld>(&self, _irql: &mut Irql<L>, f: impl FnOnce()) {
+        // SAFETY: the lock is initialised; at most DISPATCH_LEVEL, as the token proves.
+        let previous = unsafe { KeAcquireSpinLockRaiseToDpc(self.lock.get()) };
+        f();
+        // SAFETY: acquired above, with this IRQL before.
+        unsafe { KeReleaseSpinLock(self.lock.get(), previous) };
     }
 
     /// Completes every IRP in the queue with `error`. IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
@@ -175,15 +310,32 @@ impl CancelSafeQueue {
         }) {}
     }
 
-    /// Completes every IRP in the queue that was made through `file` with `STATUS_CANCELLED`: what `IRP_MJ_CLEANUP` is for.
+    /// Completes every IRP in the queue that was made through `file` with `STATUS_CANCELLED`: what `IRP_MJ_CLEANUP` is for. One that is
+    /// [out for a while](Self::take_next) is completed when it is put back.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
     pub fn cancel_all_of<L: NoLockHeld>(&self, file: FileObject, irql: &mut Irql<L>) {
-        let of_file = |irp: &QueuedIrp<'_>| irp.file_object() == file;
-        while self.remove_next_if(irql, of_file, |irp, irql| {
-            self.counters.count(Error::CANCELLED);
-            irp.complete(Err(Error::CANCELLED), irql)
-        }) {}
+        let (list, taken) = (self.list.get(), self.taken.get());
+        let mut of_file = |irp: &QueuedIrp<'_>| irp.file_object() == file;
+        let mut peek = |previous| {
+            // SAFETY: called under the lock, with null or an IRP of the list.
+            let irp = unsafe { first_wanted(list, previous, &mut of_file) };
+            if irp.is_null() {
+                // Under the lock that was held when none was found: an IRP of the file is either marked here, or was in the queue and is gone.
+                // SAFETY: the lock is held.
+                unsafe { Taken::cancel_all_of(taken, file) };
+            }
+            irp
+        };
+        loop {
+            let removed = self.remove(&mut peek);
+            if !self.give(removed, irql, |irp, irql| {
+                self.counters.count(Error::CANCELLED);
+                irp.complete(Err(Error::CANCELLED), irql)
+            }) {
+                break;
+            }
+        }
     }
 
     /// Completes every IRP that is in the queue, or is put into it from now on, with `error`.
@@ -216,12 +368,30 @@ impl CancelSafeQueue {
     }
 }
 
-/// `CsqInsertIrp`: appends. Called under the lock.
-unsafe extern "C" fn insert_irp(csq: PIO_CSQ, irp: *mut IRP) {
+/// `CsqInsertIrpEx`: appends the IRP; or, with the [`Taken`] of one that comes back as the context, puts it in front, or refuses it, if it was
+/// cancelled meanwhile. Called under the lock.
+unsafe extern "C" fn insert_irp(csq: PIO_CSQ, irp: *mut IRP, context: *mut c_void) -> NTSTATUS {
     // SAFETY: called by the I/O manager for a queue.
     let head = unsafe { CancelSafeQueue::of(csq) }.list.get();
-    // SAFETY: the lock is held, and the IRP is the queue's.
-    unsafe { irp_list::append(head, irp) };
+    // SAFETY: the context is null, or that of a call of `insert_with`, which waits.
+    let taken = unsafe { context.cast::<Taken>().as_ref() };
+    if let Some(taken) = taken {
+        // SAFETY: the lock is held.
+        unsafe { taken.unlist() };
+        if taken.is_cancelled() {
+            return Error::CANCELLED.as_raw();
+        }
+        // SAFETY: the lock is held, and the IRP is the queue's.
+        unsafe { irp_list::prepend(head, irp) };
+    } else {
+        // SAFETY: as above.
+        unsafe { irp_list::append(head, irp) };
+    }
+    if let Some(irp) = NonNull::new(irp) {
+        // SAFETY: the IRP is the queue's.
+        unsafe { set_begun(irp, taken.is_some()) };
+    }
+    Status::SUCCESS.as_raw()
 }
 
 /// `CsqRemoveIrp`: unlinks. Called under the lock.
@@ -230,27 +400,11 @@ unsafe extern "C" fn remove_irp(_csq: PIO_CSQ, irp: *mut IRP) {
     unsafe { irp_list::unlink(irp) };
 }
 
-/// `CsqPeekNextIrp`: the first IRP behind `irp`, or from the start, that the filter in `context` wants; any where there is none.
-/// Called under the lock.
-unsafe extern "C" fn peek_next_irp(csq: PIO_CSQ, irp: *mut IRP, context: *mut c_void) -> *mut IRP {
-    // SAFETY: called by the I/O manager for a queue.
-    let head = unsafe { CancelSafeQueue::of(csq) }.list.get();
-    let mut previous = irp;
-    loop {
-        // SAFETY: the lock is held, and `previous` is null or in the queue.
-        let candidate = unsafe { irp_list::next(head, previous) };
-        let Some(irp) = NonNull::new(candidate) else {
-            return candidate;
-        };
-        // SAFETY: the context is a filter of `remove`, which waits; only one peek at a time gets it.
-        let filter = unsafe { context.cast::<Filter<'_>>().as_mut() };
-        // SAFETY: the IRP is in the queue, whose lock is held.
-        let queued = unsafe { QueuedIrp::new(irp) };
-        if filter.is_none_or(|filter| (filter.0)(&queued)) {
-            return candidate;
-        }
-        previous = candidate;
-    }
+/// `CsqPeekNextIrp`: what the [`Peek`] in `context` returns. Called under the lock.
+unsafe extern "C" fn peek_next_irp(_csq: PIO_CSQ, irp: *mut IRP, context: *mut c_void) -> *mut IRP {
+    // SAFETY: the context is the function that `remove` was called with, which waits; only one peek at a time gets it.
+    let peek = unsafe { context.cast::<Peek<'_>>().as_mut() };
+    peek.map_or(core::ptr::null_mut(), |peek| peek(irp))
 }
 
 /// `CsqAcquireLock`.

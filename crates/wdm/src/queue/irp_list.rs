@@ -2,18 +2,9 @@
 
 use wdk_sys::{IRP, LIST_ENTRY};
 
-/// Makes `head` that of an empty list.
-///
-/// # Safety
-/// `head` must be valid for writes, and stay in place while the list is used.
-pub(crate) unsafe fn initialize(head: *mut LIST_ENTRY) {
-    let empty = LIST_ENTRY {
-        Flink: head,
-        Blink: head,
-    };
-    // SAFETY: promised by the caller.
-    unsafe { head.write(empty) };
-}
+use super::list;
+
+pub(crate) use super::list::initialize;
 
 /// Appends the IRP.
 ///
@@ -22,18 +13,19 @@ pub(crate) unsafe fn initialize(head: *mut LIST_ENTRY) {
 pub(crate) unsafe fn append(head: *mut LIST_ENTRY, irp: *mut IRP) {
     // SAFETY: the IRP is this driver's.
     let entry = unsafe { list_entry(irp) };
-    // SAFETY: the list is the caller's.
-    let last = unsafe { (*head).Blink };
-    let links = LIST_ENTRY {
-        Flink: head,
-        Blink: last,
-    };
-    // SAFETY: the entry is free to be written.
-    unsafe { entry.write(links) };
-    // SAFETY: as for `last`.
-    unsafe { (*last).Flink = entry };
-    // SAFETY: as for `last`.
-    unsafe { (*head).Blink = entry };
+    // SAFETY: promised by the caller.
+    unsafe { list::append(head, entry) };
+}
+
+/// Puts the IRP before all others.
+///
+/// # Safety
+/// As for [`append`].
+pub(super) unsafe fn prepend(head: *mut LIST_ENTRY, irp: *mut IRP) {
+    // SAFETY: the IRP is this driver's.
+    let entry = unsafe { list_entry(irp) };
+    // SAFETY: promised by the caller.
+    unsafe { list::insert_behind(head, entry) };
 }
 
 /// Takes the IRP out of its list.
@@ -43,15 +35,8 @@ pub(crate) unsafe fn append(head: *mut LIST_ENTRY, irp: *mut IRP) {
 pub(crate) unsafe fn unlink(irp: *mut IRP) {
     // SAFETY: the IRP is this driver's.
     let entry = unsafe { list_entry(irp) };
-    // SAFETY: the entry is in the list.
-    let LIST_ENTRY {
-        Flink: next,
-        Blink: previous,
-    } = unsafe { entry.read() };
-    // SAFETY: the list is the caller's.
-    unsafe { (*previous).Flink = next };
-    // SAFETY: as above.
-    unsafe { (*next).Blink = previous };
+    // SAFETY: promised by the caller.
+    unsafe { list::unlink(entry) };
 }
 
 /// The IRP behind `irp`, or the first if that is null; null at the end.
@@ -65,13 +50,12 @@ pub(crate) unsafe fn next(head: *mut LIST_ENTRY, irp: *mut IRP) -> *mut IRP {
         // SAFETY: the IRP is in the list.
         unsafe { list_entry(irp) }
     };
-    // SAFETY: the list is the caller's.
-    let entry = unsafe { (*before).Flink };
-    if entry == head {
-        return core::ptr::null_mut();
-    }
-    // SAFETY: every entry of the list but its head lies at this offset in an IRP.
-    unsafe { entry.byte_sub(ntlayout::irp::LIST_ENTRY).cast() }
+    // SAFETY: promised by the caller.
+    let entry = unsafe { list::next(head, before) };
+    entry.map_or(core::ptr::null_mut(), |entry| {
+        // SAFETY: every entry of the list but its head lies at this offset in an IRP.
+        unsafe { entry.byte_sub(ntlayout::irp::LIST_ENTRY).cast() }
+    })
 }
 
 /// `Irp->Tail.Overlay.ListEntry`.
