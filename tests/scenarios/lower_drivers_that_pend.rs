@@ -5,9 +5,11 @@ use std::rc::Rc;
 use ntsim::{
     NtStatus, Outcome,
     bus::{BusProfile, DevicePower},
+    devices::EduFaults,
     io::pnp,
     machine::DriverImage,
     po::{self, SystemState},
+    sched::ThreadSpec,
 };
 use scenarios::{
     boot::{Pc, Run, Setup},
@@ -18,6 +20,9 @@ use scenarios::{
 
 /// Seeds of each scenario, with the filter and with the bus driver.
 const SEEDS: u64 = 10;
+/// A millisecond, in nanoseconds.
+const MS: u64 = 1_000_000;
+
 /// Runs `script` on a started device in both kinds of stack.
 fn each(script: impl AsyncFn(Pc) -> Outcome<()> + Copy + 'static) {
     let filter: Rc<DriverImage> = test_driver("pends-pnp-and-power");
@@ -38,6 +43,15 @@ fn each(script: impl AsyncFn(Pc) -> Outcome<()> + Copy + 'static) {
         setup.config.bus = BusProfile::SLOW;
         let _ = Run::started(setup, async move |pc| script(pc).await).clean();
     }
+}
+
+/// How often the driver has freed a common buffer.
+fn freed(pc: &Pc) -> u64 {
+    let trace = pc.k.recorded();
+    let mut calls = trace.counters.calls().iter();
+    calls
+        .find(|(routine, _)| **routine == "FreeCommonBuffer")
+        .map_or(0, |(_, &count)| count)
 }
 
 #[test]
@@ -70,5 +84,29 @@ fn a_device_on_them_is_pulled_out() {
         pnp::surprise_remove(&pc.k, pc.pdo).await?;
         assert_eq!(read.wait(&pc.k).await?.status, NtStatus::DEVICE_REMOVED);
         program.close().await
+    });
+}
+
+/// The device writes to its buffer in memory until the bus driver takes the bus from it, and that is after `IRP_MN_REMOVE_DEVICE` has come back:
+/// the buffer must be there as long. "Removing a Device in a Function Driver".
+#[test]
+fn the_buffer_outlives_the_removal_below() {
+    each(async |pc| {
+        let program = Program::open(&pc).await?;
+        pc.with_device(|device| device.faults_mut().dma_stuck = true);
+        let read = program.read(0, 100).await?;
+        pc.k.delay(200 * MS).await?;
+        program.close().await?;
+        assert_eq!(read.wait(&pc.k).await?.status, NtStatus::CANCELLED);
+        let device = pc.clone();
+        let busy = pc.k.spawn(ThreadSpec::system("the device goes on"), async move |k| {
+            while freed(&device) == 0 {
+                k.delay(MS / 5).await?;
+            }
+            device.with_device(|device| *device.faults_mut() = EduFaults::default());
+            Ok(())
+        });
+        assert_eq!(pnp::remove_device(&pc.k, pc.pdo).await?, pnp::Removal::Done);
+        pc.k.join(busy).await
     });
 }

@@ -22,7 +22,9 @@ const INHERITED: ULONG = DO_BUFFERED_IO | DO_DIRECT_IO | DO_POWER_INRUSH | DO_PO
 /// To be called by the PnP manager only.
 pub(crate) unsafe extern "C" fn add_device(driver: *mut DRIVER_OBJECT, pdo: PDEVICE_OBJECT) -> NTSTATUS {
     // SAFETY: the physical device object exists, and nobody changes its type.
-    let (device_type, characteristics) = unsafe { ((*pdo).DeviceType, (*pdo).Characteristics) };
+    let device_type = unsafe { (*pdo).DeviceType };
+    // SAFETY: as above.
+    let characteristics = unsafe { (*pdo).Characteristics };
     let mut filter: PDEVICE_OBJECT = null_mut();
     // SAFETY: the driver object is ours, a filter needs no name, and the result is a local variable.
     let status = unsafe {
@@ -40,7 +42,9 @@ pub(crate) unsafe extern "C" fn add_device(driver: *mut DRIVER_OBJECT, pdo: PDEV
         return status;
     }
     // SAFETY: the device object is new, with an extension of this driver's.
-    let extension = unsafe { &mut *extension(filter) };
+    let extension = unsafe { extension(filter) };
+    // SAFETY: nobody else uses the extension yet; zeroes are a value of its type.
+    let extension = unsafe { &mut *extension };
     // SAFETY: nobody else uses the extension yet.
     unsafe { remove_lock::initialize(&raw mut extension.remove_lock) };
     // SAFETY: both are device objects that nobody deletes meanwhile.

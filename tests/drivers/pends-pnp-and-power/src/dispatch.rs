@@ -1,13 +1,13 @@
 //! The dispatch routines.
 
-use test_driver_common::{finish, mark_pending, pass_down, remove_lock, stack_location};
+use test_driver_common::{finish, mark_pending, pass_down, remove_lock};
 use wdk_sys::{
     _WORK_QUEUE_TYPE::DelayedWorkQueue,
     IRP_MJ_POWER, IRP_MN_WAIT_WAKE, NTSTATUS, PDEVICE_OBJECT, PIRP, STATUS_PENDING,
     ntddk::{IoAllocateWorkItem, IoFreeWorkItem, IoQueueWorkItemEx},
 };
 
-use crate::{later, lower, remove_lock as lock_of};
+use crate::{functions, later, lower, remove_lock as lock_of};
 
 /// Every other request: the lower driver's. IRQL: `<= DISPATCH_LEVEL`.
 ///
@@ -39,9 +39,8 @@ pub(crate) unsafe extern "C" fn pass_on(device: PDEVICE_OBJECT, irp: PIRP) -> NT
 /// To be called by the I/O manager only.
 pub(crate) unsafe extern "C" fn pend(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
     // SAFETY: the IRP is at this driver.
-    let location = unsafe { &*stack_location(irp) };
-    let (major, minor) = (u32::from(location.MajorFunction), u32::from(location.MinorFunction));
-    if (major, minor) == (IRP_MJ_POWER, IRP_MN_WAIT_WAKE) {
+    let functions = unsafe { functions(irp) };
+    if functions == (IRP_MJ_POWER, IRP_MN_WAIT_WAKE) {
         // SAFETY: called as this was.
         return unsafe { pass_on(device, irp) };
     }

@@ -1,12 +1,12 @@
 //! The work item: passes a request on and completes it.
 
-use test_driver_common::{forward_and_wait, remove_lock, stack_location};
+use test_driver_common::{forward_and_wait, remove_lock};
 use wdk_sys::{
     IRP_MJ_PNP, IRP_MN_REMOVE_DEVICE, LARGE_INTEGER, PDEVICE_OBJECT, PIO_WORKITEM, PIRP, PVOID,
     ntddk::{IoDeleteDevice, IoDetachDevice, IoFreeWorkItem, IofCompleteRequest, KeDelayExecutionThread},
 };
 
-use crate::{lower, remove_lock as lock_of};
+use crate::{functions, lower, remove_lock as lock_of};
 
 /// How long a request stays here: a millisecond, in units of 100 ns, relative.
 const WHILE: LARGE_INTEGER = LARGE_INTEGER { QuadPart: -10_000 };
@@ -23,15 +23,14 @@ pub(crate) unsafe extern "C" fn pass_on_later(device: PVOID, context: PVOID, ite
     // SAFETY: PASSIVE_LEVEL, and the interval is a local variable. A wait that is not alertable has one outcome.
     let _ = unsafe { KeDelayExecutionThread(0, 0, &raw mut interval) };
     // SAFETY: the IRP is at this driver.
-    let location = unsafe { &*stack_location(irp) };
-    let (major, minor) = (u32::from(location.MajorFunction), u32::from(location.MinorFunction));
+    let functions = unsafe { functions(irp) };
     // SAFETY: the device object exists while the lock is held.
     let lower = unsafe { lower(device) };
     // SAFETY: the IRP is at this driver, and `lower` is next below. What it ended with stays in the IRP.
     let _ = unsafe { forward_and_wait(irp, lower) };
     // SAFETY: the device object exists while the lock is held.
     let lock = unsafe { lock_of(device) };
-    if (major, minor) == (IRP_MJ_PNP, IRP_MN_REMOVE_DEVICE) {
+    if functions == (IRP_MJ_PNP, IRP_MN_REMOVE_DEVICE) {
         // SAFETY: acquired for this IRP, the remove request.
         unsafe { remove_lock::release_and_wait(lock, irp.cast()) };
         // SAFETY: AddDevice attached to it.

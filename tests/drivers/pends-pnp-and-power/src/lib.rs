@@ -8,8 +8,10 @@ mod add_device;
 mod dispatch;
 mod later;
 
+use test_driver_common::stack_location;
 use wdk_sys::{
-    DRIVER_OBJECT, IO_REMOVE_LOCK, IRP_MJ_PNP, IRP_MJ_POWER, NTSTATUS, PDEVICE_OBJECT, STATUS_SUCCESS, UNICODE_STRING,
+    DRIVER_OBJECT, IO_REMOVE_LOCK, IRP_MJ_PNP, IRP_MJ_POWER, NTSTATUS, PDEVICE_OBJECT, PIRP, STATUS_SUCCESS,
+    UNICODE_STRING,
 };
 
 /// The device extension. `IoCreateDevice` zeroes it.
@@ -50,6 +52,18 @@ const unsafe fn remove_lock(device: PDEVICE_OBJECT) -> *mut IO_REMOVE_LOCK {
     let extension = unsafe { extension(device) };
     // SAFETY: only an address is computed, within the extension.
     unsafe { &raw mut (*extension).remove_lock }
+}
+
+/// The major and minor function of a request.
+///
+/// # Safety
+/// The IRP must be at this driver.
+unsafe fn functions(irp: PIRP) -> (u32, u32) {
+    // SAFETY: promised by the caller.
+    let location = unsafe { stack_location(irp) };
+    // SAFETY: an IRP at a driver has a current stack location.
+    let location = unsafe { &*location };
+    (location.MajorFunction.into(), location.MinorFunction.into())
 }
 
 /// Called by the system when it loads the driver.

@@ -540,10 +540,10 @@ where
 }
 
 /// Requests device power IRPs from the power manager.
-async fn request_power(k: &Kernel, pdo: Va, states: &[u32]) -> Outcome<()> {
+async fn request_power(k: &Kernel, pdo: Va, wanted: &[u32]) -> Outcome<()> {
     let request = k.routine_address("PoRequestPowerIrp");
-    for &state in states {
-        let status = k.call(request, &[pdo.get(), 2, u64::from(state), 0, 0, 0]).await?;
+    for &power in wanted {
+        let status = k.call(request, &[pdo.get(), 2, u64::from(power), 0, 0, 0]).await?;
         assert_eq!(status, u64::from(NtStatus::PENDING.0));
     }
     Ok(())
@@ -555,7 +555,7 @@ fn the_bus_driver_keeps_a_device_while_it_has_a_power_irp_for_it() {
     let mut waited = 0;
     for seed in 1..=20 {
         let under_way = Rc::new(RefCell::new(0));
-        let seen = under_way.clone();
+        let count = under_way.clone();
         let machine = run_on_slow_bus(seed, move |k, pdo| async move {
             request_power(&k, pdo, &[D3]).await?;
             wait_for(&k, DevicePower::D3).await?;
@@ -563,7 +563,7 @@ fn the_bus_driver_keeps_a_device_while_it_has_a_power_irp_for_it() {
             k.delay(50_000).await?;
             let slot = slot(&k);
             k.bus().borrow_mut().function_mut(slot).unplug();
-            *seen.borrow_mut() += u64::from(power(&k) == DevicePower::D3);
+            *count.borrow_mut() += u64::from(power(&k) == DevicePower::D3);
             pnp::query(&k, pdo, Minor::REMOVE_DEVICE, [0; 4]).await?;
             assert!(k.io().borrow().devices.is_deleted(pdo));
             Ok(())
