@@ -13,13 +13,13 @@ use ntsim::{
 };
 use scenarios::{
     boot::{Pc, Run, Setup},
-    image::test_driver,
-    program::Program,
+    image::{customdpc, test_driver},
+    program::{Program, assert_served_or_removed},
     seeds,
 };
 
 use bare::{IN_THREAD, IN_THREAD_LATER, LOOK, REPARSE, SEEN};
-use protocol::SHUT;
+use protocol::{SHUT, WAIT};
 
 /// A success, which is not `STATUS_SUCCESS`.
 const STATUS_REPARSE: NtStatus = NtStatus(0x104);
@@ -46,19 +46,11 @@ where
     })
 }
 
-/// `N` numbers that the lower driver answers.
-async fn ask<const N: usize>(program: &Program, code: u32) -> Outcome<[u32; N]> {
-    let done = program.call(code, &[], 4 * N).await?;
-    assert_eq!((done.status, done.information), (NtStatus::SUCCESS, 4 * N as u64));
-    let mut numbers = done.output.chunks_exact(4);
-    Ok([(); N].map(|()| u32::from_le_bytes(numbers.next().expect("enough").try_into().expect("four bytes"))))
-}
-
 #[test]
 fn it_looks_like_the_device_below() {
     let run = filtered("bare-storey", 1, async |pc| {
         let program = Program::open(&pc).await?;
-        let [below @ .., kind, flags, characteristics] = ask::<6>(&program, LOOK).await?;
+        let [below @ .., kind, flags, characteristics] = program.numbers::<6>(LOOK).await?;
         let [kind_below, flags_below, characteristics_below] = below;
         assert_eq!((kind_below, kind), (SERIAL_PORT, SERIAL_PORT));
         assert_eq!((flags_below & IO, flags & IO), (DIRECT_IO, DIRECT_IO));
@@ -76,7 +68,7 @@ fn a_read_comes_as_the_lower_driver_expects_it() {
         let program = Program::open(&pc).await?;
         let done = program.read(0, 16).await?.wait(&pc.k).await?;
         assert_eq!(done.status, NtStatus::SUCCESS);
-        let [_, _, _, reads] = ask(&program, SEEN).await?;
+        let [_, _, _, reads] = program.numbers(SEEN).await?;
         assert_eq!(reads, 1);
         program.close().await
     });
@@ -90,11 +82,11 @@ fn the_lower_driver_sees_all_of_an_open_or_nothing() {
             Program::open(&pc).await?.close().await?;
         }
         let program = Program::open(&pc).await?;
-        assert_eq!(ask(&program, SEEN).await?, [4, 3, 3, 0]);
+        assert_eq!(program.numbers(SEEN).await?, [4, 3, 3, 0]);
         assert_eq!(program.call(SHUT, &[], 0).await?.status, NtStatus::SUCCESS);
         let refused = Program::try_open(&pc).await?;
         assert_eq!(refused.err(), Some(NtStatus::DEVICE_NOT_READY));
-        assert_eq!(ask(&program, SEEN).await?, [4, 3, 3, 0]);
+        assert_eq!(program.numbers(SEEN).await?, [4, 3, 3, 0]);
         program.close().await
     });
     let _ = run.clean();
@@ -149,21 +141,81 @@ fn the_power_policy_is_the_function_drivers() {
     assert_eq!(requests(&["bare-storey", "upper-storey"]), 0);
 }
 
+/// By a function driver that has no part in special files as well.
 #[test]
 fn what_a_paging_file_makes_of_the_device_below_is_taken_over() {
     /// `DeviceUsageTypePaging`.
     const PAGING: u64 = 1;
 
-    let run = filtered("bare-storey", 1, async |pc| {
-        let program = Program::open(&pc).await?;
-        for (in_path, pagable) in [(1, 0), (0, POWER_PAGABLE)] {
-            let parameters = [in_path, PAGING, 0, 0];
-            let notified = pnp::query(&pc.k, pc.pdo, Minor::DEVICE_USAGE_NOTIFICATION, parameters).await?;
-            assert_eq!(notified.status, NtStatus::SUCCESS);
-            let [_, below, _, _, own, _] = ask(&program, LOOK).await?;
-            assert_eq!((below & POWER_PAGABLE, own & POWER_PAGABLE), (pagable, pagable));
-        }
-        program.close().await
+    for upper in ["upper-storey", "careless-storey"] {
+        let run = Run::stacked(
+            &["bare-storey", upper].map(test_driver),
+            Setup::seed(1),
+            async |pc: Pc| {
+                pc.start().await?;
+                let program = Program::open(&pc).await?;
+                for (in_path, pagable) in [(1, 0), (0, POWER_PAGABLE)] {
+                    let parameters = [in_path, PAGING, 0, 0];
+                    let notified = pnp::query(&pc.k, pc.pdo, Minor::DEVICE_USAGE_NOTIFICATION, parameters).await?;
+                    assert_eq!(notified.status, NtStatus::SUCCESS);
+                    let [_, below, _, _, own, _] = program.numbers(LOOK).await?;
+                    assert_eq!((below & POWER_PAGABLE, own & POWER_PAGABLE), (pagable, pagable));
+                }
+                program.close().await
+            },
+        );
+        let _ = run.clean();
+    }
+}
+
+#[test]
+fn what_waits_in_it_ends_with_its_handle_or_its_device() {
+    let run = filtered("lower-storey", 1, async |pc| {
+        let [closed, kept] = [Program::open(&pc).await?, Program::open(&pc).await?];
+        let of_closed = closed.send(WAIT, &[], 0).await?;
+        let of_kept = kept.send(WAIT, &[], 0).await?;
+        closed.close().await?;
+        assert_eq!(of_closed.wait(&pc.k).await?.status, NtStatus::CANCELLED);
+        assert!(of_kept.result().is_none());
+        pnp::surprise_remove(&pc.k, pc.pdo).await?;
+        assert_eq!(of_kept.wait(&pc.k).await?.status, NtStatus::DEVICE_REMOVED);
+        kept.close().await
     });
     let _ = run.clean();
+}
+
+/// The shipped driver does all that it does with the filter above or below it, and with one further down that pends every PnP and power request.
+#[test]
+fn the_shipped_driver_does_not_notice_it() {
+    let filter = || test_driver("upper-storey");
+    let stacks = [
+        vec![customdpc(), filter()],
+        vec![filter(), customdpc()],
+        vec![test_driver("pends-pnp-and-power"), customdpc(), filter()],
+        vec![test_driver("pends-pnp-and-power"), filter(), customdpc()],
+    ];
+    for (stack, seed) in stacks
+        .iter()
+        .flat_map(|stack| seeds::up_to(5).map(move |seed| (stack, seed)))
+    {
+        let run = Run::stacked(stack, Setup::seed(seed), async |pc: Pc| {
+            pc.start().await?;
+            let program = Program::open(&pc).await?;
+            assert_eq!(program.factorial(5).await?.wait().await?, NtStatus::SUCCESS);
+            let written = program.write(0, &[7; 100]).await?.wait(&pc.k).await?;
+            assert_eq!((written.status, written.information), (NtStatus::SUCCESS, 100));
+            let other = pc.k.bus().borrow().other_resources(pc.slot);
+            assert_eq!(pnp::rebalance(&pc.k, pc.pdo, other).await?, NtStatus::SUCCESS);
+            assert!(po::sleep(&pc.k, SystemState::S3).await?.is_ok());
+            let meanwhile = program.read(0, 100).await?;
+            po::wake(&pc.k).await?;
+            let read = meanwhile.wait(&pc.k).await?;
+            assert_eq!((read.status, read.information), (NtStatus::SUCCESS, 100));
+            let last = program.factorial(20).await?;
+            pnp::surprise_remove(&pc.k, pc.pdo).await?;
+            assert_served_or_removed(last.wait().await?);
+            program.close().await
+        });
+        let _ = run.clean();
+    }
 }

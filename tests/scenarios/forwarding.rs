@@ -30,21 +30,13 @@ where
     })
 }
 
-/// How many CREATE, CLEANUP, CLOSE and READ requests the lower driver has seen.
-async fn seen(program: &Program) -> Outcome<[u32; 4]> {
-    let done = program.call(SEEN, &[], 16).await?;
-    assert_eq!((done.status, done.information), (NtStatus::SUCCESS, 16));
-    let mut numbers = done.output.chunks_exact(4);
-    Ok([(); 4].map(|()| u32::from_le_bytes(numbers.next().expect("16 bytes").try_into().expect("four bytes"))))
-}
-
 #[test]
 fn a_read_comes_as_the_lower_driver_expects_it_or_not_at_all() {
     let run = carelessly(1, async |pc| {
         let program = Program::open(&pc).await?;
         let done = program.read(0, 16).await?.wait(&pc.k).await?;
         assert_eq!(done.status, NtStatus::INVALID_DEVICE_REQUEST);
-        assert_eq!(seen(&program).await?, [0; 4]);
+        assert_eq!(program.numbers(SEEN).await?, [0; 4]);
         program.close().await
     });
     let _ = run.clean();
@@ -72,7 +64,7 @@ fn an_open_is_not_passed_down_without_its_end() {
         assert_eq!(program.call(OPEN_BELOW, &[], 0).await?.status, NtStatus::SUCCESS);
         let refused = Program::try_open(&pc).await?;
         assert_eq!(refused.err(), Some(NtStatus::INVALID_DEVICE_REQUEST));
-        assert_eq!(seen(&program).await?, [0; 4]);
+        assert_eq!(program.numbers(SEEN).await?, [0; 4]);
         program.close().await
     });
     let _ = run.clean();

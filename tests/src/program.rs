@@ -83,6 +83,19 @@ impl Program {
         self.send(code, input, output_length).await?.wait(&self.pc.k).await
     }
 
+    /// The `N` numbers that a request without input answers, which must succeed.
+    ///
+    /// # Errors
+    /// When the driver breaks a rule.
+    ///
+    /// # Panics
+    /// When it fails, or answers with another length.
+    pub async fn numbers<const N: usize>(&self, code: u32) -> Outcome<[u32; N]> {
+        let done = self.call(code, &[], size_of::<[u32; N]>()).await?;
+        assert_eq!(done.status, NtStatus::SUCCESS, "{code:#x} failed");
+        Ok(<[u32; N]>::read_from_bytes(&done.output).expect("the answer is as long as it must be"))
+    }
+
     /// A typed request that must succeed; what it answered.
     ///
     /// # Errors

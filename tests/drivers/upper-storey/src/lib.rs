@@ -36,6 +36,9 @@ pub struct UpperStorey {
     queue: CancelSafeQueue,
     #[pin]
     dpc: CustomDpc<Later>,
+    /// Requests that nobody takes up.
+    #[pin]
+    waiting: CancelSafeQueue,
     /// What the completion routines have seen.
     succeeded: AtomicU32,
     failed: AtomicU32,
@@ -49,6 +52,7 @@ impl FilterDevice for UpperStorey {
             below <- LowerDevice::new(device),
             queue <- CancelSafeQueue::new(device),
             dpc <- CustomDpc::new(device),
+            waiting <- CancelSafeQueue::new(device),
             succeeded: AtomicU32::new(0),
             failed: AtomicU32::new(0),
             shut: AtomicBool::new(false),
@@ -65,6 +69,7 @@ impl FilterDevice for UpperStorey {
 
     fn cleanup(&self, file: FileObject, irql: &mut Irql<UpToDispatch>) {
         self.queue.cancel_all_of(file, irql);
+        self.waiting.cancel_all_of(file, irql);
     }
 
     fn device_control<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {

@@ -13,7 +13,9 @@ use crate::{
     UpperStorey,
     bare::{IN_THREAD_LATER, REPARSE},
     completion::{Continue, Keep, KeepInQueue, SendAgain},
-    protocol::{ASK, CONTINUE, COUNTS, KEEP, KEEP_IN_QUEUE, QUEUE_AND_CONTINUE, QUEUE_AND_FORWARD, SEND_TWICE, SHUT},
+    protocol::{
+        ASK, CONTINUE, COUNTS, KEEP, KEEP_IN_QUEUE, QUEUE_AND_CONTINUE, QUEUE_AND_FORWARD, SEND_TWICE, SHUT, WAIT,
+    },
 };
 
 /// Passes the request on, in the way that its code names.
@@ -23,6 +25,7 @@ pub fn device_control<'i>(storey: &UpperStorey, mut irp: Irp<'i>, irql: &mut Irq
         Some(KEEP | REPARSE) => return irp.forward_with::<Keep, _>(irql),
         Some(KEEP_IN_QUEUE) => return irp.forward_with::<KeepInQueue, _>(irql),
         Some(QUEUE_AND_FORWARD | QUEUE_AND_CONTINUE | IN_THREAD_LATER) => return storey.queue(irp, irql),
+        Some(WAIT) => return storey.waiting.insert(irp, irql),
         Some(SEND_TWICE) => return irp.forward_with::<SendAgain, _>(irql),
         Some(ASK) => ask(storey, &mut irp, irql),
         Some(COUNTS) => tell_counts(storey, &mut irp),

@@ -35,3 +35,5 @@ pub const NEVER: u32 = 4;
 pub const ANSWER: u32 = 0x5A5A_5A50;
 /// The upper storey answers itself, and lets nobody open the device from then on.
 pub const SHUT: u32 = buffered(0x909);
+/// The upper storey queues it, and never takes it up.
+pub const WAIT: u32 = buffered(0x90A);
