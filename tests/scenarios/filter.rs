@@ -2,6 +2,9 @@
 
 #[path = "../drivers/bare-storey/src/protocol.rs"]
 mod bare;
+#[path = "../drivers/careless-storey/src/protocol.rs"]
+#[expect(dead_code, reason = "one is for the scenarios about function drivers")]
+mod careless;
 #[path = "../drivers/upper-storey/src/protocol.rs"]
 #[expect(dead_code, reason = "the ways to pass on are for other scenarios")]
 mod protocol;
@@ -19,6 +22,7 @@ use scenarios::{
 };
 
 use bare::{IN_THREAD, IN_THREAD_LATER, LOOK, REPARSE, SEEN};
+use careless::ASK_INTERNALLY;
 use protocol::{SHUT, WAIT};
 
 /// A success, which is not `STATUS_SUCCESS`.
@@ -105,6 +109,19 @@ fn a_request_that_needs_its_thread_is_passed_down_in_it_or_not_at_all() {
         });
         let _ = run.clean();
     }
+}
+
+/// The function driver above it sends one.
+#[test]
+fn a_request_that_only_drivers_send_is_passed_down() {
+    let images = ["bare-storey", "upper-storey", "careless-storey"].map(test_driver);
+    let run = Run::stacked(&images, Setup::seed(1), async |pc: Pc| {
+        pc.start().await?;
+        let program = Program::open(&pc).await?;
+        assert_eq!(program.numbers(ASK_INTERNALLY).await?, [0; 4]);
+        program.close().await
+    });
+    let _ = run.clean();
 }
 
 /// A success of the lower driver's that is not `STATUS_SUCCESS` is one still when a completion routine has kept the request.

@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "some are for the filter's scenarios")]
 mod bare;
 #[path = "../drivers/careless-storey/src/protocol.rs"]
+#[expect(dead_code, reason = "one is for the filter's scenarios")]
 mod protocol;
 
 use ntsim::{NtStatus, Outcome};

@@ -35,6 +35,9 @@ pub unsafe trait LowerRequest {
     /// The I/O control code. Another transfer method than `METHOD_BUFFERED` does not compile.
     const CODE: u32;
 
+    /// Whether it is sent as `IRP_MJ_INTERNAL_DEVICE_CONTROL`, which no program can send, and not as `IRP_MJ_DEVICE_CONTROL`.
+    const INTERNAL: bool = false;
+
     /// What the lower driver is told; `()` for nothing.
     type Input: IntoBytes + Immutable + ?Sized;
 
@@ -126,6 +129,7 @@ impl LowerDevice {
         let sent = StackEvent::with_wait(irql, |event| {
             let request = Request {
                 code: R::CODE,
+                internal: R::INTERNAL,
                 input,
                 output,
                 event,
@@ -152,6 +156,7 @@ impl LowerDevice {
 /// A request that is about to be sent.
 struct Request<'a> {
     code: u32,
+    internal: bool,
     input: &'a [u8],
     output: &'a mut [u8],
     event: *mut KEVENT,
@@ -178,7 +183,7 @@ impl Request<'_> {
                     input_length,
                     address_mut(self.output),
                     output_length,
-                    0,
+                    self.internal.into(),
                     self.event,
                     self.io_status,
                 )

@@ -13,9 +13,10 @@ use protocol::{IN_THREAD, IN_THREAD_LATER, LOOK, REPARSE, SEEN};
 use test_driver_common::{Device, TestDriver, driver_entry, finish, pass_down, set_status, stack_location};
 use wdk_sys::{
     DEVICE_OBJECT, DO_DIRECT_IO, DO_POWER_PAGABLE, DRIVER_OBJECT, FILE_DEVICE_SERIAL_PORT, FILE_READ_ONLY_DEVICE,
-    IO_STACK_LOCATION, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_MJ_READ,
-    IRP_MN_DEVICE_USAGE_NOTIFICATION, NT_SUCCESS, NTSTATUS, PDEVICE_OBJECT, PIRP, STATUS_BUFFER_TOO_SMALL,
-    STATUS_INTERNAL_ERROR, STATUS_INVALID_DEVICE_REQUEST, STATUS_REPARSE, STATUS_SUCCESS,
+    IO_STACK_LOCATION, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL,
+    IRP_MJ_INTERNAL_DEVICE_CONTROL, IRP_MJ_READ, IRP_MN_DEVICE_USAGE_NOTIFICATION, NT_SUCCESS, NTSTATUS,
+    PDEVICE_OBJECT, PIRP, STATUS_BUFFER_TOO_SMALL, STATUS_INTERNAL_ERROR, STATUS_INVALID_DEVICE_REQUEST,
+    STATUS_REPARSE, STATUS_SUCCESS,
     ntddk::{IofCompleteRequest, PsGetCurrentThreadId, PsGetThreadId},
 };
 
@@ -40,6 +41,7 @@ impl TestDriver for BareStorey {
         driver.MajorFunction[IRP_MJ_CLOSE as usize] = Some(close);
         driver.MajorFunction[IRP_MJ_READ as usize] = Some(read);
         driver.MajorFunction[IRP_MJ_DEVICE_CONTROL as usize] = Some(device_control);
+        driver.MajorFunction[IRP_MJ_INTERNAL_DEVICE_CONTROL as usize] = Some(device_control);
     }
 
     unsafe fn factorial(_device: Device<Self>, irp: PIRP) -> NTSTATUS {
@@ -124,7 +126,7 @@ unsafe fn count(kind: usize, irp: PIRP) -> NTSTATUS {
     unsafe { finish(irp, STATUS_SUCCESS) }
 }
 
-/// `IRP_MJ_DEVICE_CONTROL`.
+/// `IRP_MJ_DEVICE_CONTROL`, and `IRP_MJ_INTERNAL_DEVICE_CONTROL`, which has the same parameters.
 ///
 /// # Safety
 /// To be called by the I/O manager only.

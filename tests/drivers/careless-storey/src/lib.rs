@@ -15,10 +15,11 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use bare::IN_THREAD_LATER;
 use edu::interface::GUID_DEVINTERFACE_EDU;
 use pinned_init::{PinInit, pin_data, try_pin_init};
-use protocol::OPEN_BELOW;
+use protocol::{ASK_INTERNALLY, OPEN_BELOW};
+use vouched::Seen;
 use wdm::{
-    CancelSafeQueue, CustomDpc, DeviceExtension, DeviceInit, Disposed, DpcRoutine, Error, Guid, Irp, Irql, Resources,
-    Result, StopReason,
+    CancelSafeQueue, CustomDpc, DeviceExtension, DeviceInit, Disposed, DpcRoutine, Error, Guid, Irp, Irql, LowerDevice,
+    Resources, Result, StopReason,
     irql::{Dispatch, Passive, UpToDispatch},
 };
 
@@ -31,6 +32,8 @@ wdm::driver_entry!(Careless);
 #[pin_data]
 pub struct Careless {
     opens_below: AtomicBool,
+    #[pin]
+    below: LowerDevice,
     #[pin]
     queue: CancelSafeQueue,
     #[pin]
@@ -46,6 +49,7 @@ impl DeviceExtension for Careless {
     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             opens_below: AtomicBool::new(false),
+            below <- LowerDevice::new(device),
             queue <- CancelSafeQueue::new(device),
             dpc <- CustomDpc::new(device),
         }? Error)
@@ -73,11 +77,15 @@ impl DeviceExtension for Careless {
         irp.forward(irql)
     }
 
-    fn device_control<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+    fn device_control<'i>(&self, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
         match irp.device_control().map(|request| request.code) {
             Some(OPEN_BELOW) => {
                 self.opens_below.store(true, Ordering::Relaxed);
                 irp.complete(Ok(()), irql)
+            }
+            Some(ASK_INTERNALLY) => {
+                let answered = self.ask(irql).and_then(|seen| irp.write_output(&seen));
+                irp.complete(answered, irql)
             }
             Some(IN_THREAD_LATER) => {
                 let disposed = self.queue.insert(irp, irql);
@@ -86,6 +94,16 @@ impl DeviceExtension for Careless {
             }
             _ => irp.forward(irql),
         }
+    }
+}
+
+impl Careless {
+    /// What the lowest driver has seen.
+    fn ask(&self, irql: &mut Irql<UpToDispatch>) -> Result<[u32; 4]> {
+        let irql = irql.passive().ok_or(Error::INVALID_DEVICE_STATE)?;
+        let mut seen = [0; 4];
+        self.below.device_control::<Seen>(&(), &mut seen, irql)?;
+        Ok(seen)
     }
 }
 

@@ -2,10 +2,13 @@
 #![no_std]
 
 #[path = "../../uses-lower-after-remove/src/protocol.rs"]
-#[expect(dead_code, reason = "as above")]
+#[expect(dead_code, reason = "the other requests are not sent by drivers")]
 mod after_remove;
+#[path = "../../bare-storey/src/protocol.rs"]
+#[expect(dead_code, reason = "as above")]
+mod bare;
 #[path = "../../upper-storey/src/protocol.rs"]
-#[expect(dead_code, reason = "the other requests are passed on, not sent")]
+#[expect(dead_code, reason = "as above")]
 mod protocol;
 
 use wdm::LowerRequest;
@@ -38,4 +41,15 @@ unsafe impl LowerRequest for KeepForLater {
     const CODE: u32 = after_remove::KEEP;
     type Input = ();
     type Output = ();
+}
+
+/// Asks the lowest driver what it has seen, in a request that only drivers send.
+pub enum Seen {}
+
+// SAFETY: the request has no input.
+unsafe impl LowerRequest for Seen {
+    const CODE: u32 = bare::SEEN;
+    const INTERNAL: bool = true;
+    type Input = ();
+    type Output = [u32; 4];
 }

@@ -1,0 +1,7 @@
+//@ check-pass
+//! -1 is no status, though it counts as an error: Driver Verifier reports a request that is completed with it.
+#![no_std]
+
+use wdm::Error;
+
+pub const FAILED: Error = Error::from_raw(-0x3FFF_FFFF).unwrap();
