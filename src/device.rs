@@ -1,9 +1,8 @@
 //! The device extension, and what PnP and power ask of it. IRQL: PASSIVE, but for the dispatch routines at the end.
 
-use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
-use edu::{arrivals::Arrivals, engine::Activity, interface::GUID_DEVINTERFACE_EDU, registers::Identification};
+use edu::{arrivals::Arrivals, engine::Activity, interface::GUID_DEVINTERFACE_EDU};
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
     DeviceExtension, DeviceFailure, DeviceInit, DevicePowerState, Disposed, Error, Guid, HardwareKey, Interrupt,
@@ -14,6 +13,7 @@ use wdm::{
 
 use crate::{
     compute::ComputeQueue,
+    deadline::Deadline,
     doorbell::DoorbellQueue,
     isr::{EduIsr, IsrState},
     liveness::LivenessQueue,
@@ -44,8 +44,6 @@ pub struct EduDevice {
     pub dma_buffer: DmaBuffer,
     #[pin]
     pub liveness: LivenessQueue,
-    /// What the identification register read when the device was started.
-    identification: AtomicU32,
     #[pin]
     key: HardwareKey,
     pub parameters: Parameters,
@@ -75,7 +73,6 @@ impl DeviceExtension for EduDevice {
             transfer <- TransferQueue::new(device),
             dma_buffer <- DmaBuffer::new(device),
             liveness <- LivenessQueue::new(device),
-            identification: AtomicU32::new(0),
             key <- HardwareKey::new(device),
             parameters: Parameters::new(),
             arrivals: SpinLock::new(Arrivals::new()),
@@ -90,15 +87,8 @@ impl DeviceExtension for EduDevice {
 
         self.parameters.load(&self.key, resources, irql);
         self.registers.map(&memory, irql)?;
-        let identification = self.identify()?;
-        Identification::decode(identification).ok_or(Error::DEVICE_HARDWARE_ERROR)?;
-        // Whatever the last user left behind must not interrupt before there is anybody to interrupt.
-        self.registers.with(|registers| registers.silence());
-        self.identification.store(identification, Ordering::Relaxed);
-        // What somebody has left running cannot be stopped, and whose memory it goes to nobody knows.
-        if self.wait_for_dma(irql) != Some(Activity::Idle) {
-            return Err(Error::DEVICE_HARDWARE_ERROR);
-        }
+        self.registers.identify()?;
+        self.quiet_down(irql)?;
         self.dma_buffer.acquire(resources, irql)?;
         let state = IsrState {
             enabled: false,
@@ -109,7 +99,8 @@ impl DeviceExtension for EduDevice {
 
     /// The device that comes back from a sleep must be the one that went.
     fn power_up(&self, irql: &mut Irql<Passive>) -> Result<()> {
-        if self.identify()? != self.identification() {
+        let is_present = self.registers.with(|registers| registers.is_present());
+        if !is_present.ok_or(Error::INVALID_DEVICE_STATE)? {
             return Err(Error::DEVICE_HARDWARE_ERROR);
         }
         self.interrupt
@@ -131,17 +122,22 @@ impl DeviceExtension for EduDevice {
         self.liveness.resume(self, irql);
     }
 
+    /// Both engines are at work at the same time, so they are waited for together. A DMA command whose request has ended is waited for as well: it
+    /// would interrupt when the device is silent already.
     fn hold(&self, irql: &mut Irql<Passive>) {
+        let deadline = Deadline::after(LONGEST_DRAIN);
         self.liveness.hold(irql);
         self.raise.hold(irql);
-        self.compute.hold_and_drain(irql);
-        self.transfer.hold_and_drain(irql);
+        self.compute.hold(irql);
+        self.transfer.hold(irql);
+        self.compute.drain(deadline, irql);
+        self.transfer.drain(deadline, irql);
+        self.wait_for_dma(deadline, irql);
     }
 
-    /// The interrupt stays connected while the device sleeps: its line is shared, and the ISR looks at no register. What the DMA engine does for
-    /// nobody would interrupt still, and nobody would take that back: so it is waited for.
+    /// The interrupt stays connected while the device sleeps: its line is shared, and the ISR looks at no register.
     fn power_down(&self, _to: DevicePowerState, irql: &mut Irql<Passive>) {
-        self.wait_for_dma(irql);
+        self.disable_factorial_interrupt(irql);
         // At the device's IRQL: no interrupt can come between the last acknowledge and the end of the ISR's interest.
         self.interrupt.synchronize(irql, |state, _| {
             self.registers.with(|registers| registers.silence());
@@ -157,6 +153,10 @@ impl DeviceExtension for EduDevice {
     /// If the device has not been seen to be finished with the common buffer that stays, until the bus driver has taken the bus from the device.
     fn dma_is_idle(&self, irql: &mut Irql<Passive>) -> bool {
         self.transfer.is_idle(irql)
+    }
+
+    fn is_present(&self, _irql: &mut Irql<Passive>) -> bool {
+        self.registers.with(|registers| registers.is_present()) == Some(true)
     }
 
     fn surprise_removal(&self, irql: &mut Irql<Passive>) {
@@ -192,33 +192,48 @@ impl DeviceExtension for EduDevice {
     }
 }
 
-/// How long a DMA command may take that nobody waits for, beside the 100 milliseconds that it should.
-const DMA_LOOKS: usize = 50;
+/// How long a stop or a sleep waits for the device, whatever the watchdogs' patience: the system has its own time limits for those. With the default
+/// parameters the watchdogs come first.
+const LONGEST_DRAIN: Duration = Duration::from_secs(10);
+
+/// How long the driver waits for a DMA command whose request has ended. It should take 100 milliseconds.
+const LONGEST_DMA: Duration = Duration::from_millis(500);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
+/// How long after the end of a factorial the device may still raise the interrupt for it.
+const A_MOMENT: Duration = Duration::from_millis(1);
+
 impl EduDevice {
-    /// Waits for the end of a DMA command that runs for nobody; what the engine does then. There is no register without power or resources.
-    fn wait_for_dma(&self, irql: &mut Irql<Passive>) -> Option<Activity> {
-        let look = || self.registers.with(|registers| registers.dma_activity());
-        for _ in 0..DMA_LOOKS {
-            match look() {
-                Some(Activity::Busy) => sleep(BETWEEN_LOOKS, irql),
+    /// Ends what the device does for somebody who used it before this driver: another driver, or this one before a stop. Its interrupts are disabled
+    /// and acknowledged. A DMA command cannot be stopped: its end is waited for, and the interrupt that it ends with is acknowledged as well. If
+    /// it does not end, the device is not used, since it may write to memory at any time.
+    fn quiet_down(&self, irql: &mut Irql<Passive>) -> Result<()> {
+        self.registers.with(|registers| registers.silence());
+        sleep(A_MOMENT, irql);
+        if self.wait_for_dma(Deadline::after(LONGEST_DMA), irql) != Some(Activity::Idle) {
+            return Err(Error::DEVICE_HARDWARE_ERROR);
+        }
+        self.registers.with(|registers| registers.silence());
+        Ok(())
+    }
+
+    /// Has the device raise no interrupt for a factorial. One that it has just finished it may be about to raise still: afterwards it has.
+    fn disable_factorial_interrupt(&self, irql: &mut Irql<Passive>) {
+        self.registers
+            .with(|registers| registers.set_interrupt_on_factorial(false));
+        sleep(A_MOMENT, irql);
+    }
+
+    /// Waits for the end of a DMA command whose request has ended, as long as such a command may take, and not beyond `deadline`; what the engine does
+    /// then. There is no register without power or resources.
+    fn wait_for_dma(&self, deadline: Deadline, irql: &mut Irql<Passive>) -> Option<Activity> {
+        let deadline = deadline.min(Deadline::after(LONGEST_DMA));
+        loop {
+            match self.registers.with(|registers| registers.dma_activity()) {
+                Some(Activity::Busy) if !deadline.is_over() => sleep(BETWEEN_LOOKS, irql),
                 other => return other,
             }
         }
-        look()
-    }
-
-    /// What the identification register reads.
-    fn identify(&self) -> Result<u32> {
-        self.registers
-            .with(|registers| registers.identification())
-            .ok_or(Error::INVALID_DEVICE_STATE)?
-    }
-
-    /// What the identification register read when the device was started.
-    pub fn identification(&self) -> u32 {
-        self.identification.load(Ordering::Relaxed)
     }
 
     /// What interrupts have come so far.

@@ -7,6 +7,7 @@
 //! | `isr.rs` | the interrupt service routine | DIRQL |
 //! | `serial_queue.rs` | a queue whose requests the device works on one at a time | at most DISPATCH |
 //! | `watchdog.rs` | the time within which the device has to be finished | at most DISPATCH |
+//! | `deadline.rs` | a moment until which something is waited for | any |
 //! | `compute/engine.rs` | the queue of factorials: what the device is told, and answers | at most DISPATCH |
 //! | `compute/custom_dpc.rs` | its CustomDpc: finishes one, starts the next | DISPATCH |
 //! | `compute/watchdog.rs` | its watchdog's DPC | DISPATCH |
@@ -39,6 +40,7 @@
 )]
 
 mod compute;
+mod deadline;
 mod device;
 mod doorbell;
 mod isr;

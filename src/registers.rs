@@ -1,15 +1,17 @@
 //! The device's registers. Any IRQL.
 //!
-//! A device that was taken out reads all ones. That can happen between any two reads, so each value that goes to a program is checked for
-//! it by itself.
+//! A device that was taken out reads all ones, or, in QEMU, 0. That can happen between any two reads, so each value that goes to a program is
+//! looked at by itself. If it is one of the two, which a device that is there can have as well, the identification is read: it tells.
+
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use edu::{
     dma::BUFFER_ADDRESS,
     engine::Activity,
     registers::{
-        ABSENT, DMA_COMMAND, DMA_COUNT, DMA_DESTINATION, DMA_SOURCE, DmaCommand, FACTORIAL, IDENTIFICATION,
-        INTERRUPT_ACKNOWLEDGE, INTERRUPT_RAISE, INTERRUPT_STATUS, InterruptStatus, LIVENESS, STATUS,
-        Status as EduStatus,
+        DMA_COMMAND, DMA_COUNT, DMA_DESTINATION, DMA_SOURCE, DmaCommand, FACTORIAL, IDENTIFICATION,
+        INTERRUPT_ACKNOWLEDGE, INTERRUPT_RAISE, INTERRUPT_STATUS, Identification, InterruptStatus, LIVENESS, STATUS,
+        Status as EduStatus, may_be_absent,
     },
     transfer::{Direction, Piece},
 };
@@ -26,12 +28,17 @@ const SIZE: usize = 0x1000;
 pub struct RegisterFile {
     #[pin]
     memory: DeviceMemory<SIZE>,
+    /// What the identification register read when the device was started.
+    identification: AtomicU32,
 }
 
 impl RegisterFile {
     /// Not mapped.
     pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self { memory <- DeviceMemory::new(device) }? Error)
+        try_pin_init!(Self {
+            memory <- DeviceMemory::new(device),
+            identification: AtomicU32::new(0),
+        }? Error)
     }
 
     /// Maps them, until the device is stopped.
@@ -39,14 +46,37 @@ impl RegisterFile {
         self.memory.map(resource, irql)
     }
 
+    /// Takes the device for the one that it is, if it is an edu device: from now on it must be the same.
+    pub fn identify(&self) -> Result<()> {
+        let identification = self.with(|registers| registers.memory.read32::<IDENTIFICATION>());
+        let identification = identification.ok_or(Error::INVALID_DEVICE_STATE)?;
+        Identification::decode(identification).ok_or(Error::DEVICE_HARDWARE_ERROR)?;
+        self.identification.store(identification, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What the identification register read when the device was started.
+    pub fn identification(&self) -> u32 {
+        self.identification.load(Ordering::Relaxed)
+    }
+
     /// Calls `f` with the registers, if there are any.
     pub fn with<R>(&self, f: impl FnOnce(&Registers<'_>) -> R) -> Option<R> {
-        self.memory.with(|memory| f(&Registers(memory)))
+        self.memory.with(|memory| {
+            f(&Registers {
+                memory,
+                identification: self.identification(),
+            })
+        })
     }
 }
 
 /// The registers, while they may be touched.
-pub struct Registers<'a>(&'a MmioRegion<SIZE>);
+pub struct Registers<'a> {
+    memory: &'a MmioRegion<SIZE>,
+    /// What the device's identification is.
+    identification: u32,
+}
 
 impl Registers<'_> {
     /// Makes the device silent: it neither interrupts nor will when it has finished.
@@ -55,29 +85,33 @@ impl Registers<'_> {
         self.acknowledge(InterruptStatus::all());
     }
 
-    /// What the identification register reads; `STATUS_DEVICE_REMOVED` if nobody answers.
-    pub fn identification(&self) -> Result<u32> {
-        present(self.0.read32::<IDENTIFICATION>())
+    /// Whether the device is there: it says of itself what it said when it was started.
+    pub fn is_present(&self) -> bool {
+        self.memory.read32::<IDENTIFICATION>() == self.identification
+    }
+
+    /// What a register has read; `STATUS_DEVICE_REMOVED` if nobody has answered.
+    fn answered(&self, value: u32) -> Result<u32> {
+        if may_be_absent(value) && !self.is_present() {
+            Err(Error::DEVICE_REMOVED)
+        } else {
+            Ok(value)
+        }
     }
 
     /// Writes `value` to the liveness register and reads it back: its bitwise inverse, if the device lives; `STATUS_DEVICE_REMOVED` if nobody answers.
     /// Two callers at a time would read each other's answer.
     pub fn check_liveness(&self, value: u32) -> Result<u32> {
-        self.0.write32::<LIVENESS>(value);
-        let answer = self.0.read32::<LIVENESS>();
-        // All ones is the right answer to 0 only.
-        if value == 0 { Ok(answer) } else { present(answer) }
+        self.memory.write32::<LIVENESS>(value);
+        self.answered(self.memory.read32::<LIVENESS>())
     }
 
-    /// Whether a factorial is being computed.
+    /// Whether a factorial is being computed. One read: while the driver uses the device the register is never 0, since the interrupt is enabled.
     pub fn factorial_activity(&self) -> Activity {
-        let status = self.0.read32::<STATUS>();
-        if status == ABSENT {
-            Activity::Gone
-        } else if EduStatus::from_bits_retain(status).contains(EduStatus::COMPUTING) {
-            Activity::Busy
-        } else {
-            Activity::Idle
+        match self.answered(self.memory.read32::<STATUS>()) {
+            Err(_) => Activity::Gone,
+            Ok(status) if EduStatus::from_bits_retain(status).contains(EduStatus::COMPUTING) => Activity::Busy,
+            Ok(_) => Activity::Idle,
         }
     }
 
@@ -88,18 +122,18 @@ impl Registers<'_> {
         } else {
             EduStatus::empty()
         };
-        self.0.write32::<STATUS>(status.bits());
+        self.memory.write32::<STATUS>(status.bits());
     }
 
     /// Starts the computation of n!.
     pub fn start_factorial(&self, n: u32) {
-        self.0.write32::<FACTORIAL>(n);
+        self.memory.write32::<FACTORIAL>(n);
     }
 
-    /// The result of the last computation, modulo 2³²; `STATUS_DEVICE_REMOVED` if nobody answers: no factorial is all ones, since from 2! on they are even.
-    /// While a computation runs this reads its n.
+    /// The result of the last computation, modulo 2³²; `STATUS_DEVICE_REMOVED` if nobody answers. One read, but for a result of 0, which it is from 34!
+    /// on: that takes a second one. While a computation runs this reads its n.
     pub fn factorial(&self) -> Result<u32> {
-        present(self.0.read32::<FACTORIAL>())
+        self.answered(self.memory.read32::<FACTORIAL>())
     }
 
     /// Starts to move a piece between the device's buffer and `memory`; the device interrupts when it has.
@@ -110,45 +144,34 @@ impl Registers<'_> {
             Direction::ToMemory => (device, memory.get(), DmaCommand::TO_MEMORY),
         };
         let command = DmaCommand::START | DmaCommand::INTERRUPT | direction;
-        self.0.write64::<DMA_SOURCE>(source);
-        self.0.write64::<DMA_DESTINATION>(destination);
-        self.0.write64::<DMA_COUNT>(piece.length as u64);
-        self.0.write64::<DMA_COMMAND>(u64::from(command.bits()));
+        self.memory.write64::<DMA_SOURCE>(source);
+        self.memory.write64::<DMA_DESTINATION>(destination);
+        self.memory.write64::<DMA_COUNT>(piece.length as u64);
+        self.memory.write64::<DMA_COMMAND>(u64::from(command.bits()));
     }
 
-    /// Whether a DMA transfer is under way.
+    /// Whether a DMA transfer is under way. One read, if the driver has started one since the device was powered up: the command stays there, but for
+    /// the bit that says that it runs.
     pub fn dma_activity(&self) -> Activity {
-        let command = self.0.read32::<DMA_COMMAND>();
-        if command == ABSENT {
-            Activity::Gone
-        } else if DmaCommand::from_bits_retain(command).contains(DmaCommand::START) {
-            Activity::Busy
-        } else {
-            Activity::Idle
+        match self.answered(self.memory.read32::<DMA_COMMAND>()) {
+            Err(_) => Activity::Gone,
+            Ok(command) if DmaCommand::from_bits_retain(command).contains(DmaCommand::START) => Activity::Busy,
+            Ok(_) => Activity::Idle,
         }
     }
 
     /// The interrupt causes that are raised.
     pub fn interrupt_status(&self) -> InterruptStatus {
-        InterruptStatus::from_bits_retain(self.0.read32::<INTERRUPT_STATUS>())
+        InterruptStatus::from_bits_retain(self.memory.read32::<INTERRUPT_STATUS>())
     }
 
     /// Raises interrupt causes; the device interrupts at once.
     pub fn raise(&self, causes: InterruptStatus) {
-        self.0.write32::<INTERRUPT_RAISE>(causes.bits());
+        self.memory.write32::<INTERRUPT_RAISE>(causes.bits());
     }
 
     /// Clears interrupt causes; the device takes its interrupt back when none is left.
     pub fn acknowledge(&self, causes: InterruptStatus) {
-        self.0.write32::<INTERRUPT_ACKNOWLEDGE>(causes.bits());
-    }
-}
-
-/// What a register reads, unless nobody answers.
-fn present(value: u32) -> Result<u32> {
-    if value == ABSENT {
-        Err(Error::DEVICE_REMOVED)
-    } else {
-        Ok(value)
+        self.memory.write32::<INTERRUPT_ACKNOWLEDGE>(causes.bits());
     }
 }

@@ -41,16 +41,12 @@ pub fn device_control<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<
     irp.complete(answered, irql)
 }
 
-/// A read, a write or an echo: what has bytes to move is queued.
-pub fn transfer<'i>(device: &EduDevice, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
-    let ready = match transfer_of(&irp) {
-        Ok(transfer) if transfer.is_empty() => return irp.complete(Ok(()), irql),
-        // Here, where it can fail before the request is queued.
-        Ok(_) => irp.map_buffer(irql),
-        Err(error) => Err(error),
-    };
-    match ready {
-        Ok(()) => device.transfer.submit(irp, device, irql),
+/// A read, a write or an echo: what has bytes to move is queued. The program's memory is mapped later, piece by piece: it may be much larger than what
+/// the device can use of it.
+pub fn transfer<'i>(device: &EduDevice, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+    match transfer_of(&irp) {
+        Ok(transfer) if transfer.is_empty() => irp.complete(Ok(()), irql),
+        Ok(_) => device.transfer.submit(irp, device, irql),
         Err(error) => irp.complete(Err(error), irql),
     }
 }
@@ -60,7 +56,7 @@ fn query_info(device: &EduDevice, irp: &mut Irp<'_>, parameters: DeviceControl) 
     check_lengths::<QueryInfo>(parameters)?;
     irp.write_output(&DeviceInfo {
         abi_version: ABI_VERSION,
-        identification: device.identification(),
+        identification: device.registers.identification(),
         driver_version: edu::VERSION,
     })
 }

@@ -16,7 +16,9 @@ use wdm::{
     sleep,
 };
 
-use crate::{device::EduDevice, registers::Registers, statistics::QueueCounters, watchdog::Watchdog};
+use crate::{
+    deadline::Deadline, device::EduDevice, registers::Registers, statistics::QueueCounters, watchdog::Watchdog,
+};
 
 /// An engine of the device, and how requests use it.
 ///
@@ -58,9 +60,6 @@ pub trait DeviceEngine: Sized + 'static {
 
 /// The note with an IRP that nothing was done for yet. Later it is the engine's.
 pub const NEW: [u64; 2] = [0; 2];
-
-/// How long a stop or a sleep waits for the device, whatever the watchdog's patience: with the default parameters the watchdog comes first.
-const LONGEST_DRAIN: Duration = Duration::from_secs(10);
 
 const A_MOMENT: Duration = Duration::from_millis(1);
 
@@ -190,13 +189,18 @@ impl<D: DeviceEngine> SerialQueue<D> {
         told
     }
 
-    /// What the CustomDpc does: sees to the finished piece, and starts the next. `false` if the device has not finished: its interrupt is spurious,
-    /// or comes late.
+    /// What the CustomDpc does, which the ISR has queued: sees to the finished piece, and starts the next. `false` if the device has not finished: its
+    /// interrupt is spurious, or comes late.
+    pub fn device_interrupted(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) -> bool {
+        self.counters.dpcs_run.count();
+        self.take_finished(device, irql)
+    }
+
+    /// Sees to the piece that the device has finished, and starts the next. `false` if it has not finished.
     ///
     /// It is the device that is asked, not the interrupt cause, which anybody can raise. Without an answer the IRP stays in flight until the
     /// watchdog, or surprise removal, ends it.
-    pub fn device_interrupted(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) -> bool {
-        self.counters.dpcs_run.count();
+    fn take_finished(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) -> bool {
         let finished = self.state.with(irql, |irql, state| {
             // While it is drained it may be asleep.
             if !state.engine.is_running() || state.engine.is_drained() {
@@ -300,13 +304,14 @@ impl<D: DeviceEngine> SerialQueue<D> {
             .take_begun(irql, |irp, irql| self.complete(irp.into_irp(), Err(error), irql));
     }
 
-    /// Lets the device finish for nobody. Whether it has is looked at by the DPC, which found nothing to do if it ran meanwhile, and by the watchdog.
+    /// Lets the device finish for nobody. The watchdog looks whether it has, and so does the DPC. If that has run since the device was asked it found
+    /// nothing to do: so there is a look at once.
     fn quarantine(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) {
         self.state.with(irql, |irql, _| {
             self.watchdog.start(device.parameters.timeout(), irql);
         });
         self.give_back(irql, Engine::quarantine);
-        self.dpc.queue();
+        self.take_finished(device, irql);
     }
 
     fn complete<'i, L: NoLockHeld>(&self, irp: Irp<'i>, result: Result<()>, irql: &mut Irql<L>) -> Disposed<'i> {
@@ -333,16 +338,18 @@ impl<D: DeviceEngine> SerialQueue<D> {
         }
     }
 
-    /// Starts nothing from now on, and waits until the device is finished with its piece, or the watchdog does not wait for it any more. An IRP
-    /// that has more pieces stays in flight.
-    ///
-    /// Not for longer than [`LONGEST_DRAIN`]: the system has its own time limits for the PnP and power requests that this is done for. The IRP in flight
-    /// is begun again when the queue is resumed.
-    pub fn hold_and_drain(&self, irql: &mut Irql<Passive>) {
+    /// Starts nothing from now on. An IRP that has more pieces stays in flight.
+    pub fn hold(&self, irql: &mut Irql<Passive>) {
         self.drained.clear(irql);
         self.state.with(irql, |_, state| state.engine.hold());
+    }
+
+    /// Waits until the device is finished with its piece, or the watchdog does not wait for it any more. After [`hold`](Self::hold).
+    ///
+    /// Not beyond `deadline`: what is in flight then is begun again when the queue is resumed.
+    pub fn drain(&self, deadline: Deadline, irql: &mut Irql<Passive>) {
         if !self.is_drained(irql) {
-            self.drained.wait(LONGEST_DRAIN, irql);
+            self.drained.wait(deadline.rest(), irql);
         }
         while !self.is_drained(irql) {
             // Somebody may be seeing to the request just now: that is over soon.

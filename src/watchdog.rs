@@ -5,9 +5,9 @@ use core::time::Duration;
 
 use edu::ioctl::WatchdogStatistics;
 use pinned_init::{PinInit, pin_data, try_pin_init};
-use wdm::{DeviceInit, DpcRoutine, Error, Irql, Timer, interrupt_time, irql::AtMostDispatch};
+use wdm::{DeviceInit, DpcRoutine, Error, Irql, Timer, irql::AtMostDispatch};
 
-use crate::{device::EduDevice, statistics::Counter};
+use crate::{deadline::Deadline, device::EduDevice, statistics::Counter};
 
 /// A queue's timer, and what it is for at the moment. It is started with every piece; its DPC, `R`, asks the device.
 ///
@@ -16,7 +16,7 @@ use crate::{device::EduDevice, statistics::Counter};
 pub struct Watchdog<R> {
     #[pin]
     timer: Timer<R>,
-    /// When the time is up, in the units of [`interrupt_time`].
+    /// When the time is up: a [`Deadline`].
     due: AtomicU64,
     pub counters: WatchdogCounters,
 }
@@ -41,8 +41,7 @@ impl<R: DpcRoutine<Device = EduDevice>> Watchdog<R> {
 
     /// The time begins now. Under the lock of the queue's state.
     pub fn start<L: AtMostDispatch>(&self, timeout: Duration, irql: &mut Irql<L>) {
-        self.due
-            .store(interrupt_time().saturating_add(units(timeout)), Ordering::Relaxed);
+        self.due.store(Deadline::after(timeout).to_raw(), Ordering::Relaxed);
         self.timer.set(timeout, irql);
     }
 
@@ -53,11 +52,11 @@ impl<R: DpcRoutine<Device = EduDevice>> Watchdog<R> {
 
     /// Whether the time is up; if not, the timer is set for the rest. Under the lock of the queue's state.
     pub fn is_due<L: AtMostDispatch>(&self, irql: &mut Irql<L>) -> bool {
-        let rest = self.due.load(Ordering::Relaxed).saturating_sub(interrupt_time());
-        if rest == 0 {
+        let rest = Deadline::from_raw(self.due.load(Ordering::Relaxed)).rest();
+        if rest.is_zero() {
             return true;
         }
-        self.timer.set(Duration::from_nanos(rest.saturating_mul(UNIT)), irql);
+        self.timer.set(rest, irql);
         false
     }
 }
@@ -78,11 +77,4 @@ impl WatchdogCounters {
             counter.reset();
         }
     }
-}
-
-/// The unit of [`interrupt_time`], in nanoseconds.
-const UNIT: u64 = 100;
-
-fn units(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos() / u128::from(UNIT)).unwrap_or(u64::MAX)
 }

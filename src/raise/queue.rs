@@ -165,12 +165,12 @@ impl RaiseQueue {
         }
         self.watchdog.counters.timeouts.count();
         started.timeouts = started.timeouts.saturating_add(1);
-        match device.registers.with(|registers| registers.identification()) {
-            None | Some(Err(_)) => return Some(Late::Gone(current)),
-            Some(Ok(_)) if started.timeouts > device.parameters.retries() => {
+        match device.registers.with(|registers| registers.is_present()) {
+            None | Some(false) => return Some(Late::Gone(current)),
+            Some(true) if started.timeouts > device.parameters.retries() => {
                 return Some(Late::Ended(current, Err(Error::IO_TIMEOUT)));
             }
-            Some(Ok(_)) => {}
+            Some(true) => {}
         }
         device.registers.with(|registers| registers.raise(started.causes))?;
         self.watchdog.counters.retries.count();

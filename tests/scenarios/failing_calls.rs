@@ -151,3 +151,42 @@ fn a_device_whose_power_request_failed_works_after_the_night() {
     }
     assert!(found > 0, "no run had the request fail");
 }
+
+/// The interface cannot be enabled when all else is done. Found in review: the device was left as it was, and its interrupt connected.
+#[test]
+fn a_start_that_fails_in_the_interface_gives_everything_back() {
+    for seed in seeds::up_to(5) {
+        let start = |call| {
+            Run::bare(&customdpc(), failing(seed, call), async |k: Kernel, slot| {
+                let driver = system::load(&k, NAME).await?.expect("the driver is loaded");
+                let system = system::add_device(&k, driver, slot).await?;
+                let system = system.expect("the device is added");
+                pnp::start_device(&k, system.pdo).await?;
+                system.shut_down(&k, NAME).await
+            })
+        };
+        let undisturbed = start(None);
+        let _ = undisturbed.clean();
+        // It is the last thing that a start does, and nothing that comes later can fail.
+        let run = start(Some(undisturbed.count(Counter::FallibleCalls) - 1));
+        let trace = run.clean();
+        let events = || trace.records().iter().map(|record| &record.event);
+        let note =
+            |event: &Event| matches!(event, Event::Note(note) if note.starts_with("IoSetDeviceInterfaceState fails"));
+        let failed = events().position(note).expect("the interface is not enabled");
+        let ended = events().skip(failed).position(|event| {
+            let failure = NtStatus::INSUFFICIENT_RESOURCES;
+            matches!(event, Event::IrpCompleted { what: "IRP_MJ_PNP", status, .. } if *status == failure)
+        });
+        let ended = failed + ended.expect("the start fails");
+        let given_back = |what: fn(&Event) -> bool| events().take(ended).skip(failed).any(what);
+        assert!(given_back(|event| matches!(event, Event::InterruptDisconnected { .. })));
+        assert!(given_back(|event| matches!(
+            event,
+            Event::Called {
+                routine: "MmUnmapIoSpace",
+                ..
+            }
+        )));
+    }
+}

@@ -1,10 +1,12 @@
 //! Scenarios: the shipped customdpc.sys, on ntsim; and the drivers of `tests/drivers`.
 
+mod absent;
 mod bad_input;
 mod broken_drivers;
 mod cancel;
 mod determinism;
 mod doorbell;
+mod drain;
 mod failing_calls;
 mod file_position;
 mod filter;
@@ -12,6 +14,7 @@ mod first_light;
 mod forwarding;
 mod hardware;
 mod interleavings;
+mod left_over;
 mod lifecycle;
 mod lower_after_remove;
 mod lower_drivers_that_pend;
@@ -25,6 +28,7 @@ mod several;
 mod shared_line;
 mod statistics;
 mod storm;
+mod taken_for_gone;
 mod transfer;
 mod transfer_end;
 mod two_storeys;

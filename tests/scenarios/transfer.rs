@@ -350,3 +350,27 @@ fn a_write_that_meets_a_sleep_is_written_whole() {
         let _ = run.clean();
     }
 }
+
+/// The device's buffer has 4095 bytes to be read. Found in review: as many pages were mapped as the program offered.
+#[test]
+fn no_more_of_a_large_buffer_is_mapped_than_the_device_fills() {
+    const LARGE: usize = 1 << 20;
+    let run = Run::started(Setup::seed(1), async |pc| {
+        let program = Program::open(&pc).await?;
+        let bytes = data(BUFFER_USABLE, 1);
+        write(&program, 0, &bytes).await?;
+        let mapped = || pc.k.recorded().counters.get(Counter::MdlPagesMapped);
+        let before = mapped();
+        assert!(read(&program, 0, LARGE).await? == bytes);
+        let for_read = mapped() - before;
+        assert!(for_read <= 2, "{for_read} pages were mapped for 4095 bytes");
+
+        let before = mapped();
+        let done = program.call(IOCTL_EDU_DMA_ECHO.raw(), &[7; 100], LARGE).await?;
+        assert_eq!((done.status, done.output), (NtStatus::SUCCESS, vec![7; 100]));
+        let for_echo = mapped() - before;
+        assert!(for_echo <= 2, "{for_echo} pages were mapped for 100 bytes");
+        program.close().await
+    });
+    let _ = run.clean();
+}

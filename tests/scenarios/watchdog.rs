@@ -387,3 +387,27 @@ fn a_stop_waits_for_what_dma_does_for_nobody() {
     });
     let _ = run.clean();
 }
+
+/// Found on ReactOS: the driver's own look at a device that it has given up counted as an interrupt that was spurious.
+#[test]
+fn a_stuck_factorial_raises_no_interrupt() {
+    let run = started(1, async |pc| {
+        let program = Program::open(&pc).await?;
+        pc.with_device(|device| device.faults_mut().stuck = true);
+        assert_eq!(program.factorial(5).await?.wait().await?, NtStatus::IO_TIMEOUT);
+        let counters = program.statistics().await?;
+        assert_eq!(
+            (counters.factorial_interrupts_spurious, counters.compute.dpcs_run),
+            (0, 0)
+        );
+        pc.with_device(|device| device.faults_mut().stuck = false);
+        assert_eq!(program.factorial(6).await?.wait().await?, NtStatus::SUCCESS);
+        let counters = program.statistics().await?;
+        assert_eq!(
+            counters.factorial_interrupts_spurious, 0,
+            "both have come, the first one late"
+        );
+        program.close().await
+    });
+    let _ = run.clean();
+}

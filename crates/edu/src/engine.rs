@@ -25,7 +25,7 @@ pub enum Activity {
     Busy,
     /// It has finished: if there is an interrupt to come, it is late.
     Idle,
-    /// It does not answer.
+    /// It does not answer, or not as itself.
     Gone,
 }
 
@@ -40,7 +40,7 @@ pub enum Verdict {
     Lost,
     /// The device takes too long: the request ends, then [`Engine::quarantine`].
     Stuck,
-    /// The device does not answer: the request ends, then [`Engine::quarantine`].
+    /// The device does not answer: the request, if there is one, ends, then [`Engine::quarantine`].
     Gone,
     /// The device is out of its quarantine: [`Engine::delivered`].
     Recovered,
@@ -146,7 +146,8 @@ impl Engine {
         let verdict = if self.state == State::Quarantined {
             match activity {
                 Activity::Idle => Verdict::Recovered,
-                Activity::Busy | Activity::Gone => Verdict::Wait,
+                Activity::Busy => Verdict::Wait,
+                Activity::Gone => Verdict::Gone,
             }
         } else {
             self.timeouts = self.timeouts.saturating_add(1);
@@ -319,7 +320,6 @@ mod tests {
         engine.quarantine();
         assert!(!engine.claim(), "the device works still");
         assert_eq!(engine.time_is_up(Activity::Busy, 0), Verdict::Wait);
-        assert_eq!(engine.time_is_up(Activity::Gone, 0), Verdict::Wait);
         assert!(engine.is_quarantined());
         assert_eq!(engine.time_is_up(Activity::Idle, 0), Verdict::Recovered);
         engine.delivered();
@@ -350,6 +350,16 @@ mod tests {
         assert_eq!(engine.time_is_up(Activity::Gone, 3), Verdict::Gone);
         engine.quarantine();
         assert!(!engine.claim());
+    }
+
+    #[test]
+    fn a_quarantined_device_can_go() {
+        let mut engine = running();
+        assert_eq!(engine.time_is_up(Activity::Busy, 0), Verdict::Stuck);
+        engine.quarantine();
+        assert_eq!(engine.time_is_up(Activity::Gone, 3), Verdict::Gone);
+        engine.quarantine();
+        assert!(engine.is_quarantined());
     }
 
     #[test]

@@ -42,11 +42,19 @@ pub const DMA_COUNT: usize = 0x90;
 /// Read and write: see [`DmaCommand`].
 pub const DMA_COMMAND: usize = 0x98;
 
-/// What every register reads when the device is no longer there: PCI answers with all ones.
+/// What every register of a device reads that is no longer there: PCI answers with all ones.
 ///
 /// A device that is present never reads so: neither [`STATUS`] nor [`IDENTIFICATION`] has all of its bits. For
 /// [`INTERRUPT_STATUS`] it takes a program that raises all 32 causes.
 pub const ABSENT: u32 = u32::MAX;
+
+/// Whether a register that reads so may be that of an absent device: all ones ([`ABSENT`]), or 0, which QEMU answers where nobody else does.
+///
+/// A device that is present has either value in some registers too. Its [`IDENTIFICATION`] tells: that has neither.
+#[must_use]
+pub const fn may_be_absent(value: u32) -> bool {
+    value == 0 || value == ABSENT
+}
 
 bitflags! {
     /// The [`STATUS`] register.
@@ -151,7 +159,7 @@ impl Identification {
 
 #[cfg(test)]
 mod tests {
-    use super::{ABSENT, BAR_SIZE, DMA_COMMAND, Identification, InterruptStatus, Status};
+    use super::{ABSENT, BAR_SIZE, DMA_COMMAND, Identification, InterruptStatus, Status, may_be_absent};
 
     #[test]
     fn identification_takes_revisions_apart_and_puts_them_together() {
@@ -175,6 +183,14 @@ mod tests {
             Some(0x8000_1101)
         );
         assert_eq!(InterruptStatus::RAISED_BY_SOFTWARE.bits(), 0xFFFF_FEFE);
+    }
+
+    #[test]
+    fn an_identification_is_never_that_of_an_absent_device() {
+        assert!(may_be_absent(0) && may_be_absent(ABSENT));
+        for register in [0, u32::MAX, 0x0100_00ED, 0xFFFF_00ED, 0x0000_00ED] {
+            assert!(!(may_be_absent(register) && Identification::decode(register).is_some()));
+        }
     }
 
     #[test]

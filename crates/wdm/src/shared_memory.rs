@@ -45,6 +45,15 @@ impl SharedMemory<'_> {
         self.length
     }
 
+    /// `length` bytes of it, from `offset` on.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_PARAMETER` if it has not so many.
+    pub(crate) fn part(&self, offset: usize, length: usize) -> Result<Self> {
+        let base = self.range(offset, length)?;
+        Ok(Self { base, length, ..*self })
+    }
+
     /// Copies `source` to `offset`.
     ///
     /// # Errors

@@ -74,6 +74,7 @@ const FALLIBLE: &[(&str, Failure)] = &[
     ("IoRegisterPlugPlayNotification", NO_RESOURCES),
     ("IoRegisterShutdownNotification", NO_RESOURCES),
     ("IoSetCompletionRoutineEx", NO_RESOURCES),
+    ("IoSetDeviceInterfaceState", NO_RESOURCES),
     ("MmAllocateContiguousMemory", Failure::Null),
     ("MmAllocateContiguousMemorySpecifyCache", Failure::Null),
     ("MmAllocateContiguousMemorySpecifyCacheNode", Failure::Null),
@@ -123,6 +124,8 @@ fn may_fail(name: &str, args: &Args) -> bool {
         "ExAllocatePool" | "ExAllocatePoolWithTag" | "ExAllocatePoolWithTagPriority" => {
             args.u32(0) & POOL_RAISE_IF_ALLOCATION_FAILURE == 0
         }
+        // Nothing has to be made to disable an interface.
+        "IoSetDeviceInterfaceState" => args.bool(1),
         // For user mode it raises an exception.
         "MmMapLockedPagesSpecifyCache" => args.u8(1) != USER_MODE,
         "RtlAnsiStringToUnicodeString"

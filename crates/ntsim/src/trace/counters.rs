@@ -42,6 +42,7 @@ counters! {
     RegisterWrites "register writes";
     DmaReads "DMA reads";
     DmaWrites "DMA writes";
+    MdlPagesMapped "pages of MDLs mapped";
     PoolAllocations "pool allocations";
     FallibleCalls "calls that can fail";
     Instructions "instructions";

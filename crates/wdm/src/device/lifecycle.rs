@@ -84,6 +84,29 @@ impl Hardware {
         }
     }
 
+    /// Holds requests for `reason`, and makes the device silent if it is in D0.
+    ///
+    /// A device that the system has said to be gone may be there still. So it is asked whether it is, and left alone if it does not answer. See
+    /// [Handling an `IRP_MN_SURPRISE_REMOVAL` Request](https://learn.microsoft.com/windows-hardware/drivers/kernel/handling-an-irp-mn-surprise-removal-request).
+    fn silence<T: DeviceExtension>(
+        &mut self,
+        reason: Hold,
+        to: DevicePowerState,
+        header: &Header,
+        device: &T,
+        irql: &mut Irql<Passive>,
+    ) {
+        let in_d0 = self.power == DevicePowerState::D0;
+        if in_d0 && is_gone(header) && !device.is_present(irql) {
+            self.holds |= reason as u8;
+            return;
+        }
+        self.hold(reason, device, irql);
+        if in_d0 {
+            device.power_down(to, irql);
+        }
+    }
+
     /// Finishes what is in flight and holds the rest, unless the device is out of D0 already.
     fn leave_d0<T: DeviceExtension>(
         &mut self,
@@ -92,12 +115,11 @@ impl Hardware {
         device: &T,
         irql: &mut Irql<Passive>,
     ) {
-        if !self.acquired || is_gone(header) {
+        if !self.acquired {
             return;
         }
         if self.power == DevicePowerState::D0 {
-            self.hold(Hold::LowPower, device, irql);
-            device.power_down(to, irql);
+            self.silence(Hold::LowPower, to, header, device, irql);
             put_memory_to_sleep(self, header, irql);
         }
         self.power = to;
@@ -180,26 +202,28 @@ pub(crate) fn cancel_stop<T: DeviceExtension>(header: &Header, device: &T, irql:
     header.lifecycle.0.with(irql, release);
 }
 
-/// `IRP_MN_STOP_DEVICE`, or `IRP_MN_REMOVE_DEVICE` of a device that is there: gives everything back, if there is something.
+/// `IRP_MN_STOP_DEVICE`, `IRP_MN_REMOVE_DEVICE` of a device that is there, or a start that has failed after [`start`]: gives everything back, if
+/// there is something.
 pub(crate) fn stop<T: DeviceExtension>(header: &Header, device: &T, reason: StopReason, irql: &mut Irql<Passive>) {
     header.lifecycle.0.with(irql, |irql, hardware| {
         if !hardware.acquired {
             return;
         }
-        hardware.hold(Hold::NotStarted, device, irql);
-        if hardware.power == DevicePowerState::D0 {
-            device.power_down(DevicePowerState::D3, irql);
-        }
+        hardware.silence(Hold::NotStarted, DevicePowerState::D3, header, device, irql);
         hardware.give_back(reason, header, device, irql);
     });
 }
 
-/// `IRP_MN_SURPRISE_REMOVAL`: the device is gone, and nothing is called for it any more.
+/// `IRP_MN_SURPRISE_REMOVAL`: the device is gone, or to be given up. One that is there and in D0 is made silent first. Nothing else is called for it
+/// any more.
 pub(crate) fn surprise_removal<T: DeviceExtension>(header: &Header, device: &T, irql: &mut Irql<Passive>) {
     header.lifecycle.0.with(irql, |irql, hardware| {
+        if hardware.acquired {
+            hardware.silence(Hold::NotStarted, DevicePowerState::D3, header, device, irql);
+        }
         hardware.acquired = false;
         hardware.holds |= Hold::NotStarted as u8;
-        // First of all, so that nothing can touch the device any more: not even an ISR that runs now.
+        // Before the driver lets go, so that nothing can touch the device any more: not even an ISR that runs now.
         put_memory_to_sleep(hardware, header, irql);
         device.surprise_removal(irql);
         release_hardware(hardware, header, irql);
@@ -254,7 +278,7 @@ pub(crate) fn power_up<T: DeviceExtension>(header: &Header, device: &T, irql: &m
     })
 }
 
-/// Surprise removal is on its way, and waits for the lock: there is nothing left to be called for.
+/// The system has sent a surprise removal, which may wait for the lock still: the device is gone, or about to be given up.
 fn is_gone(header: &Header) -> bool {
     header.state() == PnpState::SurpriseRemoved
 }

@@ -56,7 +56,8 @@ pub enum StopReason {
     Rebalance,
     /// `IRP_MN_REMOVE_DEVICE` while the device works: it will not be started again.
     Remove,
-    /// [`DeviceExtension::start`], or the first [`DeviceExtension::power_up`], has failed.
+    /// The start has failed: in [`DeviceExtension::start`], in the first [`DeviceExtension::power_up`], or afterwards, because the device
+    /// interface could not be enabled. Requests are held.
     StartFailed,
 }
 
@@ -82,7 +83,7 @@ pub enum StopReason {
 ///
 /// The last three also follow one another for removal. A device that pauses is held and resumed; one that sleeps is held, powered down,
 /// powered up and resumed; one that gets other resources goes the whole way. [`surprise_removal`](Self::surprise_removal) can come at any
-/// point, and is the last.
+/// point, and is the last. A device that [is there](Self::is_present) still is held and powered down before.
 ///
 /// A device that sleeps:
 ///
@@ -188,8 +189,23 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
         false
     }
 
-    /// Lets go of a device that is gone: every request ends, what [`start`](Self::start) acquired is given back, as in [`stop`](Self::stop). No
-    /// register can be reached any more.
+    /// Whether the device is there: a register is read, and has a value that no absent device gives.
+    ///
+    /// Asked when the system says that the device is gone (`IRP_MN_SURPRISE_REMOVAL`), which it also does of one that is not: one that could not
+    /// be started again after a stop, or has been said to have [failed](crate::DeviceFailure). The device was started and is in D0. If it is there, it
+    /// is made silent as for a stop, by [`hold`](Self::hold) and [`power_down`](Self::power_down), before
+    /// [`surprise_removal`](Self::surprise_removal); if not, nothing touches it. It can still go at any moment.
+    ///
+    /// A driver that does not say has every such device taken for gone. That is right for one that neither interrupts nor uses DMA.
+    ///
+    /// See
+    /// [Handling an `IRP_MN_SURPRISE_REMOVAL` Request](https://learn.microsoft.com/windows-hardware/drivers/kernel/handling-an-irp-mn-surprise-removal-request).
+    fn is_present(&self, _irql: &mut Irql<Passive>) -> bool {
+        false
+    }
+
+    /// Lets go of a device that is gone or given up: every request ends, what [`start`](Self::start) acquired is given back, as in
+    /// [`stop`](Self::stop). No register can be reached any more.
     fn surprise_removal(&self, irql: &mut Irql<Passive>);
 
     /// `IRP_MJ_CREATE`: a handle is opened. It, and its end, is this driver's own affair: neither is [passed down](Irp::forward).

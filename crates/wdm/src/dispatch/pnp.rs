@@ -90,11 +90,21 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
             let list = unsafe { stack.Parameters.StartDevice.AllocatedResourcesTranslated };
             // SAFETY: the list is the PnP manager's, valid until the request is completed.
             let resources = unsafe { Resources::new(list) };
-            status = lifecycle::start(self.header, self.device, &resources, self.irql)
-                .and_then(|()| self.enable_interface(true))
-                .into();
+            status = self.start_hardware(&resources).into();
         }
         self.complete(status)
+    }
+
+    /// The device, then its interface. Without the second the first is stopped again: what a failed start has acquired nobody else gives back.
+    fn start_hardware(&mut self, resources: &Resources<'_>) -> Result<()> {
+        let before = self.header.state();
+        lifecycle::start(self.header, self.device, resources, self.irql)?;
+        let enabled = self.enable_interface(true);
+        if enabled.is_err() {
+            lifecycle::stop(self.header, self.device, StopReason::StartFailed, self.irql);
+            self.header.set_state(before);
+        }
+        enabled
     }
 
     /// Nothing may be in flight when the PnP manager learns that the device can be stopped.

@@ -28,18 +28,23 @@ impl Irp<'_> {
     /// shares its buffer with output that has been written; `STATUS_INVALID_DEVICE_STATE` if it is to be mapped first.
     pub fn read_input<T: FromBytes>(&self) -> Result<T> {
         // SAFETY: the IRP is owned, and stays so while it is borrowed.
-        unsafe { input(self.raw, self.information) }?.read_value()
+        unsafe { input(self.raw, self.information) }?.mapped()?.read_value()
     }
 
-    /// Copies `length` bytes of the input, from `offset` on, to `at` in `buffer`.
+    /// Copies `length` bytes of the input, from `offset` on, to `at` in `buffer`. The caller's memory is mapped for that, a page's length at a time,
+    /// unless it [is](Self::map_buffer).
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` if they do not lie in both; else as [`read_input`](Self::read_input) and
-    /// [`CommonBuffer::write`]. Nothing is copied then.
+    /// `STATUS_INVALID_PARAMETER` if they do not lie in both; `STATUS_INSUFFICIENT_RESOURCES` if the system has no room for a mapping; else as
+    /// [`read_input`](Self::read_input) and [`CommonBuffer::write`]. What `buffer` has there then is undefined.
     pub fn copy_input_to(&self, offset: usize, buffer: &CommonBuffer, at: usize, length: usize) -> Result<()> {
         // SAFETY: the IRP is owned, and stays so while it is borrowed.
         let input = unsafe { input(self.raw, self.information) }?;
-        buffer.with(|memory| input.copy_to(offset, memory, at, length))
+        buffer.with(|memory| {
+            input.with(offset, length, |part, done| {
+                part.copy_to(0, memory, at.saturating_add(done), part.len())
+            })
+        })
     }
 
     /// Appends `value` to the output. What was written is returned to the caller when the request is completed: no other byte
@@ -50,16 +55,21 @@ impl Irp<'_> {
     /// `STATUS_INVALID_DEVICE_STATE` if it is to be mapped first. Nothing is written then.
     pub fn write_output<T: IntoBytes + Immutable>(&mut self, value: &T) -> Result<()> {
         let bytes = value.as_bytes();
-        self.append(bytes.len(), |output, written| output.write(written, bytes))
+        self.append(bytes.len(), |output, written| output.mapped()?.write(written, bytes))
     }
 
-    /// Appends `length` bytes at `at` in `buffer` to the output, as [`write_output`](Self::write_output) does.
+    /// Appends `length` bytes at `at` in `buffer` to the output, as [`write_output`](Self::write_output) does. The caller's memory is mapped for that,
+    /// a page's length at a time, unless it [is](Self::map_buffer).
     ///
     /// # Errors
-    /// As there, and as [`CommonBuffer::read`].
+    /// As there; `STATUS_INSUFFICIENT_RESOURCES` if the system has no room for a mapping; as [`CommonBuffer::read`]. Nothing counts as written then.
     pub fn append_output_from(&mut self, buffer: &CommonBuffer, at: usize, length: usize) -> Result<()> {
         self.append(length, |output, written| {
-            buffer.with(|memory| memory.copy_to(at, output, written, length))
+            buffer.with(|memory| {
+                output.with(written, length, |part, done| {
+                    memory.copy_to(at.saturating_add(done), part, 0, part.len())
+                })
+            })
         })
     }
 
@@ -103,21 +113,24 @@ impl Irp<'_> {
     /// Maps the caller's memory, if the request comes with any: the buffer of a direct read or write, or the output of
     /// `METHOD_OUT_DIRECT`. The mapping goes when the request is completed.
     ///
+    /// All of it is mapped, and a program decides how much that is. A driver that moves the bytes through a [`CommonBuffer`] needs no such mapping:
+    /// [`copy_input_to`](Self::copy_input_to) and [`append_output_from`](Self::append_output_from) map what they copy.
+    ///
     /// IRQL: at most `DISPATCH_LEVEL`. DDI: `MmGetSystemAddressForMdlSafe`, with `NormalPagePriority` and `MdlMappingNoExecute`.
     ///
     /// # Errors
     /// `STATUS_INSUFFICIENT_RESOURCES` if the system has no room for the mapping.
-    pub fn map_buffer<L: AtMostDispatch>(&mut self, irql: &mut Irql<L>) -> Result<()> {
+    pub fn map_buffer<L: AtMostDispatch>(&mut self, _irql: &mut Irql<L>) -> Result<()> {
         // SAFETY: the IRP is owned.
         match unsafe { direct_buffer(self.raw) } {
-            // SAFETY: the I/O manager has locked the pages of a direct request, until it is completed.
-            Some(mdl) => unsafe { mdl::map(mdl, irql) },
+            // SAFETY: the I/O manager has locked the pages of a direct request, until it is completed; the token proves the IRQL.
+            Some(mdl) => unsafe { mdl::map(mdl) },
             None => Ok(()),
         }
     }
 
     /// Calls `write` with the output and how much of it is written, if `length` more bytes fit, and counts them if it succeeds.
-    fn append(&mut self, length: usize, write: impl FnOnce(&SharedMemory<'_>, usize) -> Result<()>) -> Result<()> {
+    fn append(&mut self, length: usize, write: impl FnOnce(&Data<'_>, usize) -> Result<()>) -> Result<()> {
         // SAFETY: the IRP is owned, and stays so while it is borrowed.
         let output = unsafe { output(self.raw) }?;
         let written = self.information;
@@ -137,14 +150,66 @@ pub(crate) unsafe fn read_input<T: FromBytes>(irp: NonNull<IRP>) -> Result<T> {
     // SAFETY: promised by the caller.
     let written = unsafe { information(irp) };
     // SAFETY: promised by the caller.
-    unsafe { input(irp, written) }?.read_value()
+    unsafe { input(irp, written) }?.mapped()?.read_value()
 }
 
-/// The memory that the input lies in. It is for reading. There is none left where `written` bytes of output were put in its place.
+/// The input or the output of a request.
+#[derive(Clone, Copy)]
+enum Data<'a> {
+    /// Where it can be reached.
+    Mapped(SharedMemory<'a>),
+    /// In the caller's memory, which is not mapped: so many bytes of what the MDL describes.
+    Unmapped { mdl: NonNull<MDL>, length: usize },
+}
+
+impl<'a> Data<'a> {
+    const fn len(&self) -> usize {
+        match self {
+            Self::Mapped(memory) => memory.len(),
+            Self::Unmapped { length, .. } => *length,
+        }
+    }
+
+    /// All of it, which must be mapped.
+    const fn mapped(&self) -> Result<SharedMemory<'a>> {
+        match self {
+            Self::Mapped(memory) => Ok(*memory),
+            Self::Unmapped { .. } => Err(Error::INVALID_DEVICE_STATE),
+        }
+    }
+
+    /// Calls `copy` with `length` bytes at `offset`, part by part: each with how many bytes were before it.
+    ///
+    /// An IRP is owned at `DISPATCH_LEVEL` or below only, so that its memory can be mapped.
+    fn with(
+        &self,
+        offset: usize,
+        length: usize,
+        mut copy: impl FnMut(&SharedMemory<'_>, usize) -> Result<()>,
+    ) -> Result<()> {
+        let (mdl, all) = match *self {
+            Self::Mapped(memory) => return copy(&memory.part(offset, length)?, 0),
+            Self::Unmapped { mdl, length } => (mdl, length),
+        };
+        if offset.checked_add(length).is_none_or(|end| end > all) {
+            return Err(Error::INVALID_PARAMETER);
+        }
+        let mut done = 0_usize;
+        while done < length {
+            let part = length.saturating_sub(done).min(mdl::PART);
+            // SAFETY: the I/O manager has locked the pages of a direct request, until it is completed.
+            unsafe { mdl::with_part(mdl, offset.saturating_add(done), part, |memory| copy(memory, done)) }?;
+            done = done.saturating_add(part);
+        }
+        Ok(())
+    }
+}
+
+/// Where the input lies. It is for reading. There is none left where `written` bytes of output were put in its place.
 ///
 /// # Safety
 /// The IRP must be at this driver, and owned or in a queue of this driver that is locked, for `'a`.
-unsafe fn input<'a>(irp: NonNull<IRP>, written: usize) -> Result<SharedMemory<'a>> {
+unsafe fn input<'a>(irp: NonNull<IRP>, written: usize) -> Result<Data<'a>> {
     // SAFETY: promised by the caller.
     if let Some(request) = unsafe { device_control(irp) } {
         let method = request.code & METHOD_MASK;
@@ -153,7 +218,7 @@ unsafe fn input<'a>(irp: NonNull<IRP>, written: usize) -> Result<SharedMemory<'a
             return Err(Error::INVALID_DEVICE_REQUEST);
         }
         // SAFETY: the input of these methods is in the system buffer.
-        return unsafe { system_buffer(irp, request.input_length as usize) };
+        return unsafe { system_buffer(irp, request.input_length as usize) }.map(Data::Mapped);
     }
     // SAFETY: promised by the caller.
     match unsafe { read_write(irp) } {
@@ -165,19 +230,19 @@ unsafe fn input<'a>(irp: NonNull<IRP>, written: usize) -> Result<SharedMemory<'a
     }
 }
 
-/// The memory that the output goes to. It is for writing.
+/// Where the output goes. It is for writing.
 ///
 /// # Safety
 /// As [`input`].
-unsafe fn output<'a>(irp: NonNull<IRP>) -> Result<SharedMemory<'a>> {
+unsafe fn output<'a>(irp: NonNull<IRP>) -> Result<Data<'a>> {
     // SAFETY: promised by the caller.
     if let Some(request) = unsafe { device_control(irp) } {
         let length = request.output_length as usize;
         return match request.code & METHOD_MASK {
             // SAFETY: input and output share the system buffer, which is as long as the longer of the two.
-            METHOD_BUFFERED => unsafe { system_buffer(irp, length) },
+            METHOD_BUFFERED => unsafe { system_buffer(irp, length) }.map(Data::Mapped),
             // SAFETY: the I/O manager has locked the caller's memory for writing.
-            METHOD_OUT_DIRECT => unsafe { mapped_buffer(irp, length) },
+            METHOD_OUT_DIRECT => unsafe { locked_buffer(irp, length) },
             _ => Err(Error::INVALID_DEVICE_REQUEST),
         };
     }
@@ -195,15 +260,15 @@ unsafe fn output<'a>(irp: NonNull<IRP>) -> Result<SharedMemory<'a>> {
 ///
 /// # Safety
 /// The IRP must be one, at this driver, and owned or in a queue that is locked, for `'a`.
-unsafe fn read_write_buffer<'a>(irp: NonNull<IRP>, length: usize) -> Result<SharedMemory<'a>> {
+unsafe fn read_write_buffer<'a>(irp: NonNull<IRP>, length: usize) -> Result<Data<'a>> {
     // SAFETY: promised by the caller.
     let flags = unsafe { device_flags(irp) };
     if flags & DO_DIRECT_IO != 0 {
         // SAFETY: the device's flags say how its buffers come.
-        unsafe { mapped_buffer(irp, length) }
+        unsafe { locked_buffer(irp, length) }
     } else if flags & DO_BUFFERED_IO != 0 {
         // SAFETY: as above.
-        unsafe { system_buffer(irp, length) }
+        unsafe { system_buffer(irp, length) }.map(Data::Mapped)
     } else {
         Err(Error::INVALID_DEVICE_REQUEST)
     }
@@ -229,9 +294,9 @@ unsafe fn system_buffer<'a>(irp: NonNull<IRP>, length: usize) -> Result<SharedMe
 ///
 /// # Safety
 /// The IRP must be one whose data is there, at this driver, and owned or in a queue that is locked, for `'a`.
-unsafe fn mapped_buffer<'a>(irp: NonNull<IRP>, length: usize) -> Result<SharedMemory<'a>> {
+unsafe fn locked_buffer<'a>(irp: NonNull<IRP>, length: usize) -> Result<Data<'a>> {
     if length == 0 {
-        return Ok(SharedMemory::empty());
+        return Ok(Data::Mapped(SharedMemory::empty()));
     }
     // SAFETY: promised by the caller.
     let mdl = NonNull::new(unsafe { (*irp.as_ptr()).MdlAddress }).ok_or(Error::INVALID_PARAMETER)?;
@@ -240,9 +305,11 @@ unsafe fn mapped_buffer<'a>(irp: NonNull<IRP>, length: usize) -> Result<SharedMe
         return Err(Error::INVALID_PARAMETER);
     }
     // SAFETY: as above.
-    let address = unsafe { mdl::system_address(mdl) }.ok_or(Error::INVALID_DEVICE_STATE)?;
+    let Some(address) = (unsafe { mdl::system_address(mdl) }) else {
+        return Ok(Data::Unmapped { mdl, length });
+    };
     // SAFETY: the pages are locked and mapped, and stay so until the request is completed; the mapping is that long.
-    Ok(unsafe { SharedMemory::new(address, length) })
+    Ok(Data::Mapped(unsafe { SharedMemory::new(address, length) }))
 }
 
 /// The MDL that the I/O manager has made for the request, if it has.

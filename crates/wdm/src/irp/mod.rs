@@ -31,7 +31,8 @@
 //! | `IRP_MJ_WRITE` | system buffer or MDL, as [`IO_METHOD`](crate::DeviceExtension::IO_METHOD) says; in a filter, as the device below has it | – |
 //! | `IRP_MJ_READ` | – | the same |
 //!
-//! The caller's memory can change at any time: what is read twice may differ. It must be [mapped](Irp::map_buffer) first.
+//! The caller's memory can change at any time: what is read twice may differ. It must be [mapped](Irp::map_buffer) first, unless its bytes go to or come
+//! from a [`CommonBuffer`](crate::CommonBuffer).
 //!
 //! ```no_run
 //! use wdm::{Disposed, Irp, Irql, Result, Error, irql::UpToDispatch};

@@ -14,6 +14,7 @@ use crate::{
     mm::{self, PAGE_SIZE, Protection, Va},
     sched::Random,
     status::NtStatus,
+    trace::Counter,
 };
 
 /// `MdlMappingNoWrite`.
@@ -164,6 +165,7 @@ fn map(k: &Kernel, list: Va, priority: u32) -> Outcome<Va> {
     for (index, &frame) in frames.iter().enumerate() {
         let va = start + index as u64 * PAGE_SIZE;
         k.map_physical(va, frame, PAGE_SIZE, protection, "the mapping of an MDL");
+        k.count(Counter::MdlPagesMapped);
     }
     let va = start + u64::from(mdl.start.offset_in_page());
     k.write(list + layout::MAPPED_SYSTEM_VA, va)?;
