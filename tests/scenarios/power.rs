@@ -7,12 +7,13 @@ use ntsim::{
     io::pnp::{self, DeviceState},
     po::{self, SystemState},
     sched::ThreadSpec,
-    trace::Counter,
+    trace::{Counter, Event},
 };
 use scenarios::{
     boot::{Pc, Run, Setup},
     image::customdpc,
-    program::{Program, assert_served_or_removed},
+    program::{Computation, Program, assert_served_or_removed},
+    seeds,
 };
 
 /// How much power the device has.
@@ -304,4 +305,160 @@ fn the_system_sleeps_before_the_device_is_started() {
         program.close().await
     });
     let _ = run.clean();
+}
+
+/// "Handling a System Set-Power IRP in a Device Power Policy Owner": the system is back before its devices are, and what programs ask for
+/// meanwhile waits for the device.
+#[test]
+fn the_system_does_not_wait_for_the_device_to_wake() {
+    let mut earlier = 0;
+    for seed in 1..=50 {
+        let run = Run::started(Setup::seed(seed), async |pc| {
+            let program = Program::open(&pc).await?;
+            assert!(po::sleep(&pc.k, SystemState::S3).await?.is_ok());
+            let asleep = program.factorial(5).await?;
+            po::wake(&pc.k).await?;
+            if power(&pc) != DevicePower::D0 {
+                pc.k.trace(Event::Note(EARLIER.to_owned()));
+            }
+            let meanwhile = program.factorial(6).await?;
+            let raised = program.raise(0x2).await?;
+            assert_eq!(asleep.wait().await?, NtStatus::SUCCESS);
+            assert_eq!(meanwhile.wait().await?, NtStatus::SUCCESS);
+            assert_eq!(raised.wait(&pc.k).await?.status, NtStatus::SUCCESS);
+            program.close().await
+        });
+        let trace = run.clean();
+        let is_earlier = |event: &Event| matches!(event, Event::Note(note) if note == EARLIER);
+        earlier += usize::from(trace.records().iter().any(|record| is_earlier(&record.event)));
+    }
+    assert!(earlier > 0, "the system waits for the device");
+}
+
+/// What a run says in which the system was back first.
+const EARLIER: &str = "the system is back before the device";
+
+/// What is done to a device that the system has told to wake, and that may be on its way still.
+#[derive(Clone, Copy, Debug)]
+enum Meanwhile {
+    Stopped,
+    AskedToStop,
+    Removed,
+    PulledOut,
+    TakenForGone,
+    SentToSleep,
+}
+
+#[test]
+fn a_device_that_wakes_up_can_be_stopped_and_removed() {
+    use Meanwhile::{AskedToStop, PulledOut, Removed, SentToSleep, Stopped, TakenForGone};
+    for meanwhile in [Stopped, AskedToStop, Removed, PulledOut, TakenForGone, SentToSleep] {
+        for seed in seeds::up_to(40) {
+            let run = Run::started(Setup::seed(seed), async move |pc| {
+                let program = Program::open(&pc).await?;
+                assert!(po::sleep(&pc.k, SystemState::S3).await?.is_ok());
+                let held = program.factorial(5).await?;
+                po::wake(&pc.k).await?;
+                pc.k.delay(seed * 97 % 3_000).await?;
+                let late = program.factorial(6).await?;
+                wakes(&pc, meanwhile, &program, [held, late]).await
+            });
+            println!("{meanwhile:?}, seed {seed}");
+            let _ = run.clean();
+        }
+    }
+}
+
+/// Does it, and sees what becomes of the program's requests.
+async fn wakes(pc: &Pc, meanwhile: Meanwhile, program: &Program, requests: [Computation; 2]) -> Outcome<()> {
+    let served = match meanwhile {
+        Meanwhile::Stopped => {
+            assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+            pnp::stop_device(&pc.k, pc.pdo).await?;
+            pc.start().await?;
+            true
+        }
+        Meanwhile::AskedToStop => {
+            assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+            pnp::cancel_stop_device(&pc.k, pc.pdo).await?;
+            true
+        }
+        Meanwhile::SentToSleep => {
+            assert!(po::sleep(&pc.k, SystemState::S3).await?.is_ok());
+            po::wake(&pc.k).await?;
+            true
+        }
+        Meanwhile::PulledOut => {
+            pnp::surprise_remove(&pc.k, pc.pdo).await?;
+            false
+        }
+        Meanwhile::TakenForGone => {
+            pnp::surprise_remove_present(&pc.k, pc.pdo).await?;
+            false
+        }
+        Meanwhile::Removed => {
+            program.clone().close().await?;
+            let status = [NtStatus::SUCCESS, NtStatus::CANCELLED];
+            for request in &requests {
+                assert!(status.contains(&request.wait().await?), "its handle was closed");
+            }
+            // The file object goes when its last request has.
+            while pnp::remove_device(&pc.k, pc.pdo).await? != pnp::Removal::Done {
+                pc.k.delay(100).await?;
+            }
+            return Ok(());
+        }
+    };
+    for request in &requests {
+        let status = request.wait().await?;
+        if served {
+            assert_eq!(status, NtStatus::SUCCESS);
+        } else {
+            assert_served_or_removed(status);
+        }
+    }
+    program.clone().close().await
+}
+
+/// No driver can fail a system set-power request, whatever fails on the way: here each of the last calls, which include `PoRequestPowerIrp`.
+#[test]
+fn the_system_gets_its_way_without_memory_for_the_device() {
+    let mut failed = 0;
+    let night = |seed, call| {
+        let mut setup = Setup::seed(seed);
+        setup.config.failing_call = call;
+        Run::started(setup, async |pc| {
+            let program = Program::open(&pc).await?;
+            po::sleep_at_once(&pc.k, SystemState::S3).await?;
+            po::wake(&pc.k).await?;
+            pc.k.delay(1_000_000).await?;
+            let after = program.factorial(6).await?;
+            assert_served_or_removed(after.wait().await?);
+            program.close().await
+        })
+    };
+    for seed in seeds::up_to(4) {
+        let undisturbed = night(seed, None);
+        let _ = undisturbed.clean();
+        let calls = undisturbed.count(Counter::FallibleCalls);
+        for call in calls - 8..calls {
+            let run = night(seed, Some(call));
+            let trace = run.clean();
+            let mut statuses = trace.records().iter().filter_map(|record| match record.event {
+                Event::IrpCompleted {
+                    what: "IRP_MJ_POWER",
+                    status,
+                    ..
+                } => Some(status),
+                _ => None,
+            });
+            assert!(
+                statuses.all(|status| status == NtStatus::SUCCESS),
+                "a power request fails"
+            );
+            let note = format!("PoRequestPowerIrp fails, as this run was told: fallible call {call}");
+            failed += usize::from(trace.records().iter().any(|record| record.event.to_string() == note));
+        }
+    }
+    assert!(failed > 0, "no run had the request fail");
 }

@@ -1,10 +1,14 @@
 //! `IRP_MJ_POWER`: a function driver that owns the power policy of its device.
 //!
-//! A request for a state of the *system* goes down first; on its way up a request for the state of the *device* is sent, and the first one is
-//! completed when that one is. A request for a state of the device goes to a work item, because the driver has to wait for what is in flight:
-//! on its way down if the device leaves D0, on its way up if it comes back.
+//! A request for a state of the *system* goes down first; on its way up a request for the state of the *device* is sent. If the system goes to sleep,
+//! or asks whether it can, the first one is completed when the second one is. If it comes back to S0 the first one goes on at once, so that the system
+//! does not wait for the device, whose requests stay held until it is in D0.
 //!
-//! See [Managing Device Power Policy](https://learn.microsoft.com/windows-hardware/drivers/kernel/managing-device-power-policy) and
+//! A request for a state of the device goes to a work item, because the driver has to wait for what is in flight: on its way down if the device
+//! leaves D0, on its way up if it comes back.
+//!
+//! See [Managing Device Power Policy](https://learn.microsoft.com/windows-hardware/drivers/kernel/managing-device-power-policy),
+//! [Handling a System Set-Power IRP in a Device Power Policy Owner](https://learn.microsoft.com/windows-hardware/drivers/kernel/handling-a-system-set-power-irp-in-a-device-power-policy-owner) and
 //! [Handling IRP_MN_SET_POWER for Device Power States](https://learn.microsoft.com/windows-hardware/drivers/kernel/handling-irp-mn-set-power-for-device-power-states).
 
 use core::ffi::c_void;
@@ -14,7 +18,7 @@ use wdk_sys::{
     _POWER_STATE_TYPE::SystemPowerState,
     _SYSTEM_POWER_STATE::PowerSystemWorking,
     DEVICE_OBJECT, IO_STACK_LOCATION, IO_STATUS_BLOCK, IRP, IRP_MN_QUERY_POWER, IRP_MN_SET_POWER, NTSTATUS,
-    PDEVICE_OBJECT, POWER_STATE, STATUS_MORE_PROCESSING_REQUIRED, STATUS_SUCCESS, UCHAR,
+    PDEVICE_OBJECT, POWER_STATE, PREQUEST_POWER_COMPLETE, STATUS_MORE_PROCESSING_REQUIRED, STATUS_SUCCESS, UCHAR,
     ntddk::{IofCompleteRequest, PoRequestPowerIrp},
 };
 
@@ -151,7 +155,8 @@ unsafe fn send_down(
     }
 }
 
-/// The lower drivers agree to a state of the system: now for the state of the device that goes with it.
+/// The lower drivers are done with a request about the system: now for the state of the device that goes with it. If they refuse what the system only
+/// asks for there is none; a state that it sets nobody can refuse.
 ///
 /// # Safety
 /// To be called by the I/O manager only, with the header of an `Extension<T>` as context.
@@ -165,38 +170,100 @@ unsafe extern "C" fn system_completed<T: DeviceExtension>(
     };
     // SAFETY: the remove lock keeps the header.
     let header = unsafe { header.as_ref() };
+    // SAFETY: the I/O manager calls completion routines at DISPATCH_LEVEL or below.
+    let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
     // SAFETY: the IRP is at this driver again.
-    let mut outcome = unsafe { status(irp) };
-    if outcome.is_success() {
-        // SAFETY: as above. It is a request about the system.
-        outcome = unsafe { request_device_state(header, irp) };
-        if outcome == Status::PENDING {
-            // The IRP belongs to `device_state_set`, and may be gone by now.
-            return STATUS_MORE_PROCESSING_REQUIRED;
+    let below = unsafe { status(irp) };
+    // SAFETY: as above.
+    let goes_on = match unsafe { Request::of(irp) } {
+        // SAFETY: the IRP is at this driver again, a request about the system that is owned.
+        Request::System(SystemRequest::Query) if below.is_success() => unsafe { query_device_state(header, irp) },
+        // SAFETY: as above; it is pending.
+        Request::System(SystemRequest::Sleep) => unsafe { sleep_device::<T>(header, irp, &mut irql) },
+        Request::System(SystemRequest::Wake) => {
+            // SAFETY: as above.
+            unsafe { wake_device(header, irp, &mut irql) };
+            GoesOn::Yes
         }
-        // SAFETY: nobody else got the IRP.
-        if !matches!(unsafe { Request::of(irp) }, Request::System(SystemRequest::Query)) {
-            // A system set-power request cannot be failed. The device is cared for by the work item, without a request for its state.
-            // SAFETY: the I/O manager calls completion routines at DISPATCH_LEVEL or below.
-            let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
-            // SAFETY: the IRP is at this driver again, and pending.
-            unsafe { leave_to_work::<T>(header, irp, &mut irql) };
-            return STATUS_MORE_PROCESSING_REQUIRED;
-        }
-        // SAFETY: as above. A query may be refused.
-        unsafe { set_status(irp, outcome, 0) };
+        _ => GoesOn::Yes,
+    };
+    if goes_on == GoesOn::Later {
+        // The IRP belongs to somebody else, and may be gone by now.
+        return STATUS_MORE_PROCESSING_REQUIRED;
     }
     // SAFETY: acquired for the IRP, whose address serves as a tag only. Nothing of the device is used below.
     unsafe { header.remove_lock.release(irp.as_ptr().cast()) };
     STATUS_SUCCESS
 }
 
-/// `PoRequestPowerIrp` for the state of the device that goes with what `irp` says of the system: set it, or ask for it. It must be sent even if
-/// the device is in that state. `STATUS_PENDING` says that [`device_state_set`] is, or was, called.
+/// Whether a request about the system goes on to the drivers above.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GoesOn {
+    Yes,
+    /// It was given up, to somebody who completes it.
+    Later,
+}
+
+/// The system asks whether it can go to sleep: so the device's drivers are asked whether the device can.
 ///
 /// # Safety
-/// `irp` must be a request about the system at this driver, owned; the caller gives it up if the answer is `STATUS_PENDING`.
-unsafe fn request_device_state(header: &Header, irp: NonNull<IRP>) -> Status {
+/// As [`request_device_state`], to which the caller gives the IRP up if the answer is [`GoesOn::Later`].
+unsafe fn query_device_state(header: &Header, irp: NonNull<IRP>) -> GoesOn {
+    // SAFETY: promised by the caller; the routine takes a request about the system as context.
+    let outcome = unsafe { request_device_state(header, irp, Some(device_state_set), irp.as_ptr().cast()) };
+    if outcome == Status::PENDING {
+        return GoesOn::Later;
+    }
+    // SAFETY: nobody else got the IRP. A query may be refused.
+    unsafe { set_status(irp, outcome, 0) };
+    GoesOn::Yes
+}
+
+/// The system goes to sleep, and the device with it. The system waits for that.
+///
+/// # Safety
+/// As [`query_device_state`], and as [`leave_to_work`] demands.
+unsafe fn sleep_device<T: DeviceExtension>(
+    header: &Header,
+    irp: NonNull<IRP>,
+    irql: &mut Irql<UpToDispatch>,
+) -> GoesOn {
+    // SAFETY: promised by the caller; the routine takes a request about the system as context.
+    let outcome = unsafe { request_device_state(header, irp, Some(device_state_set), irp.as_ptr().cast()) };
+    if outcome != Status::PENDING {
+        // The work item cares for the device, without a request for its state.
+        // SAFETY: nobody else got the IRP, which is at this driver again, and pending.
+        unsafe { leave_to_work::<T>(header, irp, irql) };
+    }
+    GoesOn::Later
+}
+
+/// The system is back in S0, and the device is to come back to D0. The system does not wait for that. Nothing of the driver is called at the end: what
+/// has to be done when the device is in D0 is done while its request is here ([`power_given`]).
+///
+/// # Safety
+/// As [`request_device_state`]. The caller keeps the IRP.
+unsafe fn wake_device(header: &Header, irp: NonNull<IRP>, irql: &mut Irql<UpToDispatch>) {
+    // SAFETY: promised by the caller; without a routine the context is not used.
+    let outcome = unsafe { request_device_state(header, irp, None, core::ptr::null_mut()) };
+    if outcome != Status::PENDING {
+        // Without D0 the device stays out of use. Restarting it, as after a failure, is the way back.
+        failure::report(header, irql);
+    }
+}
+
+/// `PoRequestPowerIrp` for the state of the device that goes with what `irp` says of the system: set it, or ask for it. It must be sent even if
+/// the device is in that state. `STATUS_PENDING` says that it was sent, and that `completed`, if any, is or was called with `context`.
+///
+/// # Safety
+/// `irp` must be a request about the system at this driver, owned; `completed` must fit `context`, which the caller gives up to it if the answer is
+/// `STATUS_PENDING`.
+unsafe fn request_device_state(
+    header: &Header,
+    irp: NonNull<IRP>,
+    completed: PREQUEST_POWER_COMPLETE,
+    context: *mut c_void,
+) -> Status {
     // SAFETY: promised by the caller.
     let stack: &IO_STACK_LOCATION = unsafe { current_stack_location(irp) };
     // SAFETY: the request says which member of the union is in use.
@@ -207,15 +274,15 @@ unsafe fn request_device_state(header: &Header, irp: NonNull<IRP>) -> Status {
         DeviceState: header.device_states.while_in(system).as_raw(),
     };
     let requested = header.lower.call(|_| {
-        // SAFETY: the bus driver has not handled IRP_MN_REMOVE_DEVICE, so its device object exists; the routine fits its context. At most
+        // SAFETY: the bus driver has not handled IRP_MN_REMOVE_DEVICE, so its device object exists; `completed` fits `context`. At most
         // DISPATCH_LEVEL, as every completion routine.
         let status = unsafe {
             PoRequestPowerIrp(
                 header.pdo().as_ptr(),
                 stack.MinorFunction,
                 state,
-                Some(device_state_set),
-                irp.as_ptr().cast(),
+                completed,
+                context,
                 core::ptr::null_mut(),
             )
         };
@@ -349,16 +416,11 @@ unsafe fn handle<T: DeviceExtension>(header: &Header, device: &T, irp: NonNull<I
             // SAFETY: the IRP is owned, and the remove lock keeps the header.
             let _ = unsafe { pass_down(irp, header) };
         }
-        Request::System(about) => {
-            // No request for a state of the device could be sent.
-            if about == SystemRequest::Sleep {
-                // The system may cut the power of a device in D0: what is in flight is finished first, and the rest waits.
-                lifecycle::await_power_loss(header, device, irql);
-            } else {
-                // Without D0 the device stays out of use. Restarting it, as after a failure, is the way back.
-                failure::report(header, irql);
-            }
-            // SAFETY: the IRP is owned and given up; it goes on with the lower drivers' success.
+        Request::System(_) => {
+            // The system goes to sleep, no request for a state of the device could be sent, and the system may cut the power of a device in D0:
+            // what is in flight is finished first, and the rest waits.
+            lifecycle::await_power_loss(header, device, irql);
+            // SAFETY: the IRP is owned and given up; it goes on with the lower drivers' status.
             unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
         }
         _ => {
