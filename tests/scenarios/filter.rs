@@ -9,10 +9,13 @@ mod careless;
 #[expect(dead_code, reason = "the ways to pass on are for other scenarios")]
 mod protocol;
 
+use std::{cell::Cell, rc::Rc};
+
 use ntsim::{
     NtStatus, Outcome,
     io::pnp::{self, Minor},
     po::{self, SystemState},
+    trace::Counter,
 };
 use scenarios::{
     boot::{Pc, Run, Setup},
@@ -23,7 +26,7 @@ use scenarios::{
 
 use bare::{IN_THREAD, IN_THREAD_LATER, LOOK, REPARSE, SEEN};
 use careless::ASK_INTERNALLY;
-use protocol::{SHUT, WAIT};
+use protocol::{SHUT, STARTS, WAIT};
 
 /// A success, which is not `STATUS_SUCCESS`.
 const STATUS_REPARSE: NtStatus = NtStatus(0x104);
@@ -134,6 +137,45 @@ fn an_informational_status_is_kept() {
         program.close().await
     });
     let _ = run.clean();
+}
+
+#[test]
+fn it_learns_of_every_start() {
+    let run = filtered("lower-storey", 1, async |pc| {
+        let program = Program::open(&pc).await?;
+        assert_eq!(program.numbers(STARTS).await?, [1]);
+        let other = pc.k.bus().borrow().other_resources(pc.slot);
+        assert_eq!(pnp::rebalance(&pc.k, pc.pdo, other).await?, NtStatus::SUCCESS);
+        assert_eq!(program.numbers(STARTS).await?, [2]);
+        program.close().await
+    });
+    let _ = run.clean();
+}
+
+/// The driver below can map no registers, or connect no interrupt.
+#[test]
+fn a_start_that_fails_below_has_failed() {
+    /// How many calls that can fail there were before the start, and how that ended.
+    fn start(failing_call: Option<u64>) -> (u64, NtStatus) {
+        let mut setup = Setup::seed(1);
+        setup.config.failing_call = failing_call;
+        let outcome = Rc::new(Cell::new((0, NtStatus::SUCCESS)));
+        let seen = outcome.clone();
+        let images = ["bare-storey", "upper-storey"].map(test_driver);
+        let run = Run::stacked(&images, setup, async move |pc: Pc| {
+            let calls = pc.k.recorded().counters.get(Counter::FallibleCalls);
+            seen.set((calls, pnp::start_device(&pc.k, pc.pdo).await?));
+            Ok(())
+        });
+        let _ = run.clean();
+        outcome.get()
+    }
+
+    let (first, undisturbed) = start(None);
+    assert_eq!(undisturbed, NtStatus::SUCCESS);
+    let statuses = (first..first + 4).map(|call| start(Some(call)).1);
+    let failed = statuses.filter(|status| *status == NtStatus::INSUFFICIENT_RESOURCES);
+    assert_eq!(failed.count(), 2);
 }
 
 #[test]

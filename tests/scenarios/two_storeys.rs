@@ -1,7 +1,7 @@
 //! Forwarding in the safe layer, on the filter `upper-storey` above the function driver `lower-storey`: it passes requests on in every way there is.
 
 #[path = "../drivers/upper-storey/src/protocol.rs"]
-#[expect(dead_code, reason = "one is for the scenarios about filters")]
+#[expect(dead_code, reason = "some are for the scenarios about filters")]
 mod protocol;
 
 use ntsim::{NtStatus, Outcome, io::pnp, user::Request};

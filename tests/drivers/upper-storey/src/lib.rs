@@ -18,7 +18,7 @@ use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
     CancelSafeQueue, CustomDpc, DeviceInit, Disposed, DpcRoutine, Error, FileObject, FilterDevice, Irp, Irql,
     LowerDevice, Result,
-    irql::{Dispatch, UpToDispatch},
+    irql::{Dispatch, Passive, UpToDispatch},
 };
 
 // The panic handler.
@@ -42,6 +42,7 @@ pub struct UpperStorey {
     /// What the completion routines have seen.
     succeeded: AtomicU32,
     failed: AtomicU32,
+    starts: AtomicU32,
     /// The device may be opened by nobody else.
     shut: AtomicBool,
 }
@@ -55,8 +56,13 @@ impl FilterDevice for UpperStorey {
             waiting <- CancelSafeQueue::new(device),
             succeeded: AtomicU32::new(0),
             failed: AtomicU32::new(0),
+            starts: AtomicU32::new(0),
             shut: AtomicBool::new(false),
         }? Error)
+    }
+
+    fn started(&self, _irql: &mut Irql<Passive>) {
+        self.starts.fetch_add(1, Ordering::Relaxed);
     }
 
     fn create(&self, _irp: &Irp<'_>, _irql: &mut Irql<UpToDispatch>) -> Result<()> {

@@ -14,7 +14,8 @@ use crate::{
     bare::{IN_THREAD_LATER, REPARSE},
     completion::{Continue, Keep, KeepInQueue, SendAgain},
     protocol::{
-        ASK, CONTINUE, COUNTS, KEEP, KEEP_IN_QUEUE, QUEUE_AND_CONTINUE, QUEUE_AND_FORWARD, SEND_TWICE, SHUT, WAIT,
+        ASK, CONTINUE, COUNTS, KEEP, KEEP_IN_QUEUE, QUEUE_AND_CONTINUE, QUEUE_AND_FORWARD, SEND_TWICE, SHUT, STARTS,
+        WAIT,
     },
 };
 
@@ -29,6 +30,7 @@ pub fn device_control<'i>(storey: &UpperStorey, mut irp: Irp<'i>, irql: &mut Irq
         Some(SEND_TWICE) => return irp.forward_with::<SendAgain, _>(irql),
         Some(ASK) => ask(storey, &mut irp, irql),
         Some(COUNTS) => tell_counts(storey, &mut irp),
+        Some(STARTS) => irp.write_output(&storey.starts.load(Ordering::Relaxed)),
         Some(SHUT) => {
             storey.shut.store(true, Ordering::Relaxed);
             Ok(())

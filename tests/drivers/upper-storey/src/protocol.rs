@@ -37,3 +37,5 @@ pub const ANSWER: u32 = 0x5A5A_5A50;
 pub const SHUT: u32 = buffered(0x909);
 /// The upper storey queues it, and never takes it up.
 pub const WAIT: u32 = buffered(0x90A);
+/// The upper storey answers itself: how often the drivers below have started the device, as a `u32`.
+pub const STARTS: u32 = buffered(0x90B);
