@@ -3,8 +3,9 @@
 use edu::{
     arrivals::Arrivals,
     registers::{ABSENT, InterruptStatus},
+    stamp::InterruptStamp,
 };
-use wdm::{Claim, InterruptService, Irql, interrupt_time, irql::Dirql};
+use wdm::{Claim, InterruptService, Irql, interrupt_time, irql::Dirql, performance_time};
 
 use crate::device::EduDevice;
 
@@ -24,7 +25,8 @@ impl InterruptService for EduIsr {
     type State = IsrState;
 
     /// One read; if the interrupt is the device's, one write, a note of what came, and the DPCs that have something to do with it. They look
-    /// at the note, or at the device, so nothing is lost when one is queued already.
+    /// at the note, or at the device, so nothing is lost when one is queued already. What they are handed over is when the interrupt came: of
+    /// several, the first counts.
     fn service(device: &EduDevice, state: &mut IsrState, irql: &mut Irql<Dirql>) -> Claim {
         if !state.enabled {
             return Claim::NotOurs;
@@ -42,16 +44,17 @@ impl InterruptService for EduIsr {
             Some(causes) if !causes.is_empty() => {
                 device.counters.interrupts_claimed.count();
                 state.arrivals.note(causes, interrupt_time());
+                let stamp = InterruptStamp::at(performance_time());
                 if causes.contains(InterruptStatus::FACTORIAL) {
-                    device.compute.queue_dpc();
+                    device.compute.queue_dpc(stamp);
                 }
                 if causes.contains(InterruptStatus::DMA) {
-                    device.transfer.queue_dpc();
+                    device.transfer.queue_dpc(stamp);
                 }
                 if causes.intersects(InterruptStatus::RAISED_BY_SOFTWARE) {
-                    device.raise.request_dpc(irql);
+                    device.raise.request_dpc(stamp, irql);
                 }
-                device.doorbell.queue_dpc();
+                device.doorbell.queue_dpc(stamp);
                 Claim::Claimed
             }
             _ => {

@@ -7,11 +7,12 @@ use core::time::Duration;
 use edu::{
     engine::{Activity, Engine, Verdict},
     ioctl::{QueueStatistics, WatchdogStatistics},
+    stamp::InterruptStamp,
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
     CancelSafeQueue, CustomDpc, DeviceInit, Disposed, DpcRoutine, Error, Event, FileObject, Irp, Irql, Result,
-    SpinLock, TakenIrp,
+    SpinLock, TakenIrp, TimerRoutine,
     irql::{Dispatch, NoLockHeld, Passive, SpinLockHeld},
     sleep,
 };
@@ -25,9 +26,9 @@ use crate::{
 /// All functions but [`prepare`](Self::prepare) and [`settle`](Self::settle) run under the queue's spin lock.
 pub trait DeviceEngine: Sized + 'static {
     /// The CustomDpc, which the ISR queues. It calls [`SerialQueue::device_interrupted`].
-    type Dpc: DpcRoutine<Device = EduDevice>;
+    type Dpc: DpcRoutine<Device = EduDevice, SystemArgument1 = InterruptStamp, SystemArgument2 = ()>;
     /// The watchdog's DPC. It calls [`SerialQueue::time_is_up`].
-    type WatchdogDpc: DpcRoutine<Device = EduDevice>;
+    type WatchdogDpc: TimerRoutine<Device = EduDevice>;
     /// What the device is told.
     type Piece: Copy + Send + Sync;
     /// What it answers.
@@ -191,8 +192,8 @@ impl<D: DeviceEngine> SerialQueue<D> {
 
     /// What the CustomDpc does, which the ISR has queued: sees to the finished piece, and starts the next. `false` if the device has not finished: its
     /// interrupt is spurious, or comes late.
-    pub fn device_interrupted(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) -> bool {
-        self.counters.dpcs_run.count();
+    pub fn device_interrupted(&self, device: &EduDevice, stamp: InterruptStamp, irql: &mut Irql<Dispatch>) -> bool {
+        self.counters.dpc_runs(stamp);
         self.take_finished(device, irql)
     }
 
@@ -331,9 +332,10 @@ impl<D: DeviceEngine> SerialQueue<D> {
         result
     }
 
-    /// Queues the CustomDpc. Any IRQL. That it is queued already loses nothing: it has not looked at the device yet.
-    pub fn queue_dpc(&self) {
-        if !self.dpc.queue() {
+    /// Queues the CustomDpc. Any IRQL. That it is queued already loses nothing: it has not looked at the device yet, and the time of the interrupt that
+    /// it was queued for is the one that counts.
+    pub fn queue_dpc(&self, stamp: InterruptStamp) {
+        if !self.dpc.queue(stamp, ()) {
             self.counters.dpcs_coalesced.count();
         }
     }

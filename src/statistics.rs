@@ -2,8 +2,11 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use edu::ioctl::{QueueStatistics, Statistics};
-use wdm::{QueueCounts, Result};
+use edu::{
+    ioctl::{LatencyStatistics, QueueStatistics, Statistics},
+    stamp::InterruptStamp,
+};
+use wdm::{QueueCounts, Result, performance_time};
 
 use crate::device::EduDevice;
 
@@ -40,13 +43,57 @@ pub struct DeviceCounters {
 /// What is counted for a queue, beside what [`wdm`]'s queue counts by itself.
 #[derive(Default)]
 pub struct QueueCounters {
-    pub dpcs_run: Counter,
+    dpcs_run: Counter,
     pub dpcs_coalesced: Counter,
+    pub latency: LatencyCounters,
     completed: Counter,
     failed: Counter,
 }
 
+/// How long interrupts waited for a queue's DPC. A DPC may run on two processors at a time.
+#[derive(Default)]
+pub struct LatencyCounters {
+    last: AtomicU64,
+    maximum: AtomicU64,
+    sum: AtomicU64,
+    count: Counter,
+}
+
+impl LatencyCounters {
+    /// The DPC runs, for an interrupt that came at `stamp`.
+    pub fn note(&self, stamp: InterruptStamp) {
+        let latency = stamp.age(performance_time());
+        self.last.store(latency, Ordering::Relaxed);
+        self.maximum.fetch_max(latency, Ordering::Relaxed);
+        self.sum.fetch_add(latency, Ordering::Relaxed);
+        self.count.count();
+    }
+
+    /// The counters.
+    pub fn read(&self) -> LatencyStatistics {
+        LatencyStatistics {
+            last: self.last.load(Ordering::Relaxed),
+            maximum: self.maximum.load(Ordering::Relaxed),
+            sum: self.sum.load(Ordering::Relaxed),
+            count: self.count.read(),
+        }
+    }
+
+    fn reset(&self) {
+        for value in [&self.last, &self.maximum, &self.sum] {
+            value.store(0, Ordering::Relaxed);
+        }
+        self.count.reset();
+    }
+}
+
 impl QueueCounters {
+    /// The queue's DPC runs, for an interrupt that came at `stamp`.
+    pub fn dpc_runs(&self, stamp: InterruptStamp) {
+        self.dpcs_run.count();
+        self.latency.note(stamp);
+    }
+
     /// A request is about to be completed with `result`.
     pub fn count_end(&self, result: Result<()>) {
         if result.is_ok() { &self.completed } else { &self.failed }.count();
@@ -71,6 +118,7 @@ impl QueueCounters {
         for counter in [&self.dpcs_run, &self.dpcs_coalesced, &self.completed, &self.failed] {
             counter.reset();
         }
+        self.latency.reset();
     }
 }
 
@@ -89,6 +137,10 @@ pub fn read(device: &EduDevice) -> Statistics {
         raise_watchdog: device.raise.watchdog_statistics(),
         compute_watchdog: device.compute.watchdog_statistics(),
         transfer_watchdog: device.transfer.watchdog_statistics(),
+        raise_latency: device.raise.counters.latency.read(),
+        compute_latency: device.compute.counters.latency.read(),
+        transfer_latency: device.transfer.counters.latency.read(),
+        doorbell_latency: device.doorbell.counters.latency.read(),
     }
 }
 

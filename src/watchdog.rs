@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use edu::ioctl::WatchdogStatistics;
 use pinned_init::{PinInit, pin_data, try_pin_init};
-use wdm::{DeviceInit, DpcRoutine, Error, Irql, Timer, irql::AtMostDispatch};
+use wdm::{DeviceInit, Error, Irql, Timer, TimerRoutine, irql::AtMostDispatch};
 
 use crate::{deadline::Deadline, device::EduDevice, statistics::Counter};
 
@@ -29,7 +29,7 @@ pub struct WatchdogCounters {
     pub late: Counter,
 }
 
-impl<R: DpcRoutine<Device = EduDevice>> Watchdog<R> {
+impl<R: TimerRoutine<Device = EduDevice>> Watchdog<R> {
     /// At rest.
     pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {

@@ -1,5 +1,6 @@
 //! The CustomDpc of the compute queue. IRQL: DISPATCH.
 
+use edu::stamp::InterruptStamp;
 use wdm::{DpcRoutine, Irql, irql::Dispatch};
 
 use crate::device::EduDevice;
@@ -9,10 +10,12 @@ pub enum ComputeDpc {}
 
 impl DpcRoutine for ComputeDpc {
     type Device = EduDevice;
+    type SystemArgument1 = InterruptStamp;
+    type SystemArgument2 = ();
 
     /// Finishes the current IRP, then takes the next one off the queue and starts it.
-    fn run(device: &EduDevice, irql: &mut Irql<Dispatch>) {
-        if !device.compute.device_interrupted(device, irql) {
+    fn run(device: &EduDevice, stamp: InterruptStamp, (): (), irql: &mut Irql<Dispatch>) {
+        if !device.compute.device_interrupted(device, stamp, irql) {
             device.counters.factorial_interrupts_spurious.count();
         }
     }

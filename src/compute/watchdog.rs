@@ -1,13 +1,13 @@
 //! The watchdog's DPC of the compute queue. IRQL: DISPATCH.
 
-use wdm::{DpcRoutine, Irql, irql::Dispatch};
+use wdm::{Irql, TimerRoutine, irql::Dispatch};
 
 use crate::device::EduDevice;
 
 /// Queued by the timer when a factorial's time is up.
 pub enum ComputeWatchdog {}
 
-impl DpcRoutine for ComputeWatchdog {
+impl TimerRoutine for ComputeWatchdog {
     type Device = EduDevice;
 
     fn run(device: &EduDevice, irql: &mut Irql<Dispatch>) {

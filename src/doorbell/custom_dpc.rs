@@ -1,5 +1,6 @@
 //! The CustomDpc of the doorbell queue. IRQL: DISPATCH.
 
+use edu::stamp::InterruptStamp;
 use wdm::{DpcRoutine, Irql, irql::Dispatch};
 
 use crate::device::EduDevice;
@@ -9,9 +10,11 @@ pub enum DoorbellDpc {}
 
 impl DpcRoutine for DoorbellDpc {
     type Device = EduDevice;
+    type SystemArgument1 = InterruptStamp;
+    type SystemArgument2 = ();
 
-    fn run(device: &EduDevice, irql: &mut Irql<Dispatch>) {
-        device.doorbell.counters.dpcs_run.count();
+    fn run(device: &EduDevice, stamp: InterruptStamp, (): (), irql: &mut Irql<Dispatch>) {
+        device.doorbell.counters.dpc_runs(stamp);
         device.doorbell.complete_arrived(device, irql);
     }
 }

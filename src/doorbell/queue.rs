@@ -6,6 +6,7 @@ use edu::{
     arrivals::{Arrival, Arrivals},
     ioctl::{QueueStatistics, WaitInput, WaitOutput},
     registers::InterruptStatus,
+    stamp::InterruptStamp,
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
@@ -92,8 +93,8 @@ impl DoorbellQueue {
 
     /// Queues the CustomDpc, if somebody may be waiting. From the ISR, after it has noted what came. That it is queued already loses nothing: it has
     /// not looked yet.
-    pub fn queue_dpc(&self) {
-        if self.is_wanted.load(Ordering::SeqCst) && !self.dpc.queue() {
+    pub fn queue_dpc(&self, stamp: InterruptStamp) {
+        if self.is_wanted.load(Ordering::SeqCst) && !self.dpc.queue(stamp, ()) {
             self.counters.dpcs_coalesced.count();
         }
     }

@@ -1,6 +1,7 @@
 //! The DpcForIsr, which finishes the raise queue's current request. IRQL: DISPATCH.
 
-use wdm::{DpcForIsrRoutine, Irql, irql::Dispatch};
+use edu::stamp::InterruptStamp;
+use wdm::{DpcForIsrRoutine, Irql, Serial, irql::Dispatch};
 
 use crate::device::EduDevice;
 
@@ -9,9 +10,10 @@ pub enum RaiseDpcForIsr {}
 
 impl DpcForIsrRoutine for RaiseDpcForIsr {
     type Device = EduDevice;
+    type Context = InterruptStamp;
 
-    fn run(device: &EduDevice, irql: &mut Irql<Dispatch>) {
-        device.raise.counters.dpcs_run.count();
-        device.raise.finish_current(device, irql);
+    fn run(device: &EduDevice, then: Option<Serial>, stamp: InterruptStamp, irql: &mut Irql<Dispatch>) {
+        device.raise.counters.dpc_runs(stamp);
+        device.raise.interrupted(then, device, irql);
     }
 }

@@ -3,6 +3,7 @@
 use edu::{
     ioctl::{QueueStatistics, RaiseInput, WatchdogStatistics},
     registers::InterruptStatus,
+    stamp::InterruptStamp,
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
@@ -105,24 +106,37 @@ impl RaiseQueue {
         });
     }
 
-    /// Completes the current request if all that it raised has arrived; the next one is started by that.
-    pub fn finish_current(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) {
-        let finished = self.state.with(irql, |irql, state| {
-            let started = state.started.filter(|started| started.has_arrived(device, irql))?;
-            self.watchdog.stop(irql);
-            Some(started.serial)
-        });
-        if let Some(serial) = finished {
-            self.end_current(serial, Ok(()), irql);
+    /// What the DpcForIsr does: finishes the request that was current when the ISR asked for it. If that one was cancelled meanwhile, another may be
+    /// current, whose interrupt did not ask again because the DPC was asked for already.
+    pub fn interrupted(&self, then: Option<Serial>, device: &EduDevice, irql: &mut Irql<Dispatch>) {
+        let is_finished = |serial: Option<Serial>, irql: &mut Irql<Dispatch>| {
+            serial.is_some_and(|serial| self.finish(serial, device, irql))
+        };
+        if !is_finished(then, irql) {
+            is_finished(self.queue.current_serial(), irql);
         }
     }
 
-    /// Completes the current request, and lets the next one start. If it is not the current one any more it was cancelled.
-    fn end_current(&self, serial: Serial, result: Result<()>, irql: &mut Irql<Dispatch>) {
+    /// Completes the request with this number, if it is the current one, and all that it raised has arrived; the next one is started by that. Whether it
+    /// was completed.
+    fn finish(&self, serial: Serial, device: &EduDevice, irql: &mut Irql<Dispatch>) -> bool {
+        let has_arrived = self.state.with(irql, |irql, state| {
+            let started = state.started.filter(|started| started.serial == serial);
+            let has_arrived = started.is_some_and(|started| started.has_arrived(device, irql));
+            if has_arrived {
+                self.watchdog.stop(irql);
+            }
+            has_arrived
+        });
+        has_arrived && self.end_current(serial, Ok(()), irql)
+    }
+
+    /// Completes the current request, and lets the next one start. `false` if it is not the current one any more: it was cancelled.
+    fn end_current(&self, serial: Serial, result: Result<()>, irql: &mut Irql<Dispatch>) -> bool {
         self.queue.finish_current(serial, irql, |irp, irql| {
             self.counters.count_end(result);
             irp.complete(result, irql)
-        });
+        })
     }
 
     /// What the watchdog's DPC does: not all causes have arrived in time. The device raises at once, so the interrupt was lost: they are
@@ -135,7 +149,9 @@ impl RaiseQueue {
         });
         match late.flatten() {
             None | Some(Late::Raised) => {}
-            Some(Late::Ended(serial, result)) => self.end_current(serial, result, irql),
+            Some(Late::Ended(serial, result)) => {
+                self.end_current(serial, result, irql);
+            }
             Some(Late::Gone(serial)) => {
                 device.failure.report(irql);
                 self.end_current(serial, Err(Error::DEVICE_REMOVED), irql);
@@ -179,8 +195,8 @@ impl RaiseQueue {
     }
 
     /// Asks for the DpcForIsr. From the ISR only. That it is asked for already loses nothing: it has not looked yet.
-    pub fn request_dpc(&self, irql: &mut Irql<Dirql>) {
-        if !self.dpc_for_isr.request(irql) {
+    pub fn request_dpc(&self, stamp: InterruptStamp, irql: &mut Irql<Dirql>) {
+        if !self.dpc_for_isr.request(self.queue.current_serial(), stamp, irql) {
             self.counters.dpcs_coalesced.count();
         }
     }

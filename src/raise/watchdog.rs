@@ -1,13 +1,13 @@
 //! The watchdog's DPC of the raise queue. IRQL: DISPATCH.
 
-use wdm::{DpcRoutine, Irql, irql::Dispatch};
+use wdm::{Irql, TimerRoutine, irql::Dispatch};
 
 use crate::device::EduDevice;
 
 /// Queued by the timer when the time of the current request is up.
 pub enum RaiseWatchdog {}
 
-impl DpcRoutine for RaiseWatchdog {
+impl TimerRoutine for RaiseWatchdog {
     type Device = EduDevice;
 
     fn run(device: &EduDevice, irql: &mut Irql<Dispatch>) {

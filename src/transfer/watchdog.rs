@@ -1,13 +1,13 @@
 //! The watchdog's DPC of the transfer queue. IRQL: DISPATCH.
 
-use wdm::{DpcRoutine, Irql, irql::Dispatch};
+use wdm::{Irql, TimerRoutine, irql::Dispatch};
 
 use crate::device::EduDevice;
 
 /// Queued by the timer when the time of a piece is up.
 pub enum TransferWatchdog {}
 
-impl DpcRoutine for TransferWatchdog {
+impl TimerRoutine for TransferWatchdog {
     type Device = EduDevice;
 
     fn run(device: &EduDevice, irql: &mut Irql<Dispatch>) {

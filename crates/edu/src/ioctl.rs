@@ -49,14 +49,14 @@ pub use function::Function;
 pub use liveness::{IOCTL_EDU_LIVENESS, Liveness, LivenessInput, LivenessOutput};
 pub use query_info::{DeviceInfo, IOCTL_EDU_QUERY_INFO, QueryInfo};
 pub use query_statistics::{
-    IOCTL_EDU_QUERY_STATISTICS, QueryStatistics, QueueStatistics, Statistics, WatchdogStatistics,
+    IOCTL_EDU_QUERY_STATISTICS, LatencyStatistics, QueryStatistics, QueueStatistics, Statistics, WatchdogStatistics,
 };
 pub use raise_interrupt::{IOCTL_EDU_RAISE_INTERRUPT, RaiseInput, RaiseInterrupt};
 pub use reset_statistics::{IOCTL_EDU_RESET_STATISTICS, ResetStatistics};
 pub use wait_interrupt::{IOCTL_EDU_WAIT_INTERRUPT, WaitInput, WaitInterrupt, WaitOutput};
 
 /// Version of this ABI, in [`DeviceInfo::abi_version`]. It grows when a request's buffers or meaning change.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 #[cfg(test)]
 mod tests {

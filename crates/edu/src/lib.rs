@@ -11,6 +11,7 @@
 //! | [`factorial`] | what the factorial unit answers | QEMU's `docs/specs/edu` |
 //! | [`engine`] | who may start an engine of the device, and what to do when its time is up | this project |
 //! | [`arrivals`] | which interrupts have come, as the ISR notes them | this project |
+//! | [`stamp`] | when an interrupt came, as the ISR hands it over to a DPC | this project |
 //! | [`transfer`] | which bytes of the device's buffer a request moves, piece by piece | this project |
 //! | [`interface`] | the device interface that the driver registers | this project |
 //! | [`ioctl`] | control codes and the buffers of each request | this project; `CTL_CODE` as in Microsoft's documentation |
@@ -25,6 +26,7 @@ pub mod interface;
 pub mod ioctl;
 pub mod pci;
 pub mod registers;
+pub mod stamp;
 pub mod transfer;
 mod version;
 

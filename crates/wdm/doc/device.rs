@@ -45,8 +45,10 @@ pub enum Finish {}
 
 impl DpcRoutine for Finish {
     type Device = Device;
+    type SystemArgument1 = ();
+    type SystemArgument2 = ();
 
-    fn run(device: &Device, irql: &mut Irql<Dispatch>) {
+    fn run(device: &Device, (): (), (): (), irql: &mut Irql<Dispatch>) {
         device
             .queue
             .remove_next(irql, |irp, irql| irp.complete(Ok(()), irql));

@@ -13,43 +13,53 @@ use wdk_sys::{
 
 use crate::{
     device::{DeviceExtension, DeviceInit, Extension, Header},
+    dpc::{DpcArgument, check, from_raw, into_raw},
     error::Error,
     irql::{Dirql, Dispatch, Irql},
+    queue::Serial,
 };
 
 /// What a [`DpcForIsr`] does when it runs: an `IO_DPC_ROUTINE`.
 pub trait DpcForIsrRoutine: 'static {
     /// The device that the DPC belongs to.
     type Device: DeviceExtension;
+    /// What [`request`](DpcForIsr::request) hands over beside the IRP: the `Context` of `IoRequestDpc`. `()` for nothing.
+    type Context: DpcArgument;
 
-    /// Runs at `DISPATCH_LEVEL` after an ISR of the device has asked for it.
+    /// Runs at `DISPATCH_LEVEL` after an ISR of the device has asked for it, with what that has handed over.
     ///
-    /// It gets no IRP: that of the request may have been cancelled, and be gone, by the time it runs. The current one is to be had from
-    /// the [`StartIoQueue`](crate::StartIoQueue).
-    fn run(device: &Self::Device, irql: &mut Irql<Dispatch>);
+    /// `then` says which IRP was current when it was asked for. That one may have been cancelled since, and be gone, and another one be current. So
+    /// the routine does not get the IRP: it has to win it, by [`StartIoQueue::finish_current`](crate::StartIoQueue::finish_current), which
+    /// says no if it is not the current one any more. Then the interrupt may also have been for the one that is current now: the request for its
+    /// DPC coalesced with the earlier one.
+    fn run(device: &Self::Device, then: Option<Serial>, context: Self::Context, irql: &mut Irql<Dispatch>);
 }
 
-/// The DPC in the device object, which the ISR asks for: `IoInitializeDpcRequest` and `IoRequestDpc`. A device has one.
+/// The DPC in the device object, which the ISR asks for: `IoInitializeDpcRequest` and `IoRequestDpc`. A device has one. See
+/// [which type of DPC](crate::dpc) to use; [`StartIoQueue`](crate::StartIoQueue) has an example with requests.
 ///
 /// ```no_run
 /// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
 /// # use device::Device;
-/// use wdm::{DpcForIsr, DpcForIsrRoutine, Irql, irql::{Dirql, Dispatch}};
+/// use wdm::{DpcForIsr, DpcForIsrRoutine, Irql, Serial, irql::{Dirql, Dispatch}};
 ///
-/// /// What the ISR leaves for later.
+/// /// What the ISR leaves for later: it hands over what it has read.
 /// enum Later {}
 ///
 /// impl DpcForIsrRoutine for Later {
 ///     type Device = Device;
+///     type Context = u32;
 ///
-///     fn run(device: &Device, irql: &mut Irql<Dispatch>) {
-///         device.idle.set(irql);
+///     fn run(device: &Device, _then: Option<Serial>, status: u32, irql: &mut Irql<Dispatch>) {
+///         if status & 1 != 0 {
+///             device.idle.set(irql);
+///         }
 ///     }
 /// }
 ///
-/// /// In the ISR.
-/// fn ask(dpc: &DpcForIsr<Later>, irql: &mut Irql<Dirql>) {
-///     dpc.request(irql);
+/// /// In the ISR. This device has no StartIo queue, so there is no current IRP.
+/// fn ask(dpc: &DpcForIsr<Later>, status: u32, irql: &mut Irql<Dirql>) {
+///     dpc.request(None, status, irql);
 /// }
 /// # fn main() {}
 /// ```
@@ -91,22 +101,23 @@ impl<R: DpcForIsrRoutine> DpcForIsr<R> {
         })
     }
 
-    /// Asks for the DPC; `false` if it is asked for already (it runs once then), or if the device is being torn down. From an ISR only,
-    /// as the documentation of `IoRequestDpc` demands. DDI: `IoRequestDpc`, which is an inline function over `KeInsertQueueDpc`.
-    pub fn request(&self, _irql: &mut Irql<Dirql>) -> bool {
+    /// Asks for the DPC; `false` if it is asked for already, and runs once then, with what the first call has handed over; or if the device is being
+    /// torn down.
+    ///
+    /// `then` is the IRP that the interrupt is for, as far as an ISR can tell: [`StartIoQueue::current_serial`](crate::StartIoQueue::current_serial).
+    /// It is handed over by its number, where `IoRequestDpc` has its address: at that there may be another IRP by the time that the DPC runs.
+    ///
+    /// From an ISR only, as the documentation of `IoRequestDpc` demands. DDI: `IoRequestDpc`, which is an inline function over `KeInsertQueueDpc`.
+    pub fn request(&self, then: Option<Serial>, context: R::Context, _irql: &mut Irql<Dirql>) -> bool {
+        const { check::<R::Context>() };
         // SAFETY: the header outlives everything in the extension.
         let header = unsafe { self.header.as_ref() };
         if !header.is_open() {
             return false;
         }
-        // SAFETY: the DPC is initialised, and stays so until removal has taken it off its queue. The arguments are not used.
-        let inserted = unsafe {
-            KeInsertQueueDpc(
-                device_object_dpc(header).as_ptr(),
-                core::ptr::null_mut(),
-                core::ptr::null_mut(),
-            )
-        };
+        let irp = into_raw(Serial::number_of(then));
+        // SAFETY: the DPC is initialised, and stays so until removal has waited for it to have run.
+        let inserted = unsafe { KeInsertQueueDpc(device_object_dpc(header).as_ptr(), irp, into_raw(context)) };
         inserted != 0
     }
 }
@@ -124,8 +135,8 @@ fn device_object_dpc(header: &Header) -> NonNull<KDPC> {
 unsafe extern "C" fn trampoline<R: DpcForIsrRoutine>(
     _dpc: *mut KDPC,
     device: *mut c_void,
-    _irp: *mut c_void,
-    _context: *mut c_void,
+    irp: *mut c_void,
+    context: *mut c_void,
 ) {
     // SAFETY: the context is the device object, which exists until the DPC is off its queue.
     let Some(extension) = (unsafe { Extension::<R::Device>::of(device.cast()) }) else {
@@ -135,7 +146,7 @@ unsafe extern "C" fn trampoline<R: DpcForIsrRoutine>(
     let device = unsafe { Extension::data(extension) };
     // SAFETY: the kernel runs a deferred routine at DISPATCH_LEVEL.
     let mut irql = unsafe { Irql::<Dispatch>::assume() };
-    R::run(device, &mut irql);
+    R::run(device, Serial::from_number(from_raw(irp)), from_raw(context), &mut irql);
 }
 
 impl<R> fmt::Debug for DpcForIsr<R> {

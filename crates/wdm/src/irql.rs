@@ -14,7 +14,8 @@
 //! |---|---|
 //! | PnP and power methods of [`DeviceExtension`](crate::DeviceExtension), [`WorkRoutine`](crate::WorkRoutine) | [`Passive`] |
 //! | its dispatch routines, [`CompletionRoutine`](crate::CompletionRoutine) | [`UpToDispatch`]: the caller's IRQL. [`Irql::passive`] asks |
-//! | [`DpcRoutine`](crate::DpcRoutine), [`DpcForIsrRoutine`](crate::DpcForIsrRoutine), [`StartIo`](crate::StartIo) | [`Dispatch`] |
+//! | [`DpcRoutine`](crate::DpcRoutine), [`DpcForIsrRoutine`](crate::DpcForIsrRoutine), [`TimerRoutine`](crate::TimerRoutine), [`StartIo`](crate::StartIo) | [`Dispatch`] |
+//! | [`ThreadedDpcRoutine`](crate::ThreadedDpcRoutine) | [`Threaded`]: one or the other, and no wait |
 //! | closures of [`SpinLock::with`](crate::SpinLock::with) and [`StartIoQueue::with_current`](crate::StartIoQueue::with_current) | [`SpinLockHeld`] |
 //! | [`InterruptService`](crate::InterruptService), closures of [`Interrupt::synchronize`](crate::Interrupt::synchronize) | [`Dirql`] |
 //!
@@ -27,7 +28,7 @@
 //! | [`AtMostDispatch`] | [`SpinLock::with`](crate::SpinLock::with), [`Event::set`](crate::Event::set), [`Timer::set`](crate::Timer::set), [`PoolBox`](crate::PoolBox), [`WorkItem::queue`](crate::WorkItem::queue), [`DeviceFailure::report`](crate::DeviceFailure::report), [`Interrupt::synchronize`](crate::Interrupt::synchronize) |
 //! | [`Dispatch`] | [`StartIoQueue::finish_current`](crate::StartIoQueue::finish_current) |
 //! | [`Dirql`] | [`DpcForIsr::request`](crate::DpcForIsr::request) |
-//! | nothing: any IRQL | registers, [`CustomDpc::queue`](crate::CustomDpc::queue), [`Revocable::with`](crate::Revocable::with), copies from and to a [`CommonBuffer`](crate::CommonBuffer), counters |
+//! | nothing: any IRQL | registers, [`CustomDpc::queue`](crate::CustomDpc::queue), [`CustomDpc::remove`](crate::CustomDpc::remove), [`StartIoQueue::current_serial`](crate::StartIoQueue::current_serial), [`performance_time`](crate::performance_time), [`Revocable::with`](crate::Revocable::with), copies from and to a [`CommonBuffer`](crate::CommonBuffer), counters |
 //!
 //! ```no_run
 //! use core::time::Duration;
@@ -78,6 +79,10 @@ pub enum UpToDispatch {}
 /// `DISPATCH_LEVEL`: DPC, `StartIo` and cancel routines.
 #[derive(Debug)]
 pub enum Dispatch {}
+/// `PASSIVE_LEVEL` or `DISPATCH_LEVEL`, in a [threaded DPC](crate::ThreadedDpc). Not to be told apart, because a threaded DPC keeps to what is allowed at
+/// `DISPATCH_LEVEL`: it must not wait.
+#[derive(Debug)]
+pub enum Threaded {}
 /// `DISPATCH_LEVEL` with at least one spin lock held.
 #[derive(Debug)]
 pub enum SpinLockHeld {}
@@ -88,7 +93,7 @@ pub enum Dirql {}
 macro_rules! levels {
     ($($level:ty),*) => { $(impl sealed::Sealed for $level {} impl Level for $level {})* };
 }
-levels!(Passive, UpToDispatch, Dispatch, SpinLockHeld, Dirql);
+levels!(Passive, UpToDispatch, Dispatch, Threaded, SpinLockHeld, Dirql);
 
 impl AtMostDispatch for Passive {
     const IS_DISPATCH: bool = false;
@@ -99,6 +104,9 @@ impl AtMostDispatch for UpToDispatch {
 impl AtMostDispatch for Dispatch {
     const IS_DISPATCH: bool = true;
 }
+impl AtMostDispatch for Threaded {
+    const IS_DISPATCH: bool = false;
+}
 impl AtMostDispatch for SpinLockHeld {
     const IS_DISPATCH: bool = true;
 }
@@ -106,6 +114,7 @@ impl AtMostDispatch for SpinLockHeld {
 impl NoLockHeld for Passive {}
 impl NoLockHeld for UpToDispatch {}
 impl NoLockHeld for Dispatch {}
+impl NoLockHeld for Threaded {}
 
 /// Proof that the code runs at the level `L`, lent to a callback for as long as it runs.
 #[derive(Debug)]

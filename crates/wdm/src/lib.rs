@@ -27,7 +27,7 @@
 //! | cancel-safe queue | [`CancelSafeQueue`] |
 //! | `StartIo`, `IoStartPacket`, `DpcForIsr` | [`StartIoQueue`], [`StartIo`], [`DpcForIsr`] |
 //! | `InterruptService` routine, `SynchCritSection` | [`Interrupt`], [`InterruptService`] |
-//! | `CustomDpc`, timer | [`CustomDpc`], [`Timer`], [`DpcRoutine`] |
+//! | `CustomDpc`, `CustomTimerDpc`, `CustomThreadedDpc` | [which type of DPC](dpc), [`CustomDpc`], [`Timer`], [`ThreadedDpc`] |
 //! | spin lock, event | [`SpinLock`], [`Event`] |
 //! | work item | [`WorkItem`], [`WorkRoutine`] |
 //! | device registers | [`DeviceMemory`], [`MmioRegion`] |
@@ -48,7 +48,7 @@
 //!   completed with an error. One that is forgotten is never completed, and its device can not be removed: a leak, and no more.
 //! - **The device extension** is lent as `&self`. What runs in a dispatch or completion routine holds the remove lock, and so does every IRP that is not
 //!   completed; ISRs and DPCs are disconnected, and flushed, before the extension goes.
-//! - **Kernel objects** ([`CustomDpc`], [`Timer`], [`DpcForIsr`], [`Interrupt`], [`CancelSafeQueue`], [`StartIoQueue`], [`Event`], [`WorkItem`],
+//! - **Kernel objects** ([`CustomDpc`], [`ThreadedDpc`], [`Timer`], [`DpcForIsr`], [`Interrupt`], [`CancelSafeQueue`], [`StartIoQueue`], [`Event`], [`WorkItem`],
 //!   [`DeviceMemory`], [`CommonBuffer`]) are initialised
 //!   in place in the extension, checked to lie there, and have no `Drop`: removal closes them, at `PASSIVE_LEVEL`.
 //! - **What ISRs and DPCs share** is behind a [`SpinLock`], the interrupt spin lock ([`Interrupt::synchronize`]) or an atomic; what can be
@@ -77,7 +77,7 @@ mod device_interface;
 mod device_memory;
 mod dispatch;
 mod dma;
-mod dpc;
+pub mod dpc;
 mod dpc_for_isr;
 mod driver;
 mod error;
@@ -108,7 +108,10 @@ mod work_item;
 pub use device::{DeviceExtension, DeviceFailure, DeviceInit, FileObject, FilterDevice, IoMethod, StopReason};
 pub use device_memory::DeviceMemory;
 pub use dma::{CommonBuffer, DeviceDescription, LogicalAddress};
-pub use dpc::{CustomDpc, DpcRoutine, flush_queued_dpcs};
+pub use dpc::{
+    CustomDpc, DpcArgument, DpcRoutine, DpcSettings, Importance, ProcessorNumber, ThreadedDpc, ThreadedDpcRoutine,
+    flush_queued_dpcs,
+};
 pub use dpc_for_isr::{DpcForIsr, DpcForIsrRoutine};
 pub use error::{Error, Result};
 pub use event::Event;
@@ -130,8 +133,8 @@ pub use revocable::Revocable;
 pub use spin_lock::SpinLock;
 pub use status::Status;
 pub use thread::sleep;
-pub use time::interrupt_time;
-pub use timer::Timer;
+pub use time::{interrupt_time, performance_time};
+pub use timer::{Timer, TimerRoutine};
 pub use unicode_string::UnicodeString;
 pub use work_item::{WorkItem, WorkRoutine};
 

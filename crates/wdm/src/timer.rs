@@ -14,14 +14,26 @@ use wdk_sys::{
 };
 
 use crate::{
-    device::{DeviceInit, Header, Object, ObjectNode},
-    dpc::{DpcRoutine, trampoline},
+    device::{DeviceInit, Extension, Header, Object, ObjectNode},
     error::Error,
-    irql::{AtMostDispatch, Irql},
+    irql::{AtMostDispatch, Dispatch, Irql},
     thread::relative,
 };
 
-/// A timer (`KTIMER`) with the DPC that runs when its time is up: see [CustomTimerDpc routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/writing-a-customtimerdpc-routine).
+/// What a [`Timer`]'s DPC does when the time is up: a `KDEFERRED_ROUTINE`, the documented `CustomTimerDpc`.
+///
+/// It is given no arguments: the documentation says that those of a timer's DPC are not used.
+pub trait TimerRoutine: 'static {
+    /// The device whose extension the timer lies in.
+    type Device: Send + Sync + 'static;
+
+    /// Runs at `DISPATCH_LEVEL`, on any processor, and at the same time as every other routine of the device, itself included.
+    fn run(device: &Self::Device, irql: &mut Irql<Dispatch>);
+}
+
+/// A timer (`KTIMER`) with the DPC that runs when its time is up: see
+/// [CustomTimerDpc routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/writing-a-customtimerdpc-routine), and
+/// [which type of DPC](crate::dpc) to use.
 ///
 /// It lies in the device extension, and is cancelled before that goes. The system looks at its timers when its clock ticks, every 15.6 ms
 /// unless somebody has asked for more: a timer is never early, and up to a tick late.
@@ -31,12 +43,12 @@ use crate::{
 /// # use device::Device;
 /// use core::time::Duration;
 ///
-/// use wdm::{DpcRoutine, Irql, Timer, irql::Dispatch};
+/// use wdm::{Irql, Timer, TimerRoutine, irql::Dispatch};
 ///
 /// /// Runs when the device has had a second for its work.
 /// enum TooLate {}
 ///
-/// impl DpcRoutine for TooLate {
+/// impl TimerRoutine for TooLate {
 ///     type Device = Device;
 ///
 ///     fn run(device: &Device, irql: &mut Irql<Dispatch>) {
@@ -72,7 +84,7 @@ unsafe impl<R> Sync for Timer<R> {}
 // SAFETY: it belongs to no thread.
 unsafe impl<R> Send for Timer<R> {}
 
-impl<R: DpcRoutine> Timer<R> {
+impl<R: TimerRoutine> Timer<R> {
     /// A timer that is not set. DDIs: `KeInitializeTimer`, `KeInitializeDpc`.
     ///
     /// # Errors
@@ -140,6 +152,24 @@ impl TimerCore {
         let was_set = unsafe { KeCancelTimer(self.timer.get()) };
         was_set != 0
     }
+}
+
+/// # Safety
+/// To be called by the kernel only, for the DPC of a [`Timer<R>`].
+unsafe extern "C" fn trampoline<R: TimerRoutine>(
+    _dpc: *mut KDPC,
+    context: *mut c_void,
+    _argument1: *mut c_void,
+    _argument2: *mut c_void,
+) {
+    let Some(extension) = NonNull::new(context.cast::<Extension<R::Device>>()) else {
+        return;
+    };
+    // SAFETY: the timer is set only after AddDevice has initialised the extension, and teardown waits for its DPC.
+    let device = unsafe { Extension::data(extension) };
+    // SAFETY: the kernel runs a deferred routine at DISPATCH_LEVEL.
+    let mut irql = unsafe { Irql::<Dispatch>::assume() };
+    R::run(device, &mut irql);
 }
 
 impl<R> fmt::Debug for Timer<R> {

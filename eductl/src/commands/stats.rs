@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use edu::ioctl::{QueryStatistics, QueueStatistics, ResetStatistics, Statistics, WatchdogStatistics};
+use edu::ioctl::{
+    LatencyStatistics, QueryStatistics, QueueStatistics, ResetStatistics, Statistics, WatchdogStatistics,
+};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -51,6 +53,21 @@ fn watchdogs(statistics: &Statistics) -> [(&'static str, &WatchdogStatistics); 3
     ]
 }
 
+/// How long interrupts waited for the DPCs of the queues.
+fn latencies(statistics: &Statistics) -> [(&'static str, &LatencyStatistics); 4] {
+    [
+        ("raise", &statistics.raise_latency),
+        ("compute", &statistics.compute_latency),
+        ("transfer", &statistics.transfer_latency),
+        ("doorbell", &statistics.doorbell_latency),
+    ]
+}
+
+/// A time in units of 100 nanoseconds, as microseconds.
+fn microseconds(units: u64) -> String {
+    format!("{}.{}", units / 10, units % 10)
+}
+
 struct Text<'a>(&'a Statistics);
 
 impl fmt::Display for Text<'_> {
@@ -89,6 +106,22 @@ impl fmt::Display for Text<'_> {
                 f,
                 "\n{name:<8} {:>12} {:>12} {:>12}",
                 watchdog.timeouts, watchdog.retries, watchdog.late
+            )?;
+        }
+        write!(
+            f,
+            "\n\n{:<8} {:>12} {:>12} {:>12} {:>12}",
+            "DPC µs", "interrupts", "last", "mean", "longest"
+        )?;
+        for (name, latency) in latencies(statistics) {
+            let mean = latency.sum.checked_div(latency.count).unwrap_or_default();
+            write!(
+                f,
+                "\n{name:<8} {:>12} {:>12} {:>12} {:>12}",
+                latency.count,
+                microseconds(latency.last),
+                microseconds(mean),
+                microseconds(latency.maximum)
             )?;
         }
         Ok(())
@@ -132,6 +165,10 @@ struct Counters {
     raise_watchdog: WatchdogCounters,
     compute_watchdog: WatchdogCounters,
     transfer_watchdog: WatchdogCounters,
+    raise_latency: Latency,
+    compute_latency: Latency,
+    transfer_latency: Latency,
+    doorbell_latency: Latency,
 }
 
 #[derive(Serialize)]
@@ -150,6 +187,15 @@ struct WatchdogCounters {
     late: u64,
 }
 
+/// From an interrupt to its DPC, in units of 100 nanoseconds.
+#[derive(Serialize)]
+struct Latency {
+    last: u64,
+    maximum: u64,
+    sum: u64,
+    count: u64,
+}
+
 impl From<&Statistics> for Counters {
     fn from(statistics: &Statistics) -> Self {
         Self {
@@ -164,6 +210,10 @@ impl From<&Statistics> for Counters {
             raise_watchdog: WatchdogCounters::from(&statistics.raise_watchdog),
             compute_watchdog: WatchdogCounters::from(&statistics.compute_watchdog),
             transfer_watchdog: WatchdogCounters::from(&statistics.transfer_watchdog),
+            raise_latency: Latency::from(&statistics.raise_latency),
+            compute_latency: Latency::from(&statistics.compute_latency),
+            transfer_latency: Latency::from(&statistics.transfer_latency),
+            doorbell_latency: Latency::from(&statistics.doorbell_latency),
         }
     }
 }
@@ -186,6 +236,17 @@ impl From<&WatchdogStatistics> for WatchdogCounters {
             timeouts: watchdog.timeouts,
             retries: watchdog.retries,
             late: watchdog.late,
+        }
+    }
+}
+
+impl From<&LatencyStatistics> for Latency {
+    fn from(latency: &LatencyStatistics) -> Self {
+        Self {
+            last: latency.last,
+            maximum: latency.maximum,
+            sum: latency.sum,
+            count: latency.count,
         }
     }
 }

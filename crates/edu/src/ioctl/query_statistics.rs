@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::{Access, ControlCode, Function, Method, Request};
 
-/// Method: buffered, for 264 bytes of answer.
+/// Method: buffered, for 392 bytes of answer.
 ///
 /// Access: read. It tells what the driver has counted, and changes nothing.
 pub const IOCTL_EDU_QUERY_STATISTICS: ControlCode =
@@ -52,6 +52,31 @@ pub struct Statistics {
     pub compute_watchdog: WatchdogStatistics,
     /// The watchdog of the transfer queue.
     pub transfer_watchdog: WatchdogStatistics,
+    /// How long interrupts waited for the raise queue's DPC. Since version 3 of the ABI, as those that follow.
+    pub raise_latency: LatencyStatistics,
+    /// How long they waited for the compute queue's.
+    pub compute_latency: LatencyStatistics,
+    /// How long they waited for the transfer queue's.
+    pub transfer_latency: LatencyStatistics,
+    /// How long they waited for the doorbell queue's.
+    pub doorbell_latency: LatencyStatistics,
+}
+
+/// How long it took from an interrupt to the DPC that its ISR queued, in units of 100 nanoseconds. Where one run stood for several interrupts, from
+/// the first of them.
+///
+/// `sum / count` is the mean. The four are read one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct LatencyStatistics {
+    /// The last one.
+    pub last: u64,
+    /// The longest.
+    pub maximum: u64,
+    /// All together.
+    pub sum: u64,
+    /// How many there were: runs of the DPC for an interrupt.
+    pub count: u64,
 }
 
 /// What the watchdog of a queue has seen. It looks at the device when that has had the time `TimeoutMs` for a piece of work.
@@ -84,7 +109,8 @@ pub struct QueueStatistics {
     pub failed: u64,
 }
 
-const _: () = assert!(size_of::<QueueStatistics>() == 40 && size_of::<Statistics>() == 264);
+const _: () = assert!(size_of::<QueueStatistics>() == 40 && size_of::<Statistics>() == 392);
+const _: () = assert!(size_of::<WatchdogStatistics>() == 24 && size_of::<LatencyStatistics>() == 32);
 
 #[cfg(test)]
 mod tests {
@@ -101,7 +127,9 @@ mod tests {
             offset_of!(Statistics, transfer),
             offset_of!(Statistics, doorbell),
             offset_of!(Statistics, raise_watchdog),
+            offset_of!(Statistics, raise_latency),
+            offset_of!(Statistics, doorbell_latency),
         ];
-        assert_eq!(offsets, [32, 72, 112, 152, 192]);
+        assert_eq!(offsets, [32, 72, 112, 152, 192, 264, 360]);
     }
 }

@@ -49,7 +49,7 @@ pub trait StartIo: 'static {
 /// use pinned_init::{PinInit, pin_data, try_pin_init};
 /// use wdm::{
 ///     DeviceExtension, DeviceInit, DeviceMemory, Disposed, DpcForIsr, DpcForIsrRoutine, Guid, Irp, Irql, Resources, Result,
-///     StartIo, StartIoQueue, Error, StopReason,
+///     Serial, StartIo, StartIoQueue, Error, StopReason,
 ///     irql::{Dispatch, Passive, UpToDispatch},
 /// };
 ///
@@ -80,15 +80,16 @@ pub trait StartIo: 'static {
 ///     }
 /// }
 ///
-/// /// Finishes the current request, unless it was cancelled; the next one is started.
+/// /// Finishes the request that the interrupt came for, unless it was cancelled; the next one is started.
 /// enum Finish {}
 ///
 /// impl DpcForIsrRoutine for Finish {
 ///     type Device = Device;
+///     type Context = ();
 ///
-///     fn run(device: &Device, irql: &mut Irql<Dispatch>) {
-///         if let Some(serial) = device.queue.with_current(irql, |_irp, serial, _irql| serial) {
-///             device.queue.finish_current(serial, irql, |irp, irql| irp.complete(Ok(()), irql));
+///     fn run(device: &Device, then: Option<Serial>, (): (), irql: &mut Irql<Dispatch>) {
+///         if let Some(then) = then {
+///             device.queue.finish_current(then, irql, |irp, irql| irp.complete(Ok(()), irql));
 ///         }
 ///     }
 /// }
@@ -98,6 +99,7 @@ pub trait StartIo: 'static {
 ///         self.queue.insert(irp, irql)
 ///     }
 ///
+///     // The ISR asks: `device.finished.request(device.queue.current_serial(), (), irql)`.
 ///     // …
 ///     # const INTERFACE: Option<Guid> = None;
 ///     # fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error> {
@@ -143,15 +145,33 @@ pub(crate) struct StartIoCore {
     /// `DeviceObject->CurrentIrp` is of no use for that: while StartIo is deferred it points to an IRP that is gone, at whose address there
     /// may be another.
     current: Cell<*mut IRP>,
+    /// The number of that IRP, or [`NONE`]: for an ISR, which can take no lock. Written under the cancel spin lock.
+    current_serial: AtomicU64,
 }
 
 /// The number of an IRP that ended when it had become current and StartIo was about to be called for it: the I/O manager has its address, so
 /// it is completed by that call.
 const DOOMED: u64 = u64::MAX;
 
-/// Tells one current IRP from another: addresses are used again, numbers are not.
+/// Tells one current IRP from another: addresses are used again, numbers are not. It is not the IRP: who wants that has to win it, by
+/// [`StartIoQueue::finish_current`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Serial(u64);
+
+/// The number of no IRP.
+const NONE: u64 = 0;
+
+impl Serial {
+    /// The number, or 0.
+    pub(crate) fn number_of(serial: Option<Self>) -> u64 {
+        serial.map_or(NONE, |Self(number)| number)
+    }
+
+    /// The inverse of [`number_of`](Self::number_of).
+    pub(crate) fn from_number(number: u64) -> Option<Self> {
+        (number != NONE).then_some(Self(number))
+    }
+}
 
 impl<S: StartIo> StartIoQueue<S> {
     /// An empty, open queue. DDI: `IoSetStartIoAttributes`.
@@ -166,8 +186,9 @@ impl<S: StartIo> StartIoQueue<S> {
                 list: UnsafeCell::new(LIST_ENTRY::default()),
                 closed: Closed::open(),
                 counters: Counters::new(),
-                next_serial: AtomicU64::new(0),
+                next_serial: AtomicU64::new(NONE + 1),
                 current: Cell::new(core::ptr::null_mut()),
+                current_serial: AtomicU64::new(NONE),
             },
             node: ObjectNode::new(),
             start_io: PhantomData,
@@ -235,6 +256,15 @@ impl<S: StartIo> StartIoQueue<S> {
         })
     }
 
+    /// Which IRP is the current one now, if there is one: what an ISR [hands over](crate::DpcForIsr::request) to the DPC. It may be cancelled, and
+    /// another one be current, at any time. Any IRQL.
+    ///
+    /// StartIo is called after an IRP has become current: whatever the device does for it, its interrupt finds it here.
+    #[must_use]
+    pub fn current_serial(&self) -> Option<Serial> {
+        Serial::from_number(self.core.current_serial.load(Ordering::Acquire))
+    }
+
     /// Takes the current IRP out, if it is still the one with this number; lets the next one become current, and StartIo run for it (at once, or
     /// when a call of StartIo that is under way has returned); then calls `f` with the one taken. `false` if it was cancelled.
     ///
@@ -248,7 +278,7 @@ impl<S: StartIo> StartIoQueue<S> {
             // SAFETY: the IRP is the queue's, and the lock is held.
             let taken = current.filter(|irp| unsafe { take(*irp) });
             if taken.is_some() {
-                self.core.current.set(core::ptr::null_mut());
+                self.core.set_current(None);
             }
             taken
         });
@@ -325,6 +355,13 @@ impl StartIoCore {
         NonNull::new(self.current.get())
     }
 
+    /// Notes which IRP is the current one. Under the cancel spin lock.
+    fn set_current(&self, irp: Option<NonNull<IRP>>) {
+        self.current.set(irp.map_or(core::ptr::null_mut(), NonNull::as_ptr));
+        let serial = Serial::number_of(irp.map(serial_of));
+        self.current_serial.store(serial, Ordering::Release);
+    }
+
     pub(crate) fn close<L: NoLockHeld>(&self, error: Error, irql: &mut Irql<L>) {
         self.closed.close(error);
         self.end_all(|_| true, error, irql);
@@ -374,7 +411,7 @@ impl StartIoCore {
         // SAFETY: only an address is computed, within the IRP.
         let entry = unsafe { &raw mut (*irp.as_ptr()).Tail.Overlay.__bindgen_anon_1.DeviceQueueEntry };
         if self.current.get() == irp.as_ptr() {
-            self.current.set(core::ptr::null_mut());
+            self.set_current(None);
             // SAFETY: the lock is held. The IRQL stays, as IoStartNextPacket demands.
             unsafe { IoReleaseCancelSpinLock(DISPATCH) };
             // SAFETY: the current IRP has been taken by this call, so nobody else starts the next one.
@@ -416,7 +453,7 @@ impl StartIoCore {
                 unsafe { set_status(irp, Error::CANCELLED.into(), 0) };
                 return true;
             }
-            self.current.set(irp.as_ptr());
+            self.set_current(Some(irp));
             false
         });
         if is_doomed {

@@ -32,8 +32,10 @@ pub enum Deferred {}
 
 impl DpcRoutine for Deferred {
     type Device = Device;
+    type SystemArgument1 = ();
+    type SystemArgument2 = ();
 
-    fn run(device: &Device, irql: &mut Irql<Dispatch>) {
+    fn run(device: &Device, (): (), (): (), irql: &mut Irql<Dispatch>) {
         LAST.with(irql, |_, last| *last = Some(device)); //~ E0521
     }
 }

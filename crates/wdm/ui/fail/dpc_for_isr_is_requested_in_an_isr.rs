@@ -6,7 +6,7 @@ use wdm::{
     irql::{Dirql, Dispatch},
 };
 
-pub fn request<R: DpcForIsrRoutine>(dpc: &DpcForIsr<R>, dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) {
+pub fn request<R: DpcForIsrRoutine<Context = ()>>(dpc: &DpcForIsr<R>, dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) {
     let _ = (&dirql, &dispatch);
-    let _ = dpc.request(dispatch); //~ E0308
+    let _ = dpc.request(None, (), dispatch); //~ E0308
 }

@@ -30,8 +30,10 @@ pub enum Deferred {}
 
 impl DpcRoutine for Deferred {
     type Device = Device;
+    type SystemArgument1 = ();
+    type SystemArgument2 = ();
 
-    fn run(_device: &Device, irql: &mut Irql<Passive>) { //~ E0053
+    fn run(_device: &Device, (): (), (): (), irql: &mut Irql<Passive>) { //~ E0053
         let _ = irql;
     }
 }

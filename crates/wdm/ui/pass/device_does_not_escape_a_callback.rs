@@ -33,8 +33,10 @@ pub enum Deferred {}
 
 impl DpcRoutine for Deferred {
     type Device = Device;
+    type SystemArgument1 = ();
+    type SystemArgument2 = ();
 
-    fn run(device: &Device, irql: &mut Irql<Dispatch>) {
+    fn run(device: &Device, (): (), (): (), irql: &mut Irql<Dispatch>) {
         LAST.with(irql, |_, last| *last = None);
     }
 }

@@ -7,7 +7,7 @@ use wdm::{
     irql::{Dirql, Dispatch},
 };
 
-pub fn request<R: DpcForIsrRoutine>(dpc: &DpcForIsr<R>, dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) {
+pub fn request<R: DpcForIsrRoutine<Context = ()>>(dpc: &DpcForIsr<R>, dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) {
     let _ = (&dirql, &dispatch);
-    let _ = dpc.request(dirql);
+    let _ = dpc.request(None, (), dirql);
 }

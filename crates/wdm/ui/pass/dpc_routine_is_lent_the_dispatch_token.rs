@@ -31,8 +31,10 @@ pub enum Deferred {}
 
 impl DpcRoutine for Deferred {
     type Device = Device;
+    type SystemArgument1 = ();
+    type SystemArgument2 = ();
 
-    fn run(_device: &Device, irql: &mut Irql<Dispatch>) {
+    fn run(_device: &Device, (): (), (): (), irql: &mut Irql<Dispatch>) {
         let _ = irql;
     }
 }

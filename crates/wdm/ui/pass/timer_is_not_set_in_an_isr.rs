@@ -5,11 +5,11 @@
 use core::time::Duration;
 
 use wdm::{
-    DpcRoutine, Irql, Timer,
+    Irql, Timer, TimerRoutine,
     irql::{Dirql, Dispatch},
 };
 
-pub fn set<R: DpcRoutine>(timer: &Timer<R>, dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) {
+pub fn set<R: TimerRoutine>(timer: &Timer<R>, dirql: &mut Irql<Dirql>, dispatch: &mut Irql<Dispatch>) {
     let _ = (&dirql, &dispatch);
     let _ = timer.set(Duration::from_millis(1), dispatch);
 }

@@ -1,5 +1,6 @@
 use edu::ioctl::{
-    IOCTL_EDU_QUERY_STATISTICS, IOCTL_EDU_RESET_STATISTICS, QueueStatistics, Statistics, WatchdogStatistics,
+    IOCTL_EDU_QUERY_STATISTICS, IOCTL_EDU_RESET_STATISTICS, LatencyStatistics, QueueStatistics, Statistics,
+    WatchdogStatistics,
 };
 use serde_json::json;
 use zerocopy::IntoBytes;
@@ -30,6 +31,16 @@ const fn watchdog(first: u64) -> WatchdogStatistics {
     }
 }
 
+/// Latencies of which the last is `first`, in units of 100 nanoseconds.
+const fn latency(first: u64) -> LatencyStatistics {
+    LatencyStatistics {
+        last: first,
+        maximum: first + 1,
+        sum: 3 * (first + 2),
+        count: 3,
+    }
+}
+
 /// No two counters are equal, so that none can be shown in another's place.
 const COUNTED: Statistics = Statistics {
     interrupts_claimed: 1,
@@ -43,6 +54,15 @@ const COUNTED: Statistics = Statistics {
     raise_watchdog: watchdog(50),
     compute_watchdog: watchdog(60),
     transfer_watchdog: watchdog(70),
+    raise_latency: latency(80),
+    compute_latency: latency(90),
+    transfer_latency: latency(100),
+    doorbell_latency: LatencyStatistics {
+        last: 0,
+        maximum: 0,
+        sum: 0,
+        count: 0,
+    },
 };
 
 fn device_that_counted() -> FakeDevice {
@@ -70,7 +90,13 @@ fn every_counter_is_shown() {
          watchdog     timeouts      retries         late\n\
          raise              50           51           52\n\
          compute            60           61           62\n\
-         transfer           70           71           72\n"
+         transfer           70           71           72\n\
+         \n\
+         DPC µs     interrupts         last         mean      longest\n\
+         raise               3          8.0          8.2          8.1\n\
+         compute             3          9.0          9.2          9.1\n\
+         transfer            3         10.0         10.2         10.1\n\
+         doorbell            0          0.0          0.0          0.0\n"
     );
 }
 
@@ -140,6 +166,7 @@ fn json_has_every_counter() {
         })
     };
     let watchdog = |first: u64| json!({ "timeouts": first, "retries": first + 1, "late": first + 2 });
+    let latency = |first: u64| json!({ "last": first, "maximum": first + 1, "sum": 3 * (first + 2), "count": 3 });
     let (outcome, document) = run_json(&mut device_that_counted(), &["stats"]);
     assert_eq!(outcome, Outcome::Succeeded);
     assert_eq!(
@@ -160,6 +187,10 @@ fn json_has_every_counter() {
                 "raise_watchdog": watchdog(50),
                 "compute_watchdog": watchdog(60),
                 "transfer_watchdog": watchdog(70),
+                "raise_latency": latency(80),
+                "compute_latency": latency(90),
+                "transfer_latency": latency(100),
+                "doorbell_latency": { "last": 0, "maximum": 0, "sum": 0, "count": 0 },
             },
         })
     );

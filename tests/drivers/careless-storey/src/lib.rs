@@ -89,7 +89,7 @@ impl DeviceExtension for Careless {
             }
             Some(IN_THREAD_LATER) => {
                 let disposed = self.queue.insert(irp, irql);
-                self.dpc.queue();
+                self.dpc.queue((), ());
                 disposed
             }
             _ => irp.forward(irql),
@@ -112,8 +112,10 @@ enum Later {}
 
 impl DpcRoutine for Later {
     type Device = Careless;
+    type SystemArgument1 = ();
+    type SystemArgument2 = ();
 
-    fn run(device: &Careless, irql: &mut Irql<Dispatch>) {
+    fn run(device: &Careless, (): (), (): (), irql: &mut Irql<Dispatch>) {
         while device.queue.remove_next(irql, pass_down) {}
     }
 }

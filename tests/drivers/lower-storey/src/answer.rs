@@ -22,7 +22,7 @@ pub fn device_control<'i>(storey: &LowerStorey, irp: Irp<'i>, irql: &mut Irql<Up
 /// Answers every request that is to be answered. IRQL: DISPATCH.
 pub fn take_up(storey: &LowerStorey, irql: &mut Irql<Dispatch>) {
     let wanted = |irp: &QueuedIrp<'_>| irp.read_input::<u32>().is_ok_and(|input| input & NEVER == 0);
-    while storey.queue.remove_next_if(irql, wanted, answer) {}
+    storey.queue.remove_all_if(irql, wanted, answer);
 }
 
 fn answer<'i, L: NoLockHeld>(mut irp: Irp<'i>, irql: &mut Irql<L>) -> Disposed<'i> {

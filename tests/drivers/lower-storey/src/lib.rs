@@ -72,7 +72,7 @@ impl LowerStorey {
     /// Leaves the request to the DPC.
     fn queue<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
         let disposed = self.queue.insert(irp, irql);
-        self.dpc.queue();
+        self.dpc.queue((), ());
         disposed
     }
 }
@@ -82,8 +82,10 @@ enum Later {}
 
 impl DpcRoutine for Later {
     type Device = LowerStorey;
+    type SystemArgument1 = ();
+    type SystemArgument2 = ();
 
-    fn run(storey: &LowerStorey, irql: &mut Irql<Dispatch>) {
+    fn run(storey: &LowerStorey, (): (), (): (), irql: &mut Irql<Dispatch>) {
         answer::take_up(storey, irql);
     }
 }

@@ -87,7 +87,7 @@ impl UpperStorey {
     /// Leaves the request to the DPC.
     fn queue<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
         let disposed = self.queue.insert(irp, irql);
-        self.dpc.queue();
+        self.dpc.queue((), ());
         disposed
     }
 }
@@ -97,8 +97,10 @@ enum Later {}
 
 impl DpcRoutine for Later {
     type Device = UpperStorey;
+    type SystemArgument1 = ();
+    type SystemArgument2 = ();
 
-    fn run(storey: &UpperStorey, irql: &mut Irql<Dispatch>) {
+    fn run(storey: &UpperStorey, (): (), (): (), irql: &mut Irql<Dispatch>) {
         pass_on::take_up(storey, irql);
     }
 }
