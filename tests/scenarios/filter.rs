@@ -1,14 +1,5 @@
 //! The duties of a filter, on the driver `upper-storey`: above `bare-storey`, which relies on them, or above the function driver `lower-storey`.
 
-#[path = "../drivers/bare-storey/src/protocol.rs"]
-mod bare;
-#[path = "../drivers/careless-storey/src/protocol.rs"]
-#[expect(dead_code, reason = "one is for the scenarios about function drivers")]
-mod careless;
-#[path = "../drivers/upper-storey/src/protocol.rs"]
-#[expect(dead_code, reason = "the ways to pass on are for other scenarios")]
-mod protocol;
-
 use std::{cell::Cell, rc::Rc};
 
 use ntsim::{
@@ -24,9 +15,11 @@ use scenarios::{
     seeds,
 };
 
-use bare::{IN_THREAD, IN_THREAD_LATER, LOOK, REPARSE, SEEN};
-use careless::ASK_INTERNALLY;
-use protocol::{SHUT, STARTS, WAIT};
+use crate::storeys::{
+    bare::{IN_THREAD, IN_THREAD_LATER, LOOK, REPARSE, SEEN},
+    careless::ASK_INTERNALLY,
+    upper::{SHUT, STARTS, WAIT},
+};
 
 /// A success, which is not `STATUS_SUCCESS`.
 const STATUS_REPARSE: NtStatus = NtStatus(0x104);

@@ -1,13 +1,6 @@
 //! What a function driver on the safe layer cannot pass down: `careless-storey` tries to, above the driver `bare-storey`, which relies on what
 //! the drivers above owe it.
 
-#[path = "../drivers/bare-storey/src/protocol.rs"]
-#[expect(dead_code, reason = "some are for the filter's scenarios")]
-mod bare;
-#[path = "../drivers/careless-storey/src/protocol.rs"]
-#[expect(dead_code, reason = "one is for the filter's scenarios")]
-mod protocol;
-
 use ntsim::{NtStatus, Outcome};
 use scenarios::{
     boot::{Pc, Run, Setup},
@@ -16,8 +9,10 @@ use scenarios::{
     seeds,
 };
 
-use bare::{IN_THREAD, IN_THREAD_LATER, SEEN};
-use protocol::OPEN_BELOW;
+use crate::storeys::{
+    bare::{IN_THREAD, IN_THREAD_LATER, SEEN},
+    careless::OPEN_BELOW,
+};
 
 /// Runs `script` on a started device of both drivers.
 fn carelessly<F>(seed: u64, script: impl FnOnce(Pc) -> F + 'static) -> Run

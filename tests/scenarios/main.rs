@@ -29,6 +29,7 @@ mod rebalance;
 mod several;
 mod shared_line;
 mod statistics;
+mod storeys;
 mod storm;
 mod taken_for_gone;
 mod transfer;

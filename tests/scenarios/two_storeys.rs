@@ -1,9 +1,5 @@
 //! Forwarding in the safe layer, on the filter `upper-storey` above the function driver `lower-storey`: it passes requests on in every way there is.
 
-#[path = "../drivers/upper-storey/src/protocol.rs"]
-#[expect(dead_code, reason = "some are for the scenarios about filters")]
-mod protocol;
-
 use ntsim::{NtStatus, Outcome, io::pnp, user::Request};
 use scenarios::{
     boot::{Pc, Run, Setup},
@@ -12,7 +8,7 @@ use scenarios::{
     seeds,
 };
 
-use protocol::{
+use crate::storeys::upper::{
     ANSWER, ASK, CONTINUE, COUNTS, FAIL, FORWARD, KEEP, KEEP_IN_QUEUE, LATER, NEVER, QUEUE_AND_CONTINUE,
     QUEUE_AND_FORWARD, SEND_TWICE,
 };
