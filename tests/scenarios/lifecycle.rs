@@ -197,3 +197,18 @@ fn surprise_removal_ends_every_request() {
         let _ = run.clean();
     }
 }
+
+/// `IoSetDeviceInterfaceState`: what surprise removal has disabled removal must not disable again, nor what was never enabled.
+#[test]
+fn the_interface_is_disabled_once() {
+    let calls = |run: &Run| {
+        let trace = run.clean();
+        trace.counters.calls().get("IoSetDeviceInterfaceState").copied()
+    };
+    let removed = Run::started(Setup::seed(1), async |_pc| Ok(()));
+    assert_eq!(calls(&removed), Some(2), "enabled, and disabled");
+    let pulled_out = Run::started(Setup::seed(1), async |pc| pnp::surprise_remove(&pc.k, pc.pdo).await);
+    assert_eq!(calls(&pulled_out), Some(2), "enabled, and disabled");
+    let never_started = Run::of(&customdpc(), Setup::seed(1), async |_pc: Pc| Ok(()));
+    assert_eq!(calls(&never_started), None);
+}

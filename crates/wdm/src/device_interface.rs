@@ -18,12 +18,18 @@ use crate::{
 /// An instance of a device interface class, by its name; or none.
 ///
 /// The system has allocated the name, for this value alone: until [`free`](Self::free) gives it back.
-pub(crate) struct DeviceInterface(Option<UnicodeString<'static>>);
+pub(crate) struct DeviceInterface {
+    name: Option<UnicodeString<'static>>,
+    enabled: bool,
+}
 
 impl DeviceInterface {
     /// No interface: enabling and freeing it does nothing.
     pub(crate) const fn none() -> Self {
-        Self(None)
+        Self {
+            name: None,
+            enabled: false,
+        }
     }
 
     /// `IoRegisterDeviceInterface` without a reference string. The interface is disabled.
@@ -36,25 +42,28 @@ impl DeviceInterface {
             unsafe { IoRegisterDeviceInterface(pdo.as_ptr(), &raw const class, core::ptr::null_mut(), &raw mut name) };
         Status::from_raw(status).into_result()?;
         // SAFETY: the call has filled in the string; its buffer stays until it is freed, and is only read until then.
-        Ok(Self(Some(unsafe { UnicodeString::from_raw(&name) })))
+        let name = Some(unsafe { UnicodeString::from_raw(&name) });
+        Ok(Self { name, enabled: false })
     }
 
-    /// `IoSetDeviceInterfaceState`. That it is in that state already is no failure.
+    /// `IoSetDeviceInterfaceState`, unless it is in that state: what surprise removal has disabled must not be disabled again by removal. See
+    /// [IoSetDeviceInterfaceState](https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-iosetdeviceinterfacestate).
     pub(crate) fn set_state(&mut self, enable: bool, _irql: &mut Irql<Passive>) -> Result<()> {
-        let Some(name) = &self.0 else {
+        let Some(name) = self.name.as_ref().filter(|_| self.enabled != enable) else {
             return Ok(());
         };
         // SAFETY: the string is the one that the registration returned.
         let status = Status::from_raw(unsafe { IoSetDeviceInterfaceState(name.as_raw(), u8::from(enable)) });
-        if status == Status::from_raw(wdk_sys::STATUS_OBJECT_NAME_EXISTS) {
-            return Ok(());
+        if status != Status::from_raw(wdk_sys::STATUS_OBJECT_NAME_EXISTS) {
+            status.into_result()?;
         }
-        status.into_result()
+        self.enabled = enable;
+        Ok(())
     }
 
     /// Gives back the name of the interface.
     pub(crate) fn free(&mut self, _irql: &mut Irql<Passive>) {
-        if let Some(name) = self.0.take() {
+        if let Some(name) = self.name.take() {
             let mut name = name.into_raw();
             // SAFETY: the buffer was allocated by the registration, and taken out of its only place.
             unsafe { RtlFreeUnicodeString(&raw mut name) };
