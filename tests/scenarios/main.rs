@@ -28,6 +28,7 @@ mod raise;
 mod rebalance;
 mod several;
 mod shared_line;
+mod start_fails_above;
 mod statistics;
 mod storeys;
 mod storm;

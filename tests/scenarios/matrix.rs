@@ -21,6 +21,7 @@ const SEEDS_OF_A_CELL: u64 = 3;
 fn cell(kind: Kind, circumstance: Circumstance, interrupts: InterruptMode, seed: u64) {
     let mut setup = Setup::seed(seed);
     setup.interrupts = interrupts;
+    setup.config.bus.cuts_power = seed.is_multiple_of(3);
     setup.config.processors = 1 + usize::try_from(seed % 4).expect("below 4");
     let run = Run::started(setup, async move |pc| {
         let before = pc.allocations();

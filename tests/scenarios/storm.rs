@@ -1,5 +1,5 @@
 //! The storm over everything: requests to every queue, cancels, handles closed, devices that misbehave, that are stopped, moved, put to sleep,
-//! pulled out, or die; one or two of them, on one line or on several, one to four processors.
+//! pulled out, taken for gone, or die; one or two of them, on one line or on several, one to four processors.
 //!
 //! Each request ends once, with a status that is right in the circumstances, and with the right output if it succeeds. The statistics add
 //! up, the driver allocates nothing meanwhile, and leaves nothing behind.

@@ -13,6 +13,10 @@ pub enum Circumstance {
     HandleClosed,
     /// The device is pulled out.
     SurpriseRemoved,
+    /// The system takes the device for gone while it is plugged in and works.
+    SurpriseRemovedWhilePresent,
+    /// The device is stopped, and a filter above the driver fails the restart that the driver has succeeded in.
+    RestartFailedAbove,
     /// The handle is closed, then the device removed in order.
     RemovedAfterClose,
     /// The device is given other resources.
@@ -31,12 +35,14 @@ pub enum Circumstance {
 
 impl Circumstance {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Completes,
         Self::CancelledWhileQueued,
         Self::CancelledInFlight,
         Self::HandleClosed,
         Self::SurpriseRemoved,
+        Self::SurpriseRemovedWhilePresent,
+        Self::RestartFailedAbove,
         Self::RemovedAfterClose,
         Self::StoppedAndRestarted,
         Self::PoweredDownAndUp,

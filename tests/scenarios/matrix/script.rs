@@ -25,6 +25,8 @@ pub async fn play(kind: Kind, circumstance: Circumstance, pc: &Pc) -> Outcome<()
         Circumstance::HandleClosed => handle_closed(kind, pc, After::Stays).await,
         Circumstance::RemovedAfterClose => handle_closed(kind, pc, After::IsRemoved).await,
         Circumstance::SurpriseRemoved => surprise_removed(kind, pc).await,
+        Circumstance::SurpriseRemovedWhilePresent => surprise_removed_while_present(kind, pc).await,
+        Circumstance::RestartFailedAbove => restart_failed_above(kind, pc).await,
         Circumstance::StoppedAndRestarted => stopped_and_restarted(kind, pc).await,
         Circumstance::PoweredDownAndUp => powered_down_and_up(kind, pc).await,
         Circumstance::DeviceSlow => device_slow(kind, pc).await,
@@ -210,6 +212,51 @@ async fn surprise_removed(kind: Kind, pc: &Pc) -> Outcome<()> {
     }
     let late = kind.send(&program).await?.wait(&pc.k).await?;
     check_failure(kind, &late, NtStatus::DEVICE_REMOVED);
+    program.close().await
+}
+
+async fn surprise_removed_while_present(kind: Kind, pc: &Pc) -> Outcome<()> {
+    let program = Program::open(pc).await?;
+    if kind.nature() == Nature::Held {
+        assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+    }
+    keep_in_flight(kind, pc);
+    let requests = [kind.send(&program).await?, kind.send(&program).await?];
+    if kind.nature() != Nature::Immediate {
+        is_pending(kind, &requests[0]);
+    }
+    pnp::surprise_remove_present(&pc.k, pc.pdo).await?;
+    is_given_up(kind, pc, program, &requests).await
+}
+
+/// What was asked for while the device was stopped is begun when the driver has started it.
+async fn restart_failed_above(kind: Kind, pc: &Pc) -> Outcome<()> {
+    let program = Program::open(pc).await?;
+    assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+    pnp::stop_device(&pc.k, pc.pdo).await?;
+    keep_in_flight(kind, pc);
+    let requests = [kind.send(&program).await?, kind.send(&program).await?];
+    let failure = NtStatus::INSUFFICIENT_RESOURCES;
+    assert_eq!(pnp::start_device_failed_above(&pc.k, pc.pdo, failure).await?, failure);
+    is_given_up(kind, pc, program, &requests).await
+}
+
+/// The device is there, but its driver has let go of it. What it worked on may have been finished first.
+async fn is_given_up(kind: Kind, pc: &Pc, program: Program, requests: &[Request]) -> Outcome<()> {
+    for request in requests {
+        let done = request.wait(&pc.k).await?;
+        match done.status {
+            NtStatus::SUCCESS => kind.check_answer(&done),
+            // Its interrupt is lost each time that it is raised.
+            NtStatus::IO_TIMEOUT if kind == Kind::Raise => check_failure(kind, &done, NtStatus::IO_TIMEOUT),
+            _ => check_failure(kind, &done, NtStatus::DEVICE_REMOVED),
+        }
+    }
+    mend(pc);
+    let late = kind.send(&program).await?.wait(&pc.k).await?;
+    check_failure(kind, &late, NtStatus::DEVICE_REMOVED);
+    // Whatever the device does of its own accord later must harm nobody.
+    pc.k.delay(SLOWNESS).await?;
     program.close().await
 }
 

@@ -257,6 +257,11 @@ impl Storm {
                 pnp::surprise_remove(&self.k, site.pc.pdo).await?;
                 site.removed.set(true);
             }
+            Ending::TakenForGone => {
+                site.gone.set(true);
+                pnp::surprise_remove_present(&self.k, site.pc.pdo).await?;
+                site.removed.set(true);
+            }
             Ending::Dead => {
                 site.gone.set(true);
                 site.pc.with_device(|device| {

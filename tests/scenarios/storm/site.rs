@@ -172,8 +172,6 @@ impl Site {
                 match sent.request.result().map(|done| done.status) {
                     Some(NtStatus::SUCCESS) => expected[0] += 1,
                     Some(NtStatus::CANCELLED) => expected[1] += 1,
-                    // Refused before it was queued.
-                    Some(NtStatus::INSUFFICIENT_RESOURCES) => {}
                     _ => expected[2] += 1,
                 }
             }

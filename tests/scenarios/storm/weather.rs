@@ -1,6 +1,10 @@
 //! What a storm's seed decides before it begins.
 
-use ntsim::{cm, sched::Random};
+use ntsim::{
+    bus::{Absent, BusProfile},
+    cm,
+    sched::Random,
+};
 use scenarios::boot::{Pc, Setup};
 
 use super::request::PERIOD;
@@ -25,6 +29,8 @@ pub enum Ending {
     Orderly,
     /// It is pulled out.
     PulledOut,
+    /// The system takes it for gone while it is plugged in and works.
+    TakenForGone,
     /// It answers nothing any more, and interrupts no more. The driver has to notice.
     Dead,
 }
@@ -46,6 +52,21 @@ pub struct Weather {
     pub neighbour: bool,
     /// Whether mappings fail.
     pub failing_mappings: bool,
+}
+
+/// What the bus and its driver are like.
+fn bus(dice: &mut Random) -> BusProfile {
+    let absent = if dice.chance(30) { Absent::Zeroes } else { Absent::Ones };
+    let usual = if dice.chance(20) {
+        BusProfile::SLOW
+    } else {
+        BusProfile::default()
+    };
+    BusProfile {
+        absent,
+        cuts_power: dice.chance(30),
+        ..usual
+    }
 }
 
 impl Weather {
@@ -71,7 +92,7 @@ impl Weather {
             let periods = dice.between(20, 100);
             u32::try_from(periods).expect("100 at the most") * u32::try_from(PERIOD).expect("15")
         });
-        Self {
+        let weather = Self {
             devices: if dice.chance(30) { 2 } else { 1 },
             manner,
             ending,
@@ -80,7 +101,14 @@ impl Weather {
             piece,
             neighbour: setup.neighbour,
             failing_mappings,
-        }
+        };
+        setup.config.bus = bus(dice);
+        let ending = match weather.ending {
+            // As above: nobody would be there for a late interrupt.
+            Ending::PulledOut if manner != Manner::Late && dice.chance(50) => Ending::TakenForGone,
+            other => other,
+        };
+        Self { ending, ..weather }
     }
 
     /// Sets the parameters of a device that has not been started.
