@@ -71,7 +71,7 @@ pub trait InterruptService: 'static {
 ///         match came {
 ///             Some(came) if came != 0 => {
 ///                 *causes |= came;
-///                 device.dpc.queue();
+///                 device.dpc.queue((), ());
 ///                 Claim::Claimed
 ///             }
 ///             _ => Claim::NotOurs,
