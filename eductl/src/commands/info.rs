@@ -119,7 +119,7 @@ mod tests {
     use crate::status::DeviceError;
 
     const SOUND: DeviceInfo = DeviceInfo {
-        abi_version: 2,
+        abi_version: 3,
         identification: 0x0100_00ED,
         driver_version: [0, 1, 0, 0],
     };
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(
             text,
             "device: edu, revision 1.0 (identification 0x010000ed)\n\
-             driver: customdpc 0.1.0 (request ABI 2)\n"
+             driver: customdpc 0.1.0 (request ABI 3)\n"
         );
     }
 
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(
             text,
             "device: unknown (identification 0xffffffff)\n\
-             driver: customdpc 0.1.0 (request ABI 2)\n\
+             driver: customdpc 0.1.0 (request ABI 3)\n\
              problem: 0xffffffff does not identify an edu device (its lower half would be 0x00ed)\n"
         );
     }
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn another_abi_is_shown_and_fails() {
         let newer = DeviceInfo {
-            abi_version: 3,
+            abi_version: 4,
             driver_version: [1, 2, 3, 4],
             ..SOUND
         };
@@ -172,8 +172,8 @@ mod tests {
                 "identification": 0x0100_00ED,
                 "revision": "1.0",
                 "driver_version": "1.2.3.4",
-                "abi_version": 3,
-                "problems": ["the driver speaks version 3 of the request ABI, this eductl version 2"],
+                "abi_version": 4,
+                "problems": ["the driver speaks version 4 of the request ABI, this eductl version 3"],
             })
         );
     }

@@ -69,7 +69,7 @@ fn a_device_that_is_none_is_noticed() {
     assert_eq!(
         complaint(device),
         "FAILED   device and driver are the right ones: 0x00000000 does not identify an edu device (its lower half \
-         would be 0x00ed); the driver speaks version 0 of the request ABI, this eductl version 2"
+         would be 0x00ed); the driver speaks version 0 of the request ABI, this eductl version 3"
     );
 }
 
