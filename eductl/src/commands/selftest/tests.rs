@@ -135,7 +135,7 @@ fn an_output_that_is_cut_off_is_noticed() {
 #[test]
 fn the_reason_for_a_refusal_matters() {
     let device = faulty(IOCTL_EDU_QUERY_STATISTICS, |request| {
-        (request.output_len == 263).then_some(Err(ERROR_INVALID_PARAMETER))
+        (request.output_len == size_of::<Statistics>() - 1).then_some(Err(ERROR_INVALID_PARAMETER))
     });
     let line = complaint(device);
     assert!(
