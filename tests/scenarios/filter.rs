@@ -148,8 +148,8 @@ fn it_learns_of_every_start() {
 /// The driver below can map no registers, or connect no interrupt.
 #[test]
 fn a_start_that_fails_below_has_failed() {
-    /// How many calls that can fail there were before the start, and how that ended.
-    fn start(failing_call: Option<u64>) -> (u64, NtStatus) {
+    /// How many calls that can fail there were before the start, how that ended, and whether it was a call of the driver below that failed.
+    fn start(failing_call: Option<u64>) -> (u64, NtStatus, bool) {
         let mut setup = Setup::seed(1);
         setup.config.failing_call = failing_call;
         let outcome = Rc::new(Cell::new((0, NtStatus::SUCCESS)));
@@ -160,15 +160,28 @@ fn a_start_that_fails_below_has_failed() {
             seen.set((calls, pnp::start_device(&pc.k, pc.pdo).await?));
             Ok(())
         });
-        let _ = run.clean();
-        outcome.get()
+        let trace = run.clean();
+        let below = trace.records().iter().any(|record| {
+            let event = record.event.to_string();
+            ["MmMapIoSpaceEx fails", "IoConnectInterrupt fails"]
+                .iter()
+                .any(|failure| event.starts_with(failure))
+        });
+        let (calls, status) = outcome.get();
+        (calls, status, below)
     }
 
-    let (first, undisturbed) = start(None);
+    let (first, undisturbed, _) = start(None);
     assert_eq!(undisturbed, NtStatus::SUCCESS);
-    let statuses = (first..first + 4).map(|call| start(Some(call)).1);
-    let failed = statuses.filter(|status| *status == NtStatus::INSUFFICIENT_RESOURCES);
-    assert_eq!(failed.count(), 2);
+    let mut failures_below = 0;
+    for call in first..first + 6 {
+        let (_, status, below) = start(Some(call));
+        if below {
+            assert_eq!(status, NtStatus::INSUFFICIENT_RESOURCES);
+            failures_below += 1;
+        }
+    }
+    assert_eq!(failures_below, 2);
 }
 
 #[test]
