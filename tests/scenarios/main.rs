@@ -15,6 +15,7 @@ mod first_light;
 mod forwarding;
 mod hardware;
 mod interleavings;
+mod kernel_objects;
 mod latency;
 mod left_over;
 mod lifecycle;

@@ -2,7 +2,6 @@
 
 use core::cell::Cell;
 use core::fmt;
-use core::marker::PhantomPinned;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +12,7 @@ use wdk_sys::{
 };
 
 use crate::{
-    device::{DeviceInit, Object, ObjectNode},
+    device::{DeviceInit, Handle, KernelObject, Object},
     error::{Error, Result},
     irql::{Irql, Passive},
     mmio::MmioRegion,
@@ -45,33 +44,15 @@ const ALIGNMENT: i64 = 8;
 /// }
 /// # fn main() {}
 /// ```
-pub struct DeviceMemory<const SIZE: usize> {
-    mapping: Mapping,
-    node: ObjectNode,
-    _pinned: PhantomPinned,
-}
-
-// SAFETY: the mapping is `Sync`; the node is touched by the initialiser only.
-unsafe impl<const SIZE: usize> Sync for DeviceMemory<SIZE> {}
-// SAFETY: it belongs to no thread.
-unsafe impl<const SIZE: usize> Send for DeviceMemory<SIZE> {}
+pub struct DeviceMemory<const SIZE: usize>(Handle<Mapping>);
 
 impl<const SIZE: usize> DeviceMemory<SIZE> {
     /// Without a mapping.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` outside the device extension.
+    /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INSUFFICIENT_RESOURCES`.
     pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Error> {
-        let unmapped = Self {
-            mapping: Mapping::none(),
-            node: ObjectNode::new(),
-            _pinned: PhantomPinned,
-        };
-        device.place(unmapped, move |this| {
-            // SAFETY: the node lies in the object, and the object in the extension.
-            unsafe { device.register(&this.node, Object::Memory(NonNull::from(&this.mapping))) };
-            Ok(())
-        })
+        device.object(Mapping::none(), Self, |_, _irql| Ok(()))
     }
 
     /// Maps the beginning of `resource`, uncached.
@@ -88,12 +69,12 @@ impl<const SIZE: usize> DeviceMemory<SIZE> {
         if resource.len() < SIZE as u64 || start % ALIGNMENT != 0 {
             return Err(Error::DEVICE_CONFIGURATION_ERROR);
         }
-        self.mapping.map(resource, SIZE, irql)
+        self.0.map(resource, SIZE, irql)
     }
 
     /// Calls `f` with the memory; `None` while there is none, or none that may be touched. Any IRQL.
     pub fn with<R>(&self, f: impl FnOnce(&MmioRegion<SIZE>) -> R) -> Option<R> {
-        self.mapping.range.with(|range| {
+        self.0.range.with(|range| {
             // SAFETY: `SIZE` bytes are mapped there, aligned, until the closure has returned.
             let region = unsafe { MmioRegion::new(range.base) };
             f(&region)
@@ -124,6 +105,12 @@ pub(crate) struct Mapping {
 
 // SAFETY: the cell is touched where one thread at a time is, as its methods demand; the rest is `Sync`.
 unsafe impl Sync for Mapping {}
+
+impl KernelObject for Mapping {
+    fn object(&self) -> Object {
+        Object::Memory(NonNull::from(self))
+    }
+}
 
 impl Mapping {
     const fn none() -> Self {

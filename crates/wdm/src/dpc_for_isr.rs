@@ -87,7 +87,7 @@ impl<R: DpcForIsrRoutine> DpcForIsr<R> {
             routine: PhantomData,
             _pinned: PhantomPinned,
         };
-        device.place(this, move |_| {
+        device.place(this, move || {
             // SAFETY: the header is initialised before the initialiser of the driver's value runs.
             let header = unsafe { device.header().as_ref() };
             if header.has_dpc_for_isr.replace(true) {

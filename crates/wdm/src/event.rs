@@ -2,7 +2,6 @@
 
 use core::cell::UnsafeCell;
 use core::fmt;
-use core::marker::PhantomPinned;
 use core::time::Duration;
 
 use pinned_init::PinInit;
@@ -14,7 +13,7 @@ use wdk_sys::{
 };
 
 use crate::{
-    device::DeviceInit,
+    device::{DeviceInit, Handle, KernelObject, Object},
     error::Error,
     irql::{AtMostDispatch, Irql, Passive},
     thread::{KERNEL_MODE, relative},
@@ -39,53 +38,58 @@ use crate::{
 /// ```
 ///
 /// See [Event Objects](https://learn.microsoft.com/windows-hardware/drivers/kernel/event-objects).
-pub struct Event {
-    raw: UnsafeCell<KEVENT>,
-    _pinned: PhantomPinned,
-}
+pub struct Event(Handle<RawEvent>);
+
+/// The `KEVENT`.
+struct RawEvent(UnsafeCell<KEVENT>);
 
 // SAFETY: a KEVENT is made to be used by several threads and processors at a time; the DDIs synchronise.
-unsafe impl Sync for Event {}
-// SAFETY: it belongs to no thread.
-unsafe impl Send for Event {}
+unsafe impl Sync for RawEvent {}
+
+impl KernelObject for RawEvent {
+    fn object(&self) -> Object {
+        Object::NothingToClose
+    }
+}
 
 impl Event {
     /// An event that is not set. DDI: `KeInitializeEvent`.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` outside the device extension.
+    /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INSUFFICIENT_RESOURCES`.
     pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Error> {
-        let event = Self {
-            raw: UnsafeCell::new(KEVENT::default()),
-            _pinned: PhantomPinned,
-        };
-        device.place(event, move |this| {
-            // SAFETY: the memory is nonpaged and stays in place: it lies in the extension.
-            unsafe { initialize(this.raw.get()) };
+        let event = RawEvent(UnsafeCell::new(KEVENT::default()));
+        device.object(event, Self, |event, _irql| {
+            // SAFETY: the memory is nonpaged, and the event stays there.
+            unsafe { initialize(event.0.get()) };
             Ok(())
         })
+    }
+
+    /// The address of the event, for a DDI.
+    fn raw(&self) -> *mut KEVENT {
+        self.0.0.get()
     }
 
     /// Sets it: every wait ends. IRQL: at most `DISPATCH_LEVEL`. DDI: `KeSetEvent` without a priority boost.
     pub fn set<L: AtMostDispatch>(&self, _irql: &mut Irql<L>) {
         // SAFETY: the event is initialised and lies in nonpaged memory; the caller waits for nothing with the lock that TRUE would
         // keep.
-        unsafe { KeSetEvent(self.raw.get(), 0, 0) };
+        unsafe { KeSetEvent(self.raw(), 0, 0) };
     }
 
     /// Clears it. IRQL: at most `DISPATCH_LEVEL`. DDI: `KeClearEvent`.
     pub fn clear<L: AtMostDispatch>(&self, _irql: &mut Irql<L>) {
         // SAFETY: the event is initialised.
-        unsafe { KeClearEvent(self.raw.get()) };
+        unsafe { KeClearEvent(self.raw()) };
     }
 
     /// Waits until it is set, or for `timeout`; whether it was set. IRQL: `PASSIVE_LEVEL`. DDI: `KeWaitForSingleObject`, which
     /// counts time in clock ticks.
     pub fn wait(&self, timeout: Duration, _irql: &mut Irql<Passive>) -> bool {
         let mut timeout = relative(timeout);
-        // SAFETY: the event is initialised and outlives the wait: the extension that it lies in is borrowed.
-        let status =
-            unsafe { KeWaitForSingleObject(self.raw.get().cast(), Executive, KERNEL_MODE, 0, &raw mut timeout) };
+        // SAFETY: the event is initialised and outlives the wait: the driver's value, which has the handle, is borrowed.
+        let status = unsafe { KeWaitForSingleObject(self.raw().cast(), Executive, KERNEL_MODE, 0, &raw mut timeout) };
         status != STATUS_TIMEOUT
     }
 }

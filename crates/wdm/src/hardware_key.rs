@@ -57,7 +57,7 @@ impl HardwareKey {
             header: device.header(),
             _pinned: PhantomPinned,
         };
-        device.place(this, |_| Ok(()))
+        device.place(this, || Ok(()))
     }
 
     /// The value `name`, which must be a `REG_DWORD`.

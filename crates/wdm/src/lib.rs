@@ -48,9 +48,11 @@
 //!   completed with an error. One that is forgotten is never completed, and its device can not be removed: a leak, and no more.
 //! - **The device extension** is lent as `&self`. What runs in a dispatch or completion routine holds the remove lock, and so does every IRP that is not
 //!   completed; ISRs and DPCs are disconnected, and flushed, before the extension goes.
-//! - **Kernel objects** ([`CustomDpc`], [`ThreadedDpc`], [`Timer`], [`DpcForIsr`], [`Interrupt`], [`CancelSafeQueue`], [`StartIoQueue`], [`Event`], [`WorkItem`],
-//!   [`DeviceMemory`], [`CommonBuffer`]) are initialised
-//!   in place in the extension, checked to lie there, and have no `Drop`: removal closes them, at `PASSIVE_LEVEL`.
+//! - **Kernel objects** ([`CustomDpc`], [`ThreadedDpc`], [`Timer`], [`Interrupt`], [`CancelSafeQueue`], [`StartIoQueue`], [`Event`], [`WorkItem`], [`DeviceMemory`],
+//!   [`CommonBuffer`]) belong to this crate. Each is in nonpaged pool of its own, allocated by `AddDevice`, and on a list that no driver reaches. What lies in
+//!   the extension, checked to lie there, is where to find it: whoever drops, overwrites or forgets that takes nothing from the system. Removal, and an
+//!   `AddDevice` that fails, closes the objects at `PASSIVE_LEVEL`, drops the driver's value, and then frees them.
+//! - **The drivers below** are called only while they are there: nothing reaches them, nor the bus driver, when `IRP_MN_REMOVE_DEVICE` has gone down.
 //! - **What ISRs and DPCs share** is behind a [`SpinLock`], the interrupt spin lock ([`Interrupt::synchronize`]) or an atomic; what can be
 //!   taken away under them is [`Revocable`]. Registers are, always: nobody reaches them while the device has no power, or is stopped or gone.
 //! - **Memory that others write** (a program, by direct I/O; a device, by DMA) is copied in and out, and never a `&[u8]`. Output that was not written
@@ -65,7 +67,8 @@
 //!
 //! - Locks that are taken in two orders, a wait for what the waiting thread itself has to do, and recursion without end are safe in this sense, and
 //!   stop the machine all the same.
-//! - A device that is told a wrong address writes there. Registers are the driver's to know.
+//! - A device that is told a wrong address writes there, and so does one whose driver says [too early](DeviceExtension::dma_is_idle) that it writes no
+//!   more. Registers are the driver's to know.
 //! - There is no access to a program's addresses (`METHOD_NEITHER`, `METHOD_IN_DIRECT`'s output buffer), no scatter/gather DMA, no file-system or
 //!   network interface, and no paged code: everything a driver has is nonpaged.
 

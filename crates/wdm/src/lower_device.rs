@@ -92,7 +92,7 @@ impl LowerDevice {
             header: device.header(),
             _pinned: PhantomPinned,
         };
-        device.place(this, move |_| Ok(()))
+        device.place(this, || Ok(()))
     }
 
     /// Sends the request `R` and waits until it is completed; how many bytes of `output` were written.

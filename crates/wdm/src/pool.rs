@@ -57,6 +57,19 @@ impl<T> PoolBox<T> {
         Ok(Self(memory))
     }
 
+    /// Leaves the value where it is.
+    pub(crate) fn into_raw(self) -> NonNull<T> {
+        ManuallyDrop::new(self).0
+    }
+
+    /// Undoes [`into_raw`](Self::into_raw).
+    ///
+    /// # Safety
+    /// The value must be what that returned, and be used by nobody else.
+    pub(crate) const unsafe fn from_raw(value: NonNull<T>) -> Self {
+        Self(value)
+    }
+
     /// Frees the memory and gives the value back. IRQL: at most `DISPATCH_LEVEL`. DDI: `ExFreePool`, by `wdk-alloc`.
     pub fn free<L: AtMostDispatch>(self, _irql: &mut Irql<L>) -> T {
         let memory = ManuallyDrop::new(self).0;

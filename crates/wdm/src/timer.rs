@@ -3,7 +3,7 @@
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::fmt;
-use core::marker::{PhantomData, PhantomPinned};
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::time::Duration;
 
@@ -14,7 +14,7 @@ use wdk_sys::{
 };
 
 use crate::{
-    device::{DeviceInit, Extension, Header, Object, ObjectNode},
+    device::{DeviceInit, Extension, Handle, Header, KernelObject, Object},
     error::Error,
     irql::{AtMostDispatch, Dispatch, Irql},
     thread::relative,
@@ -35,7 +35,7 @@ pub trait TimerRoutine: 'static {
 /// [CustomTimerDpc routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/writing-a-customtimerdpc-routine), and
 /// [which type of DPC](crate::dpc) to use.
 ///
-/// It lies in the device extension, and is cancelled before that goes. The system looks at its timers when its clock ticks, every 15.6 ms
+/// It is cancelled before the device goes. The system looks at its timers when its clock ticks, every 15.6 ms
 /// unless somebody has asked for more: a timer is never early, and up to a tick late.
 ///
 /// ```no_run
@@ -65,50 +65,47 @@ pub trait TimerRoutine: 'static {
 ///
 /// See [Timer Objects and DPCs](https://learn.microsoft.com/windows-hardware/drivers/kernel/timer-objects-and-dpcs).
 pub struct Timer<R> {
-    core: TimerCore,
+    core: Handle<TimerCore>,
     routine: PhantomData<fn(R)>,
 }
 
-/// The timer without its type.
+/// The timer, without its type.
 pub(crate) struct TimerCore {
     timer: UnsafeCell<KTIMER>,
     dpc: UnsafeCell<KDPC>,
     header: NonNull<Header>,
-    node: ObjectNode,
-    _pinned: PhantomPinned,
 }
 
-// SAFETY: KTIMER and KDPC are made to be used by several processors at a time; the DDIs synchronise. The header is `Sync`, and the node is written
-// by the initialiser only.
-unsafe impl<R> Sync for Timer<R> {}
-// SAFETY: it belongs to no thread.
-unsafe impl<R> Send for Timer<R> {}
+// SAFETY: KTIMER and KDPC are made to be used by several processors at a time; the DDIs synchronise. The header is `Sync`.
+unsafe impl Sync for TimerCore {}
+
+impl KernelObject for TimerCore {
+    fn object(&self) -> Object {
+        Object::Timer(NonNull::from(self))
+    }
+}
 
 impl<R: TimerRoutine> Timer<R> {
     /// A timer that is not set. DDIs: `KeInitializeTimer`, `KeInitializeDpc`.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` outside the device extension.
+    /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INSUFFICIENT_RESOURCES`.
     pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Error> {
-        let unset = Self {
-            core: TimerCore {
-                timer: UnsafeCell::new(KTIMER::default()),
-                dpc: UnsafeCell::new(KDPC::default()),
-                header: device.header(),
-                node: ObjectNode::new(),
-                _pinned: PhantomPinned,
-            },
+        let unset = TimerCore {
+            timer: UnsafeCell::new(KTIMER::default()),
+            dpc: UnsafeCell::new(KDPC::default()),
+            header: device.header(),
+        };
+        let wrap = |core| Self {
+            core,
             routine: PhantomData,
         };
-        device.place(unset, move |this| {
-            let core = &this.core;
-            // SAFETY: the memory is nonpaged and stays in place: it lies in the extension.
+        device.object(unset, wrap, move |core, _irql| {
+            // SAFETY: the memory is nonpaged, and the timer stays there until teardown has cancelled it.
             unsafe { KeInitializeTimer(core.timer.get()) };
             let context = device.extension().as_ptr().cast::<c_void>();
             // SAFETY: as above. The context is the extension, which outlives every run of the routine.
             unsafe { KeInitializeDpc(core.dpc.get(), Some(trampoline::<R>), context) };
-            // SAFETY: the node lies in the object, and the object in the extension.
-            unsafe { device.register(&core.node, Object::Timer(NonNull::from(core))) };
             Ok(())
         })
     }

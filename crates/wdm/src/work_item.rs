@@ -3,7 +3,7 @@
 use core::cell::Cell;
 use core::ffi::c_void;
 use core::fmt;
-use core::marker::{PhantomData, PhantomPinned};
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,14 +15,14 @@ use wdk_sys::{
 };
 
 use crate::{
-    device::{DeviceInit, Extension, Header, Object, ObjectNode},
+    device::{DeviceInit, Extension, Handle, Header, KernelObject, Object},
     error::{Error, Result},
     irql::{AtMostDispatch, Irql, Passive},
 };
 
 /// What a [`WorkItem`] does when it runs: an `IO_WORKITEM_ROUTINE`.
 pub trait WorkRoutine: 'static {
-    /// The device whose extension the work item lies in.
+    /// The device that the work item belongs to.
     type Device: Send + Sync + 'static;
 
     /// Runs at `PASSIVE_LEVEL` in a system thread, which other drivers' work items wait for: it should be short.
@@ -63,19 +63,26 @@ pub trait WorkRoutine: 'static {
 ///
 /// See [System Worker Threads](https://learn.microsoft.com/windows-hardware/drivers/kernel/system-worker-threads).
 pub struct WorkItem<R> {
+    core: Handle<WorkItemCore>,
+    routine: PhantomData<fn(R)>,
+}
+
+/// The work item, without its type.
+struct WorkItemCore {
     item: IoWorkItem,
     /// It is queued, and has not begun to run.
     queued: AtomicBool,
     header: NonNull<Header>,
-    node: ObjectNode,
-    routine: PhantomData<fn(R)>,
-    _pinned: PhantomPinned,
 }
 
 // SAFETY: the flag is atomic, and decides who uses the system's structure. The header is `Sync`.
-unsafe impl<R> Sync for WorkItem<R> {}
-// SAFETY: it belongs to no thread.
-unsafe impl<R> Send for WorkItem<R> {}
+unsafe impl Sync for WorkItemCore {}
+
+impl KernelObject for WorkItemCore {
+    fn object(&self) -> Object {
+        Object::WorkItem(NonNull::from(&self.item))
+    }
+}
 
 impl<R: WorkRoutine> WorkItem<R> {
     /// A work item that is not queued. DDI: `IoAllocateWorkItem`.
@@ -83,24 +90,20 @@ impl<R: WorkRoutine> WorkItem<R> {
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INSUFFICIENT_RESOURCES`.
     pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Error> {
-        let unqueued = Self {
+        let unqueued = WorkItemCore {
             item: IoWorkItem::none(),
             queued: AtomicBool::new(false),
             header: device.header(),
-            node: ObjectNode::new(),
-            routine: PhantomData,
-            _pinned: PhantomPinned,
         };
-        device.place(unqueued, move |this| {
+        let wrap = |core| Self {
+            core,
+            routine: PhantomData,
+        };
+        device.object(unqueued, wrap, move |core, irql| {
             // SAFETY: the header is initialised before the initialiser of the driver's value runs.
             let device_object = unsafe { device.header().as_ref() }.device();
-            // SAFETY: AddDevice, which runs the initialiser, is called at PASSIVE_LEVEL.
-            let mut irql = unsafe { Irql::<Passive>::assume() };
             // SAFETY: the device object is that of the extension, and this is the first use.
-            unsafe { this.item.allocate(device_object, &mut irql) }?;
-            // SAFETY: the node lies in the object, and the object in the extension.
-            unsafe { device.register(&this.node, Object::WorkItem(NonNull::from(&this.item))) };
-            Ok(())
+            unsafe { core.item.allocate(device_object, irql) }
         })
     }
 
@@ -110,28 +113,29 @@ impl<R: WorkRoutine> WorkItem<R> {
     ///
     /// IRQL: at most `DISPATCH_LEVEL`. DDI: `IoQueueWorkItem`, with `DelayedWorkQueue`.
     pub fn queue<L: AtMostDispatch>(&self, irql: &mut Irql<L>) -> bool {
-        // SAFETY: the header outlives everything in the extension.
-        let header = unsafe { self.header.as_ref() };
-        if !header.is_open() || self.queued.swap(true, Ordering::AcqRel) {
+        let core: &WorkItemCore = &self.core;
+        // SAFETY: the header outlives the device's kernel objects.
+        let header = unsafe { core.header.as_ref() };
+        if !header.is_open() || core.queued.swap(true, Ordering::AcqRel) {
             return false;
         }
-        let context: *mut c_void = core::ptr::from_ref(self).cast_mut().cast();
+        let context: *mut c_void = core::ptr::from_ref(core).cast_mut().cast();
         if header.remove_lock.acquire(context, irql).is_err() {
-            self.queued.store(false, Ordering::Release);
+            core.queued.store(false, Ordering::Release);
             return false;
         }
         // SAFETY: the flag lets one caller in until the routine has begun, so it is not queued; the routine fits the context, which the remove
         // lock keeps.
-        unsafe { self.item.queue(run::<R>, context, irql) };
+        unsafe { core.item.queue(run::<R>, context, irql) };
         true
     }
 }
 
 /// # Safety
-/// To be called by the I/O manager only, with a [`WorkItem<R>`] as context that holds the remove lock.
+/// To be called by the I/O manager only, with the [`WorkItemCore`] of a [`WorkItem<R>`] as context that holds the remove lock.
 unsafe extern "C" fn run<R: WorkRoutine>(_device: PDEVICE_OBJECT, context: *mut c_void) {
-    // SAFETY: the work item lies in the extension, which the remove lock keeps.
-    let this = unsafe { &*context.cast::<WorkItem<R>>() };
+    // SAFETY: the remove lock keeps the device, and with it the work item.
+    let this = unsafe { &*context.cast::<WorkItemCore>() };
     // Before the routine looks at anything: who comes later queues it again.
     this.queued.swap(false, Ordering::AcqRel);
     let header = this.header;
@@ -142,7 +146,8 @@ unsafe extern "C" fn run<R: WorkRoutine>(_device: PDEVICE_OBJECT, context: *mut 
     R::run(device, &mut irql);
     // SAFETY: the remove lock keeps the header until it is released.
     let remove_lock = unsafe { &(*header.as_ptr()).remove_lock };
-    // SAFETY: acquired when it was queued, with this tag. Nothing of the device is used below.
+    // SAFETY: acquired when it was queued, with this tag. Nothing of the device is used below. The I/O manager keeps the device object, and so the
+    // image, until this has returned.
     unsafe { remove_lock.release(context) };
 }
 

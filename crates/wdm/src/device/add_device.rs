@@ -12,9 +12,9 @@ use wdk_sys::{
 };
 
 use super::{
-    DeviceInit, Extension, Header, ObjectNode,
+    DeviceInit, Extension, Header,
     role::{Appearance, Role},
-    teardown::free_work_items,
+    teardown::end,
 };
 use crate::{
     device_interface::DeviceInterface,
@@ -108,11 +108,12 @@ unsafe fn initialize<R: Role>(
     // SAFETY: as above, and the device object is that of the extension.
     unsafe { header.device_irps.initialize(device, irql) }?;
 
+    let mut is_initialised = false;
     // SAFETY: promised by the caller, and the header is complete.
-    let result = unsafe { initialize_value::<R>(extension, header, pdo, irql) };
+    let result = unsafe { initialize_value::<R>(extension, header, &mut is_initialised, irql) };
     if result.is_err() {
-        // SAFETY: nobody else has seen the device, so nothing was queued.
-        unsafe { free_work_items(header, irql) };
+        // SAFETY: nobody else has seen the device: it is in no stack.
+        unsafe { end(extension, is_initialised, irql) };
     }
     result
 }
@@ -122,7 +123,7 @@ unsafe fn initialize<R: Role>(
 unsafe fn initialize_value<R: Role>(
     extension: NonNull<Extension<R::Data>>,
     header: &Header,
-    pdo: NonNull<DEVICE_OBJECT>,
+    is_initialised: &mut bool,
     irql: &mut Irql<Passive>,
 ) -> Result<()> {
     let device = header.device();
@@ -130,21 +131,11 @@ unsafe fn initialize_value<R: Role>(
     let slot = unsafe { Extension::data_slot(extension) };
     let init = DeviceInit::new(extension);
     let initializer = R::init(&init);
-    // SAFETY: the slot is valid, unused, and stays where it is until teardown drops the value in it.
-    let outcome = unsafe { initializer.__pinned_init(slot) };
-    // SAFETY: the nodes were in the extension, which is there.
-    if !unsafe { ObjectNode::is_intact(header.objects.get(), header.object_count.get()) } {
-        // Without dropping the value: it is not what it was initialised as. None of its objects has been used yet; none is known any more.
-        header.objects.set(core::ptr::null());
-        return Err(outcome.err().unwrap_or(Error::DRIVER_INTERNAL_ERROR));
-    }
-    outcome?;
+    // SAFETY: the slot is valid, unused, and stays where it is until the value in it is dropped.
+    unsafe { initializer.__pinned_init(slot) }?;
+    *is_initialised = true;
 
-    let attached = attach::<R>(header, device, pdo, irql);
-    let lower = attached.inspect_err(|_| {
-        // SAFETY: the value in the slot is initialised, nobody else has seen it, and it is not used afterwards.
-        unsafe { core::ptr::drop_in_place(slot) };
-    })?;
+    let lower = attach::<R>(header, device, irql)?;
     header.lower.attach(lower);
     header.set_open(true);
 
@@ -161,9 +152,9 @@ unsafe fn initialize_value<R: Role>(
 fn attach<R: Role>(
     header: &Header,
     device: NonNull<DEVICE_OBJECT>,
-    pdo: NonNull<DEVICE_OBJECT>,
     irql: &mut Irql<Passive>,
 ) -> Result<NonNull<DEVICE_OBJECT>> {
+    let pdo = header.pdo();
     // SAFETY: AddDevice has the extension for itself.
     let interface = unsafe { &mut *header.interface.get() };
     if let Some(class) = R::INTERFACE {
@@ -171,9 +162,7 @@ fn attach<R: Role>(
     }
     // SAFETY: both device objects are valid, and belong to this driver and to the PnP manager's stack.
     let lower = unsafe { IoAttachDeviceToDeviceStack(device.as_ptr(), pdo.as_ptr()) };
-    NonNull::new(lower)
-        .ok_or(Error::NO_SUCH_DEVICE)
-        .inspect_err(|_| interface.free(irql))
+    NonNull::new(lower).ok_or(Error::NO_SUCH_DEVICE)
 }
 
 /// Takes the device out of its stack and deletes it.

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use wdk_sys::{DEVICE_OBJECT, PDEVICE_OBJECT};
 
-use super::{Object, ObjectNode, lifecycle::Lifecycle, lower::Lower, remove_lock::RemoveLock};
+use super::{lifecycle::Lifecycle, lower::Lower, object::Objects, remove_lock::RemoveLock};
 use crate::{
     device_interface::DeviceInterface,
     power::{DeviceIrps, DeviceStates},
@@ -67,10 +67,8 @@ pub(crate) struct Header {
     pub(crate) has_dpc_for_isr: Cell<bool>,
     /// The queue over the device object's device queue, or null.
     pub(crate) start_io: Cell<*const StartIoCore>,
-    /// The kernel objects inside the extension, most recently initialised first.
-    pub(super) objects: Cell<*const ObjectNode>,
-    /// How many there are.
-    pub(super) object_count: Cell<usize>,
+    /// The device's kernel objects.
+    pub(super) objects: Objects,
 }
 
 impl Header {
@@ -91,8 +89,7 @@ impl Header {
             interface: UnsafeCell::new(DeviceInterface::none()),
             has_dpc_for_isr: Cell::new(false),
             start_io: Cell::new(core::ptr::null()),
-            objects: Cell::new(core::ptr::null()),
-            object_count: Cell::new(0),
+            objects: Objects::none(),
         }
     }
 
@@ -140,13 +137,6 @@ impl Header {
         }
     }
 
-    /// The kernel objects inside the extension.
-    pub(crate) fn objects(&self) -> impl Iterator<Item = Object> + '_ {
-        // SAFETY: the nodes lie in the extension, as this header does, and are added by its initialiser only, which has returned
-        // before any routine can run that looks for them.
-        unsafe { ObjectNode::list(self.objects.get()) }
-    }
-
     /// Whether the device has been said to have failed.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
@@ -166,9 +156,9 @@ impl Header {
     }
 }
 
-// SAFETY: the cells are written by AddDevice, PnP dispatch and teardown only, which the PnP manager never runs at the same time for
-// one device; what other callbacks read of them (`lower`) was written before those callbacks could run. The interface is touched by
-// the same routines only. The rest is atomic or a kernel object with its own synchronisation.
+// SAFETY: the initialiser of the driver's value, which AddDevice runs before the device is in its stack, writes the objects, the queue and the mark of
+// the DPC: nobody else has seen the device by then. What a cancelled query goes back to, and the interface, are touched by AddDevice, PnP
+// dispatch and teardown only, which the PnP manager never runs at the same time for one device. The rest synchronises by itself.
 unsafe impl Sync for Header {}
 
 /// A device extension.

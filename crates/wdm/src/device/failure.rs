@@ -49,7 +49,7 @@ impl DeviceFailure {
             header: device.header(),
             _pinned: PhantomPinned,
         };
-        device.place(this, move |_| Ok(()))
+        device.place(this, || Ok(()))
     }
 
     /// The device has failed. Once is enough: a device that has failed stays so. While it is being removed nobody needs to be told.

@@ -6,14 +6,17 @@ use core::ptr::NonNull;
 
 use pinned_init::{PinInit, pin_init_from_closure};
 
-use super::{Extension, Header, Object, ObjectNode};
-use crate::error::{Error, Result};
+use super::{Extension, Handle, Header, KernelObject};
+use crate::{
+    error::{Error, Result},
+    irql::{Irql, Passive},
+};
 
 /// The device whose extension is being initialised: what the constructors of kernel objects ask for.
 ///
-/// The system keeps the address of such an object, so it must lie in the device extension, which stays in place and is given
-/// back only when the system has let go of every object in it. Each constructor checks that and fails with
-/// `STATUS_INVALID_PARAMETER` anywhere else.
+/// The objects are the safe layer's, in nonpaged pool, and there as long as the driver's value is. What a constructor makes gives access to one, so it must
+/// lie in that value: in the device extension, which is where it stays. Each constructor checks that and fails with `STATUS_INVALID_PARAMETER`
+/// anywhere else.
 pub struct DeviceInit<'a, T> {
     extension: NonNull<Extension<T>>,
     lifetime: PhantomData<&'a ()>,
@@ -35,22 +38,48 @@ impl<T: 'static> DeviceInit<'_, T> {
         self.extension.cast()
     }
 
-    /// An initialiser of a kernel object: puts `value` in its place, which must lie in the extension, then has `finish` make the object of it.
+    /// An initialiser of the handle on a kernel object: `finish` makes the object of `value`, where it stays until the system has let go of it, and
+    /// `wrap` the driver's access of a handle.
     ///
-    /// What `finish` finds stays where it is until the extension goes, which is when the system has let go of the object.
+    /// # Errors
+    /// `STATUS_INVALID_PARAMETER` outside the extension; `STATUS_INSUFFICIENT_RESOURCES`; what `finish` returns.
+    pub(crate) fn object<C: KernelObject, H>(
+        &self,
+        value: C,
+        wrap: impl FnOnce(Handle<C>) -> H,
+        finish: impl FnOnce(&C, &mut Irql<Passive>) -> Result<()>,
+    ) -> impl PinInit<H, Error> {
+        let init = move |slot: *mut H| {
+            self.check_inside(slot)?;
+            // SAFETY: the header is initialised before the initialiser of the driver's value runs.
+            let header = unsafe { self.header().as_ref() };
+            // SAFETY: AddDevice, which runs the initialiser, is called at PASSIVE_LEVEL.
+            let mut irql = unsafe { Irql::<Passive>::assume() };
+            // SAFETY: this is the initialiser.
+            let object = unsafe { header.objects.add(value, finish, &mut irql) }?;
+            // SAFETY: the object is one of this device's, and the slot lies in its extension.
+            let handle = wrap(unsafe { Handle::new(object) });
+            // SAFETY: the slot is valid for writes.
+            unsafe { slot.write(handle) };
+            Ok(())
+        };
+        // SAFETY: on success the value is there, and not moved; a failure leaves nothing there.
+        unsafe { pin_init_from_closure(init) }
+    }
+
+    /// An initialiser of access to what the safe layer has for every device: puts `value` in its place, then calls `finish`.
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the extension; what `finish` returns.
-    pub(crate) fn place<U>(&self, value: U, finish: impl FnOnce(&U) -> Result<()>) -> impl PinInit<U, Error> {
+    pub(crate) fn place<U>(&self, value: U, finish: impl FnOnce() -> Result<()>) -> impl PinInit<U, Error> {
         let init = move |slot: *mut U| {
             self.check_inside(slot)?;
+            finish()?;
             // SAFETY: the slot is valid for writes.
             unsafe { slot.write(value) };
-            // SAFETY: just written; only shared from here on.
-            finish(unsafe { &*slot })
+            Ok(())
         };
-        // SAFETY: on success the value is there, as `finish` left it; what a failure leaves there needs no drop. It is not moved: it lies in the
-        // extension.
+        // SAFETY: as in `object`.
         unsafe { pin_init_from_closure(init) }
     }
 
@@ -63,18 +92,6 @@ impl<T: 'static> DeviceInit<'_, T> {
             .and_then(|offset| offset.checked_add(size_of::<U>()))
             .is_some_and(|end| end <= size_of::<Extension<T>>());
         if inside { Ok(()) } else { Err(Error::INVALID_PARAMETER) }
-    }
-
-    /// Makes `object` known to the safe layer, which closes it when the device goes.
-    ///
-    /// # Safety
-    /// `node` must lie inside that very object, and the object in this extension, for good.
-    pub(crate) unsafe fn register(&self, node: &ObjectNode, object: Object) {
-        // SAFETY: the header is initialised before the initialiser of the driver's value runs.
-        let header = unsafe { self.header().as_ref() };
-        node.link(object, header.objects.get());
-        header.objects.set(node);
-        header.object_count.set(header.object_count.get() + 1);
     }
 }
 

@@ -23,7 +23,7 @@ pub use failure::DeviceFailure;
 pub use file_object::FileObject;
 pub use filter::FilterDevice;
 pub use init::DeviceInit;
-pub(crate) use object::{Object, ObjectNode};
+pub(crate) use object::{Handle, KernelObject, Object};
 use pinned_init::PinInit;
 pub(crate) use role::{Filter, Function};
 pub(crate) use teardown::{close_queues, free_common_buffers, tear_down};

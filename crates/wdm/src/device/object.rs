@@ -1,90 +1,165 @@
-//! The kernel objects inside an extension, as the safe layer finds them.
+//! The kernel objects of a device: memory of the safe layer's, and handles on it.
+//!
+//! The system keeps the address of such an object, and uses it whenever it likes. What lies in the driver's own value can be dropped, overwritten or
+//! forgotten there by safe code, at any time. So the objects do not lie there: each is in memory of its own, on a list of the safe layer's, from the
+//! time that the driver's initialiser makes it until [teardown](super::teardown) has made the system let go of it. What the driver has, whatever it
+//! does with it, is where to find it.
 
 use core::cell::Cell;
+use core::marker::PhantomPinned;
+use core::ops::Deref;
 use core::ptr::NonNull;
 
 use crate::{
     device_memory::Mapping,
-    dma::CommonBuffer,
+    dma::Buffer,
+    error::Result,
     interrupt::Connection,
-    queue::{CancelSafeQueue, StartIoCore},
+    irql::{Irql, Passive},
+    pool::PoolBox,
+    queue::{Queue, StartIoCore},
     timer::TimerCore,
     work_item::IoWorkItem,
 };
 
-/// A kernel object that has to be closed before its device goes. DPCs are not among them: they are flushed all together.
+/// How teardown finds an object that has something to be closed.
 #[derive(Clone, Copy)]
 pub(crate) enum Object {
     Interrupt(NonNull<Connection>),
-    Queue(NonNull<CancelSafeQueue>),
+    Queue(NonNull<Queue>),
     StartIo(NonNull<StartIoCore>),
-    CommonBuffer(NonNull<CommonBuffer>),
+    CommonBuffer(NonNull<Buffer>),
     Timer(NonNull<TimerCore>),
     WorkItem(NonNull<IoWorkItem>),
     Memory(NonNull<Mapping>),
+    /// A DPC: they are flushed all together. An event.
+    NothingToClose,
 }
 
-/// A link of the list of an extension's kernel objects. Lies inside the object that it names.
-pub(crate) struct ObjectNode {
-    /// [`seal_of`] the node, once it is in the list.
-    seal: Cell<usize>,
-    next: Cell<*const ObjectNode>,
-    object: Cell<Option<Object>>,
+/// What a [`Handle`] can be for.
+pub(crate) trait KernelObject {
+    /// The object, for teardown.
+    fn object(&self) -> Object;
 }
 
-impl ObjectNode {
-    /// A link that is in no list yet.
-    pub(crate) const fn new() -> Self {
+/// A driver's access to a kernel object.
+///
+/// It is pinned in the device extension, where [`DeviceInit`](super::DeviceInit) has checked it to lie: so it is gone before the object is.
+///
+/// It has no `Drop`, and nothing about the object depends on it.
+pub(crate) struct Handle<C> {
+    object: NonNull<C>,
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: it gives access to the object, and nothing else.
+unsafe impl<C: Sync> Sync for Handle<C> {}
+// SAFETY: as above.
+unsafe impl<C: Sync> Send for Handle<C> {}
+
+impl<C> Handle<C> {
+    /// # Safety
+    /// The object must be one of a device's [`Objects`], and be there as long as the handle is used: because that is pinned in the extension of the
+    /// device, or because the object is not freed meanwhile.
+    pub(crate) const unsafe fn new(object: NonNull<C>) -> Self {
         Self {
-            seal: Cell::new(0),
-            next: Cell::new(core::ptr::null()),
-            object: Cell::new(None),
+            object,
+            _pinned: PhantomPinned,
         }
-    }
-
-    pub(super) fn link(&self, object: Object, next: *const Self) {
-        self.seal.set(seal_of(self));
-        self.object.set(Some(object));
-        self.next.set(next);
-    }
-
-    /// The objects of the list that begins with `first`.
-    ///
-    /// # Safety
-    /// Every node of the list must live as long as the iterator, and none may be added meanwhile.
-    pub(super) unsafe fn list(first: *const Self) -> impl Iterator<Item = Object> {
-        // SAFETY: promised by the caller.
-        let node = move |node: *const Self| unsafe { node.as_ref() };
-        core::iter::successors(node(first), move |current| node(current.next.get()))
-            .filter_map(|current| current.object.get())
-    }
-
-    /// Whether the list that begins with `first` has all its `count` nodes still.
-    ///
-    /// An initialiser of the driver's could have overwritten an object behind pinned-init's back: its `Wrapper` gives out a `Pin` of a
-    /// `MaybeUninit`, which can be set to anything. Nobody can once the initialiser is over, so this is looked at then.
-    ///
-    /// # Safety
-    /// The nodes must have been in memory that is still readable, whatever it holds now.
-    pub(super) unsafe fn is_intact(first: *const Self, count: usize) -> bool {
-        let mut node = first;
-        for _ in 0..count {
-            // SAFETY: promised by the caller; only an address is computed.
-            let seal = unsafe { &raw const (*node).seal };
-            // SAFETY: any bytes make a number; volatile, so that nothing is concluded from what they may be.
-            if unsafe { seal.cast::<usize>().read_volatile() } != seal_of(node) {
-                return false;
-            }
-            // SAFETY: the seal stands, so the node is as it was linked.
-            node = unsafe { (*node).next.get() };
-        }
-        node.is_null()
     }
 }
 
-/// What a linked node carries: bytes that are there by no other way.
-fn seal_of(node: *const ObjectNode) -> usize {
-    /// Has no meaning.
-    const MARK: usize = 0x6F62_6A65_6374_7321;
-    node.addr() ^ MARK
+impl<C> Deref for Handle<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        // SAFETY: the handle lies in the driver's value, which is dropped before the objects are freed; nobody has a unique reference to them before.
+        unsafe { self.object.as_ref() }
+    }
+}
+
+/// The kernel objects of one device, most recently made first.
+pub(crate) struct Objects(Cell<Option<NonNull<Node>>>);
+
+/// What the memory of each object begins with.
+struct Node {
+    next: Option<NonNull<Node>>,
+    object: Object,
+    /// Frees the memory.
+    free: unsafe fn(NonNull<Node>, &mut Irql<Passive>),
+}
+
+#[repr(C)]
+struct Allocation<C> {
+    node: Node,
+    value: C,
+}
+
+impl Objects {
+    pub(super) const fn none() -> Self {
+        Self(Cell::new(None))
+    }
+
+    /// Moves `value` to memory of its own and has `finish` make a kernel object of it there, where it stays.
+    ///
+    /// # Errors
+    /// `STATUS_INSUFFICIENT_RESOURCES`; what `finish` returns.
+    ///
+    /// # Safety
+    /// By the initialiser of the device's extension only.
+    pub(super) unsafe fn add<C: KernelObject>(
+        &self,
+        value: C,
+        finish: impl FnOnce(&C, &mut Irql<Passive>) -> Result<()>,
+        irql: &mut Irql<Passive>,
+    ) -> Result<NonNull<C>> {
+        let node = Node {
+            next: self.0.get(),
+            object: Object::NothingToClose,
+            free: free::<C>,
+        };
+        let mut allocation = PoolBox::new(Allocation { node, value }, irql)?;
+        if let Err(error) = finish(&allocation.value, irql) {
+            drop(allocation.free(irql));
+            return Err(error);
+        }
+        allocation.node.object = allocation.value.object();
+        let allocation = allocation.into_raw();
+        self.0.set(Some(allocation.cast()));
+        // SAFETY: only an address is computed, within the allocation.
+        let value = unsafe { &raw mut (*allocation.as_ptr()).value };
+        // SAFETY: a field of a valid object is not null.
+        Ok(unsafe { NonNull::new_unchecked(value) })
+    }
+
+    /// The objects that are there.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Object> + '_ {
+        // SAFETY: the nodes stay until the list is freed, and are written only before they are on it.
+        let node = |node: NonNull<Node>| unsafe { node.as_ref() };
+        core::iter::successors(self.0.get().map(node), move |current| current.next.map(node)).map(|node| node.object)
+    }
+
+    /// Frees the objects' memory.
+    ///
+    /// # Safety
+    /// The system must have let go of them, and nobody have a handle any more.
+    pub(super) unsafe fn free(&self, irql: &mut Irql<Passive>) {
+        let mut first = self.0.take();
+        while let Some(node) = first {
+            // SAFETY: the node is there until it is freed.
+            let Node { next, free, .. } = unsafe { node.as_ref() };
+            let (next, free) = (*next, *free);
+            // SAFETY: this is its own function; promised by the caller.
+            unsafe { free(node, irql) };
+            first = next;
+        }
+    }
+}
+
+/// # Safety
+/// The node must be that of an `Allocation<C>` that nobody uses any more.
+unsafe fn free<C>(node: NonNull<Node>, irql: &mut Irql<Passive>) {
+    // SAFETY: promised by the caller; the node lies at the start.
+    let allocation = unsafe { PoolBox::<Allocation<C>>::from_raw(node.cast()) };
+    drop(allocation.free(irql));
 }

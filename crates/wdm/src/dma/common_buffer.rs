@@ -1,7 +1,6 @@
 //! Common buffers: memory that processor and device share.
 
 use core::fmt;
-use core::marker::PhantomPinned;
 use core::ptr::NonNull;
 
 use pinned_init::PinInit;
@@ -11,7 +10,7 @@ use super::{
     description::DeviceDescription,
 };
 use crate::{
-    device::{DeviceInit, Header, Object, ObjectNode},
+    device::{DeviceInit, Handle, Header, KernelObject, Object},
     error::{Error, Result},
     irql::{Irql, Passive},
     resources::Resources,
@@ -33,7 +32,7 @@ impl LogicalAddress {
 
 /// A stretch of memory that the device reads and writes while the driver does, and the DMA adapter that it comes from.
 ///
-/// It lies in the device extension, empty until it is [allocated](Self::allocate) in [`start`](crate::DeviceExtension::start). Bytes are copied
+/// It is empty until it is [allocated](Self::allocate) in [`start`](crate::DeviceExtension::start). Bytes are copied
 /// in and out, each time with a check of the range; there is no reference to be had, since the device writes whenever it likes.
 ///
 /// The driver does not free it: [the safe layer does](crate::DeviceExtension::dma_is_idle), when the device cannot write to it any more.
@@ -59,11 +58,12 @@ impl LogicalAddress {
 /// ```
 ///
 /// See [Using Common-Buffer Bus-Master DMA](https://learn.microsoft.com/windows-hardware/drivers/kernel/using-common-buffer-bus-master-dma).
-pub struct CommonBuffer {
+pub struct CommonBuffer(Handle<Buffer>);
+
+/// What is allocated, if anything.
+pub(crate) struct Buffer {
     allocation: Revocable<Allocation>,
     header: NonNull<Header>,
-    node: ObjectNode,
-    _pinned: PhantomPinned,
 }
 
 /// The memory keeps its adapter: they are given back together, in this order.
@@ -77,28 +77,26 @@ unsafe impl Send for Allocation {}
 // SAFETY: as above.
 unsafe impl Sync for Allocation {}
 
-// SAFETY: what it holds is behind `Revocable`; the rest is written by its initialiser only.
-unsafe impl Sync for CommonBuffer {}
-// SAFETY: it belongs to no thread.
-unsafe impl Send for CommonBuffer {}
+// SAFETY: what it holds is behind `Revocable`; the header is `Sync`.
+unsafe impl Sync for Buffer {}
+
+impl KernelObject for Buffer {
+    fn object(&self) -> Object {
+        Object::CommonBuffer(NonNull::from(self))
+    }
+}
 
 impl CommonBuffer {
     /// An empty one.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` outside the device extension.
+    /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INSUFFICIENT_RESOURCES`.
     pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Error> {
-        let empty = Self {
+        let empty = Buffer {
             allocation: Revocable::new(),
             header: device.header(),
-            node: ObjectNode::new(),
-            _pinned: PhantomPinned,
         };
-        device.place(empty, move |this| {
-            // SAFETY: the node lies in the object, and the object in the extension.
-            unsafe { device.register(&this.node, Object::CommonBuffer(NonNull::from(this))) };
-            Ok(())
-        })
+        device.object(empty, Self, |_, _irql| Ok(()))
     }
 
     /// Allocates `length` bytes, all 0, for the device that `description` describes; where the device finds them.
@@ -124,8 +122,8 @@ impl CommonBuffer {
         if length == 0 {
             return Err(Error::INVALID_PARAMETER);
         }
-        // SAFETY: the header lies in the extension, as this object does.
-        let pdo = unsafe { self.header.as_ref() }.pdo();
+        // SAFETY: the header outlives the device's kernel objects.
+        let pdo = unsafe { self.0.header.as_ref() }.pdo();
         // SAFETY: it is the PDO of this device. IRP_MN_START_DEVICE is being handled, so its driver has not had IRP_MN_REMOVE_DEVICE; after that the
         // safe layer puts the adapter.
         let adapter = unsafe { DmaAdapter::get(pdo, description, irql) }?;
@@ -139,7 +137,8 @@ impl CommonBuffer {
         };
         let allocation = Allocation { memory, adapter };
         let address = allocation.address();
-        self.allocation
+        self.0
+            .allocation
             .publish(allocation, irql)
             .map(|()| address)
             .map_err(|second| {
@@ -148,19 +147,10 @@ impl CommonBuffer {
             })
     }
 
-    /// Gives memory and adapter back, if there are any, when nobody copies any more. The device must not write to it any more.
-    ///
-    /// DDIs: `FreeCommonBuffer`, `PutDmaAdapter`.
-    pub(crate) fn free(&self, irql: &mut Irql<Passive>) {
-        if let Some(allocation) = self.allocation.revoke(irql) {
-            allocation.release(irql);
-        }
-    }
-
     /// Where the device finds it; `None` while it is empty. Any IRQL.
     #[must_use]
     pub fn logical_address(&self) -> Option<LogicalAddress> {
-        self.allocation.with(Allocation::address)
+        self.0.allocation.with(Allocation::address)
     }
 
     /// Copies `source` to `offset`. Any IRQL.
@@ -185,7 +175,8 @@ impl CommonBuffer {
     /// # Errors
     /// `STATUS_INVALID_DEVICE_STATE` while the buffer is empty; what `f` returns.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&SharedMemory<'_>) -> Result<R>) -> Result<R> {
-        self.allocation
+        self.0
+            .allocation
             .with(|allocation| {
                 let CommonMemory { base, length, .. } = allocation.memory;
                 // SAFETY: the memory is nonpaged and there while this closure runs; nobody has a reference to it.
@@ -193,6 +184,17 @@ impl CommonBuffer {
                 f(&memory)
             })
             .unwrap_or(Err(Error::INVALID_DEVICE_STATE))
+    }
+}
+
+impl Buffer {
+    /// Gives memory and adapter back, if there are any, when nobody copies any more. The device must not write to it any more.
+    ///
+    /// DDIs: `FreeCommonBuffer`, `PutDmaAdapter`.
+    pub(crate) fn free(&self, irql: &mut Irql<Passive>) {
+        if let Some(allocation) = self.allocation.revoke(irql) {
+            allocation.release(irql);
+        }
     }
 }
 

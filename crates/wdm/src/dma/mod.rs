@@ -30,5 +30,6 @@ mod adapter;
 mod common_buffer;
 mod description;
 
+pub(crate) use common_buffer::Buffer;
 pub use common_buffer::{CommonBuffer, LogicalAddress};
 pub use description::DeviceDescription;

@@ -13,7 +13,7 @@ use super::{
     kdpc::{Kdpc, Kind},
 };
 use crate::{
-    device::{DeviceInit, Extension},
+    device::{DeviceInit, Extension, Handle},
     error::Error,
     irql::{Dispatch, Irql},
 };
@@ -41,7 +41,7 @@ pub trait DpcRoutine: 'static {
 
 /// A DPC of the driver's own: a `KDPC` with its routine, the documented *CustomDpc*. See [which type of DPC](crate::dpc) to use.
 ///
-/// It lies in the device extension, so that it is there when it runs: removal waits until it has returned, before the extension goes.
+/// Removal waits until it has returned, before the device goes.
 ///
 /// ```no_run
 /// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
@@ -73,7 +73,7 @@ pub trait DpcRoutine: 'static {
 ///
 /// See [DPC Objects and DPCs](https://learn.microsoft.com/windows-hardware/drivers/kernel/dpc-objects-and-dpcs).
 pub struct CustomDpc<R> {
-    dpc: Kdpc,
+    dpc: Handle<Kdpc>,
     routine: PhantomData<fn(R)>,
 }
 
@@ -81,7 +81,7 @@ impl<R: DpcRoutine> CustomDpc<R> {
     /// A DPC that is not queued. DDI: `KeInitializeDpc`.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` outside the device extension.
+    /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INSUFFICIENT_RESOURCES`.
     pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Error> {
         Self::with(DpcSettings::new(), device)
     }
@@ -90,18 +90,15 @@ impl<R: DpcRoutine> CustomDpc<R> {
     /// `KeSetTargetProcessorDpcEx`.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` outside the device extension, and for a processor that is not there.
+    /// `STATUS_INVALID_PARAMETER` outside the device extension, and for a processor that is not there; `STATUS_INSUFFICIENT_RESOURCES`.
     pub fn with(settings: DpcSettings, device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Error> {
-        let unqueued = Self {
-            dpc: Kdpc::new(device.header()),
+        let wrap = |dpc| Self {
+            dpc,
             routine: PhantomData,
         };
-        device.place(unqueued, move |this| {
-            // SAFETY: the DPC lies in the extension, and is used for the first time. The routine is one for its device.
-            unsafe {
-                this.dpc
-                    .initialize(Kind::Ordinary, trampoline::<R>, device.extension(), settings)
-            }
+        device.object(Kdpc::new(device.header()), wrap, move |dpc, _irql| {
+            // SAFETY: the DPC stays where it is, and is used for the first time. The routine is one for its device.
+            unsafe { dpc.initialize(Kind::Ordinary, trampoline::<R>, device.extension(), settings) }
         })
     }
 
@@ -117,6 +114,10 @@ impl<R: DpcRoutine> CustomDpc<R> {
 
     /// Takes it off its queue: `true` if it was there, and does not run for that. It may be running all the same, for the time before.
     /// Any IRQL. DDI: `KeRemoveQueueDpc`.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "it is off its queue either way, which is what most callers want"
+    )]
     pub fn remove(&self) -> bool {
         self.dpc.remove()
     }

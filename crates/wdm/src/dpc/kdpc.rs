@@ -2,7 +2,6 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
-use core::marker::PhantomPinned;
 use core::ptr::NonNull;
 
 use wdk_sys::{
@@ -15,7 +14,7 @@ use wdk_sys::{
 
 use super::DpcSettings;
 use crate::{
-    device::{Extension, Header},
+    device::{Extension, Header, KernelObject, Object},
     error::Result,
     status::Status,
 };
@@ -34,14 +33,17 @@ pub(super) enum Kind {
 pub(super) struct Kdpc {
     raw: UnsafeCell<KDPC>,
     header: NonNull<Header>,
-    _pinned: PhantomPinned,
+}
+
+impl KernelObject for Kdpc {
+    fn object(&self) -> Object {
+        Object::NothingToClose
+    }
 }
 
 // SAFETY: a KDPC is made to be queued by several processors at a time; the DDIs synchronise. It is written to otherwise before it can be queued. The
 // header is `Sync`.
 unsafe impl Sync for Kdpc {}
-// SAFETY: it belongs to no thread.
-unsafe impl Send for Kdpc {}
 
 impl Kdpc {
     /// The memory of one, for [`initialize`](Self::initialize).
@@ -49,7 +51,6 @@ impl Kdpc {
         Self {
             raw: UnsafeCell::new(KDPC::default()),
             header,
-            _pinned: PhantomPinned,
         }
     }
 

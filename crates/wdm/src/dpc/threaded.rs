@@ -13,7 +13,7 @@ use super::{
     kdpc::{Kdpc, Kind},
 };
 use crate::{
-    device::{DeviceInit, Extension},
+    device::{DeviceInit, Extension, Handle},
     error::Error,
     irql::{Irql, Threaded},
 };
@@ -72,7 +72,7 @@ pub trait ThreadedDpcRoutine: 'static {
 ///
 /// See [Introduction to Threaded DPCs](https://learn.microsoft.com/windows-hardware/drivers/kernel/introduction-to-threaded-dpcs).
 pub struct ThreadedDpc<R> {
-    dpc: Kdpc,
+    dpc: Handle<Kdpc>,
     routine: PhantomData<fn(R)>,
 }
 
@@ -80,7 +80,7 @@ impl<R: ThreadedDpcRoutine> ThreadedDpc<R> {
     /// A DPC that is not queued. DDI: `KeInitializeThreadedDpc`.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` outside the device extension.
+    /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INSUFFICIENT_RESOURCES`.
     pub fn new(device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Error> {
         Self::with(DpcSettings::new(), device)
     }
@@ -89,18 +89,15 @@ impl<R: ThreadedDpcRoutine> ThreadedDpc<R> {
     /// `KeSetTargetProcessorDpcEx`.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` outside the device extension, and for a processor that is not there.
+    /// `STATUS_INVALID_PARAMETER` outside the device extension, and for a processor that is not there; `STATUS_INSUFFICIENT_RESOURCES`.
     pub fn with(settings: DpcSettings, device: &DeviceInit<'_, R::Device>) -> impl PinInit<Self, Error> {
-        let unqueued = Self {
-            dpc: Kdpc::new(device.header()),
+        let wrap = |dpc| Self {
+            dpc,
             routine: PhantomData,
         };
-        device.place(unqueued, move |this| {
-            // SAFETY: the DPC lies in the extension, and is used for the first time. The routine is one for its device.
-            unsafe {
-                this.dpc
-                    .initialize(Kind::Threaded, trampoline::<R>, device.extension(), settings)
-            }
+        device.object(Kdpc::new(device.header()), wrap, move |dpc, _irql| {
+            // SAFETY: the DPC stays where it is, and is used for the first time. The routine is one for its device.
+            unsafe { dpc.initialize(Kind::Threaded, trampoline::<R>, device.extension(), settings) }
         })
     }
 
@@ -112,6 +109,10 @@ impl<R: ThreadedDpcRoutine> ThreadedDpc<R> {
     }
 
     /// As [`CustomDpc::remove`](crate::CustomDpc::remove).
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "it is off its queue either way, which is what most callers want"
+    )]
     pub fn remove(&self) -> bool {
         self.dpc.remove()
     }

@@ -5,7 +5,6 @@ mod connection;
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::fmt;
-use core::marker::{PhantomData, PhantomPinned};
 use core::mem::{MaybeUninit, needs_drop};
 use core::ptr::NonNull;
 
@@ -15,7 +14,7 @@ use pinned_init::PinInit;
 use wdk_sys::{BOOLEAN, KSPIN_LOCK, PKINTERRUPT, ULONG, ntddk::KeSynchronizeExecution};
 
 use crate::{
-    device::{DeviceExtension, DeviceInit, Extension, Object, ObjectNode},
+    device::{DeviceExtension, DeviceInit, Extension, Handle, KernelObject, Object},
     error::{Error, Result},
     irql::{AtMostDispatch, Dirql, Irql, Passive},
     resources::InterruptResource,
@@ -32,7 +31,7 @@ pub enum Claim {
 
 /// What a driver does when its device interrupts: an `InterruptService` routine (ISR).
 pub trait InterruptService: 'static {
-    /// The device whose extension the interrupt object lies in.
+    /// The device that the interrupt object belongs to.
     type Device: DeviceExtension;
     /// What the ISR shares with nobody, or by [`Interrupt::synchronize`] only: it is touched under the interrupt spin lock alone.
     /// Plain data: a type that does something when it is dropped is refused when `connect` is compiled.
@@ -87,44 +86,40 @@ pub trait InterruptService: 'static {
 /// ```
 ///
 /// See [Introduction to Interrupt Service Routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/introduction-to-interrupt-service-routines).
-pub struct Interrupt<S: InterruptService> {
+pub struct Interrupt<S: InterruptService>(Handle<InterruptCore<S>>);
+
+/// The connection, and what the ISR is called with.
+struct InterruptCore<S: InterruptService> {
     connection: Connection,
     /// The interrupt spin lock of a device with messages. A line's is the system's own.
     lock: UnsafeCell<KSPIN_LOCK>,
     state: UnsafeCell<MaybeUninit<S::State>>,
     extension: NonNull<Extension<S::Device>>,
-    node: ObjectNode,
-    service: PhantomData<fn(S)>,
-    _pinned: PhantomPinned,
 }
 
 // SAFETY: the state is touched under the interrupt spin lock only, by one processor at a time, hence `State: Send`, which the trait
 // demands; before `connect` and after `disconnect` it is touched by those alone. The rest is `Sync`.
-unsafe impl<S: InterruptService> Sync for Interrupt<S> {}
-// SAFETY: it belongs to no thread, and neither does the state.
-unsafe impl<S: InterruptService> Send for Interrupt<S> {}
+unsafe impl<S: InterruptService> Sync for InterruptCore<S> {}
+
+impl<S: InterruptService> KernelObject for InterruptCore<S> {
+    fn object(&self) -> Object {
+        Object::Interrupt(NonNull::from(&self.connection))
+    }
+}
 
 impl<S: InterruptService> Interrupt<S> {
     /// An interrupt that is not connected.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` outside the device extension.
+    /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INSUFFICIENT_RESOURCES`.
     pub fn new(device: &DeviceInit<'_, S::Device>) -> impl PinInit<Self, Error> {
-        let unconnected = Self {
+        let unconnected = InterruptCore {
             connection: Connection::new(),
             lock: UnsafeCell::new(0),
             state: UnsafeCell::new(MaybeUninit::uninit()),
             extension: device.extension(),
-            node: ObjectNode::new(),
-            service: PhantomData,
-            _pinned: PhantomPinned,
         };
-        device.place(unconnected, move |this| {
-            let connection = NonNull::from(&this.connection);
-            // SAFETY: the node lies in the object, and the object in the extension.
-            unsafe { device.register(&this.node, Object::Interrupt(connection)) };
-            Ok(())
-        })
+        device.object(unconnected, Self, |_, _irql| Ok(()))
     }
 
     /// Connects the ISR to the device's line, or to its messages, with `state` as the first state that it sees. The ISR may run before this
@@ -143,29 +138,30 @@ impl<S: InterruptService> Interrupt<S> {
         if resource.is_passive_level() {
             return Err(Error::NOT_SUPPORTED);
         }
-        if !self.connection.begin() {
+        let core: &InterruptCore<S> = &self.0;
+        if !core.connection.begin() {
             return Err(Error::INVALID_DEVICE_STATE);
         }
         // SAFETY: no ISR is connected, and no other call of `connect` got here: nobody else touches the state.
-        let slot = unsafe { &mut *self.state.get() };
+        let slot = unsafe { &mut *core.state.get() };
         slot.write(state);
-        let context = core::ptr::from_ref(self).cast_mut().cast();
+        let context = core::ptr::from_ref(core).cast_mut().cast();
         let object = if resource.is_message_signaled() {
             // SAFETY: the header lies at the start of the extension.
-            let pdo = unsafe { Extension::header(self.extension) }.pdo();
-            // SAFETY: the routine and its context fit each other; the context and the lock lie in the extension, which outlives the connection.
-            unsafe { connect_messages(pdo, message_service::<S>, context, self.lock.get()) }
+            let pdo = unsafe { Extension::header(core.extension) }.pdo();
+            // SAFETY: the routine and its context fit each other; the context and the lock are the kernel object's, which outlives the connection.
+            unsafe { connect_messages(pdo, message_service::<S>, context, core.lock.get()) }
         } else {
             // SAFETY: as above.
             unsafe { connect_line(resource, line_service::<S>, context) }
         };
-        self.connection.finish(object, irql)
+        core.connection.finish(object, irql)
     }
 
     /// Disconnects, if connected; no ISR runs when it returns. If two disconnect at a time that is true of the one that does it; the other
     /// returns at once. IRQL: `PASSIVE_LEVEL`. DDIs: `IoDisconnectInterrupt`, `IoDisconnectInterruptEx`.
     pub fn disconnect(&self, irql: &mut Irql<Passive>) {
-        self.connection.disconnect(irql);
+        self.0.connection.disconnect(irql);
     }
 
     /// Calls `f` with the ISR's state, at the device's IRQL under the interrupt spin lock; `None` if the interrupt is not connected, or
@@ -178,9 +174,9 @@ impl<S: InterruptService> Interrupt<S> {
         F: FnOnce(&mut S::State, &mut Irql<Dirql>) -> R + Send,
         R: Send,
     {
-        self.connection.with_object(|object| {
+        self.0.connection.with_object(|object| {
             let mut call = SynchronizedCall {
-                state: self.state.get(),
+                state: self.0.state.get(),
                 f: Some(f),
                 result: None,
             };
@@ -225,7 +221,7 @@ where
 /// The `KSERVICE_ROUTINE` of a line.
 ///
 /// # Safety
-/// To be called by the kernel only, with an [`Interrupt<S>`] as context.
+/// To be called by the kernel only, with an [`InterruptCore<S>`] as context.
 unsafe extern "C" fn line_service<S: InterruptService>(_interrupt: PKINTERRUPT, context: *mut c_void) -> BOOLEAN {
     // SAFETY: as promised to this routine.
     unsafe { service::<S>(context) }
@@ -247,8 +243,8 @@ unsafe extern "C" fn message_service<S: InterruptService>(
 /// # Safety
 /// As [`line_service`].
 unsafe fn service<S: InterruptService>(context: *mut c_void) -> BOOLEAN {
-    // SAFETY: the context is the interrupt that was connected; the extension it lies in is there until it is disconnected.
-    let interrupt = unsafe { &*context.cast::<Interrupt<S>>() };
+    // SAFETY: the context is the interrupt that was connected, which is there until it is disconnected.
+    let interrupt = unsafe { &*context.cast::<InterruptCore<S>>() };
     // SAFETY: the extension was initialised before anybody could connect, and teardown disconnects before it drops the value.
     let device = unsafe { Extension::data(interrupt.extension) };
     // SAFETY: the interrupt spin lock is held: nobody else touches the state.

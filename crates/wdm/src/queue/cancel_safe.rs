@@ -3,7 +3,6 @@
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::fmt;
-use core::marker::PhantomPinned;
 use core::mem::offset_of;
 use core::ptr::NonNull;
 
@@ -22,7 +21,7 @@ use super::{
     taken_irp::Taken,
 };
 use crate::{
-    device::{DeviceInit, FileObject, Header, Object, ObjectNode},
+    device::{DeviceInit, FileObject, Handle, Header, KernelObject, Object},
     error::Error,
     irp::{Disposed, Irp, complete, set_begun},
     irql::{Irql, NoLockHeld},
@@ -66,8 +65,11 @@ use crate::{
 /// ```
 ///
 /// See [Cancel-Safe IRP Queues](https://learn.microsoft.com/windows-hardware/drivers/kernel/cancel-safe-irp-queues).
+pub struct CancelSafeQueue(Handle<Queue>);
+
+/// The queue.
 #[repr(C)]
-pub struct CancelSafeQueue {
+pub(crate) struct Queue {
     csq: UnsafeCell<IO_CSQ>,
     lock: UnsafeCell<KSPIN_LOCK>,
     /// The IRPs in the queue. Under the lock.
@@ -77,22 +79,24 @@ pub struct CancelSafeQueue {
     closed: Closed,
     counters: Counters,
     header: NonNull<Header>,
-    node: ObjectNode,
-    _pinned: PhantomPinned,
 }
 
-// SAFETY: the lists are touched under the spin lock only; the IRPs in them belong to no thread.
-unsafe impl Sync for CancelSafeQueue {}
-// SAFETY: it belongs to no thread, and neither do the IRPs in it.
-unsafe impl Send for CancelSafeQueue {}
+// SAFETY: the lists are touched under the spin lock only; the IRPs in them belong to no thread. The header is `Sync`.
+unsafe impl Sync for Queue {}
+
+impl KernelObject for Queue {
+    fn object(&self) -> Object {
+        Object::Queue(NonNull::from(self))
+    }
+}
 
 impl CancelSafeQueue {
     /// An empty, open queue. DDI: `IoCsqInitializeEx`.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` outside the device extension; what the DDI returns.
+    /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INSUFFICIENT_RESOURCES`; what the DDI returns.
     pub fn new<T: 'static>(device: &DeviceInit<'_, T>) -> impl PinInit<Self, Error> {
-        let empty = Self {
+        let empty = Queue {
             csq: UnsafeCell::new(IO_CSQ::default()),
             lock: UnsafeCell::new(0),
             list: UnsafeCell::new(LIST_ENTRY::default()),
@@ -100,18 +104,16 @@ impl CancelSafeQueue {
             closed: Closed::open(),
             counters: Counters::new(),
             header: device.header(),
-            node: ObjectNode::new(),
-            _pinned: PhantomPinned,
         };
-        device.place(empty, move |this| {
+        device.object(empty, Self, |queue, _irql| {
             // SAFETY: nobody else uses the queue yet, and it stays in place.
-            unsafe { irp_list::initialize(this.list.get()) };
+            unsafe { irp_list::initialize(queue.list.get()) };
             // SAFETY: as above.
-            unsafe { irp_list::initialize(this.taken.get()) };
+            unsafe { irp_list::initialize(queue.taken.get()) };
             // SAFETY: the callbacks find the queue by the address of its first field, which stays where it is.
             let status = unsafe {
                 IoCsqInitializeEx(
-                    this.csq.get(),
+                    queue.csq.get(),
                     Some(insert_irp),
                     Some(remove_irp),
                     Some(peek_next_irp),
@@ -120,11 +122,17 @@ impl CancelSafeQueue {
                     Some(complete_canceled_irp),
                 )
             };
-            Status::from_raw(status).into_result()?;
-            // SAFETY: the node lies in the object, and the object in the extension.
-            unsafe { device.register(&this.node, Object::Queue(NonNull::from(this))) };
-            Ok(())
+            Status::from_raw(status).into_result()
         })
+    }
+
+    /// For teardown.
+    ///
+    /// # Safety
+    /// The queue must be one of a device's kernel objects, and be there as long as what is returned is used.
+    pub(crate) const unsafe fn of(queue: NonNull<Queue>) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { Handle::new(queue) })
     }
 
     /// Puts the IRP at the end. It is pending from now on, and its dispatch routine returns `STATUS_PENDING`.
@@ -135,7 +143,7 @@ impl CancelSafeQueue {
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoCsqInsertIrpEx`.
     pub fn insert<'i, L: NoLockHeld>(&self, irp: Irp<'i>, irql: &mut Irql<L>) -> Disposed<'i> {
-        if irp.header() != self.header {
+        if irp.header() != self.0.header {
             return irp.complete(Err(Error::INVALID_PARAMETER), irql);
         }
         // SAFETY: there is no context.
@@ -152,13 +160,13 @@ impl CancelSafeQueue {
     ) -> Disposed<'i> {
         let irp = irp.into_raw();
         // SAFETY: the IRP was owned, and has the remove lock; the queue takes it over, unless it refuses it.
-        let status = unsafe { IoCsqInsertIrpEx(self.csq.get(), irp.as_ptr(), core::ptr::null_mut(), context.cast()) };
+        let status = unsafe { IoCsqInsertIrpEx(self.0.csq.get(), irp.as_ptr(), core::ptr::null_mut(), context.cast()) };
         if let Err(error) = Status::from_raw(status).into_result() {
-            self.counters.count(error);
+            self.0.counters.count(error);
             // SAFETY: an IRP that `insert_irp` has refused stays the caller's, whom only this brand is left of.
-            return unsafe { Irp::from_queue(irp, self.header) }.complete(Err(error), irql);
+            return unsafe { Irp::from_queue(irp, self.0.header) }.complete(Err(error), irql);
         }
-        if let Some(error) = self.closed.error() {
+        if let Some(error) = self.0.closed.error() {
             self.drain(error, irql);
         }
         Disposed::new(Status::PENDING)
@@ -187,7 +195,7 @@ impl CancelSafeQueue {
         P: FnMut(&QueuedIrp<'_>) -> bool + Send,
         F: for<'i> FnOnce(Irp<'i>, &mut Irql<L>) -> Disposed<'i>,
     {
-        let list = self.list.get();
+        let list = self.0.list.get();
         // SAFETY: called under the lock, with null or an IRP of the list.
         let removed = self.remove(&mut |previous| unsafe { first_wanted(list, previous, &mut wanted) });
         self.give(removed, irql, f)
@@ -206,7 +214,7 @@ impl CancelSafeQueue {
         F: for<'i> FnMut(Irp<'i>, &mut Irql<L>) -> Disposed<'i>,
     {
         let mut chosen = Chosen::none();
-        let list = self.list.get();
+        let list = self.0.list.get();
         // SAFETY: called under the lock, with null or an IRP that the call before has returned, or whatever was chosen. `chosen` stays in place
         // until the last call has returned null, when it is empty.
         let mut peek = |previous| unsafe { chosen.next(list, previous, &mut wanted) };
@@ -244,7 +252,7 @@ impl CancelSafeQueue {
         L: NoLockHeld,
         F: for<'i> FnOnce(TakenIrp<'i>, &mut Irql<L>) -> Disposed<'i>,
     {
-        let (list, all_taken) = (self.list.get(), self.taken.get());
+        let (list, all_taken) = (self.0.list.get(), self.0.taken.get());
         let taken = Taken::new();
         let removed = self.remove(&mut |previous| {
             // SAFETY: the lock is held, and `previous` is null or in the list.
@@ -259,7 +267,7 @@ impl CancelSafeQueue {
             return false;
         };
         // SAFETY: the queue gave the IRP up, with the remove lock acquired for it; `f` takes it with a brand of its own.
-        let irp = unsafe { Irp::from_queue(irp, self.header) };
+        let irp = unsafe { Irp::from_queue(irp, self.0.header) };
         // SAFETY: `taken` is that of the IRP, and is there until `f` has returned.
         let _ = f(unsafe { TakenIrp::new(irp, self, &taken) }, irql);
         if taken.is_listed() {
@@ -275,7 +283,7 @@ impl CancelSafeQueue {
     fn remove(&self, peek: Peek<'_>) -> Option<NonNull<IRP>> {
         let mut peek = peek;
         // SAFETY: the queue is initialised; `peek_next_irp` gets the function, which outlives the call.
-        NonNull::new(unsafe { IoCsqRemoveNextIrp(self.csq.get(), (&raw mut peek).cast()) })
+        NonNull::new(unsafe { IoCsqRemoveNextIrp(self.0.csq.get(), (&raw mut peek).cast()) })
     }
 
     /// Calls `f` with an IRP that was removed; whether there is one.
@@ -288,7 +296,7 @@ impl CancelSafeQueue {
             return false;
         };
         // SAFETY: the queue gave the IRP up, with the remove lock acquired for it; `f` takes it with a brand of its own.
-        let irp = unsafe { Irp::from_queue(irp, self.header) };
+        let irp = unsafe { Irp::from_queue(irp, self.0.header) };
         let _ = f(irp, irql);
         true
     }
@@ -296,16 +304,16 @@ impl CancelSafeQueue {
     /// Calls `f` under the queue's lock.
     fn locked<L: NoLockHeld>(&self, _irql: &mut Irql<L>, f: impl FnOnce()) {
         // SAFETY: the lock is initialised; at most DISPATCH_LEVEL, as the token proves.
-        let previous = unsafe { KeAcquireSpinLockRaiseToDpc(self.lock.get()) };
+        let previous = unsafe { KeAcquireSpinLockRaiseToDpc(self.0.lock.get()) };
         f();
         // SAFETY: acquired above, with this IRQL before.
-        unsafe { KeReleaseSpinLock(self.lock.get(), previous) };
+        unsafe { KeReleaseSpinLock(self.0.lock.get(), previous) };
     }
 
     /// Completes every IRP in the queue with `error`. IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
     pub fn drain<L: NoLockHeld>(&self, error: Error, irql: &mut Irql<L>) {
         while self.remove_next(irql, |irp, irql| {
-            self.counters.count(error);
+            self.0.counters.count(error);
             irp.complete(Err(error), irql)
         }) {}
     }
@@ -315,7 +323,7 @@ impl CancelSafeQueue {
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
     pub fn cancel_all_of<L: NoLockHeld>(&self, file: FileObject, irql: &mut Irql<L>) {
-        let (list, taken) = (self.list.get(), self.taken.get());
+        let (list, taken) = (self.0.list.get(), self.0.taken.get());
         let mut of_file = |irp: &QueuedIrp<'_>| irp.file_object() == file;
         let mut peek = |previous| {
             // SAFETY: called under the lock, with null or an IRP of the list.
@@ -330,7 +338,7 @@ impl CancelSafeQueue {
         loop {
             let removed = self.remove(&mut peek);
             if !self.give(removed, irql, |irp, irql| {
-                self.counters.count(Error::CANCELLED);
+                self.0.counters.count(Error::CANCELLED);
                 irp.complete(Err(Error::CANCELLED), irql)
             }) {
                 break;
@@ -342,27 +350,29 @@ impl CancelSafeQueue {
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
     pub fn close<L: NoLockHeld>(&self, error: Error, irql: &mut Irql<L>) {
-        self.closed.close(error);
+        self.0.closed.close(error);
         self.drain(error, irql);
     }
 
     /// How the IRPs ended that the queue has completed by itself. Any IRQL.
     #[must_use]
     pub fn counts(&self) -> QueueCounts {
-        self.counters.read()
+        self.0.counters.read()
     }
 
     /// Counts from 0 again. Any IRQL.
     pub fn reset_counts(&self) {
-        self.counters.reset();
+        self.0.counters.reset();
     }
+}
 
+impl Queue {
     /// The queue that `csq` is the first field of.
     ///
     /// # Safety
     /// `csq` must come from a callback of a queue's `IO_CSQ`.
     unsafe fn of<'a>(csq: PIO_CSQ) -> &'a Self {
-        const { assert!(offset_of!(CancelSafeQueue, csq) == 0) };
+        const { assert!(offset_of!(Queue, csq) == 0) };
         // SAFETY: the IO_CSQ is the first field of a queue that outlives the call.
         unsafe { &*csq.cast::<Self>() }
     }
@@ -372,7 +382,7 @@ impl CancelSafeQueue {
 /// cancelled meanwhile. Called under the lock.
 unsafe extern "C" fn insert_irp(csq: PIO_CSQ, irp: *mut IRP, context: *mut c_void) -> NTSTATUS {
     // SAFETY: called by the I/O manager for a queue.
-    let head = unsafe { CancelSafeQueue::of(csq) }.list.get();
+    let head = unsafe { Queue::of(csq) }.list.get();
     // SAFETY: the context is null, or that of a call of `insert_with`, which waits.
     let taken = unsafe { context.cast::<Taken>().as_ref() };
     if let Some(taken) = taken {
@@ -410,7 +420,7 @@ unsafe extern "C" fn peek_next_irp(_csq: PIO_CSQ, irp: *mut IRP, context: *mut c
 /// `CsqAcquireLock`.
 unsafe extern "C" fn acquire_lock(csq: PIO_CSQ, irql: *mut KIRQL) {
     // SAFETY: called by the I/O manager for a queue.
-    let lock = unsafe { CancelSafeQueue::of(csq) }.lock.get();
+    let lock = unsafe { Queue::of(csq) }.lock.get();
     // SAFETY: the lock is initialised; the I/O manager calls at DISPATCH_LEVEL or below.
     let previous = unsafe { KeAcquireSpinLockRaiseToDpc(lock) };
     // SAFETY: the place is the I/O manager's, for this.
@@ -420,7 +430,7 @@ unsafe extern "C" fn acquire_lock(csq: PIO_CSQ, irql: *mut KIRQL) {
 /// `CsqReleaseLock`.
 unsafe extern "C" fn release_lock(csq: PIO_CSQ, irql: KIRQL) {
     // SAFETY: called by the I/O manager for a queue.
-    let lock = unsafe { CancelSafeQueue::of(csq) }.lock.get();
+    let lock = unsafe { Queue::of(csq) }.lock.get();
     // SAFETY: the lock was acquired by `acquire_lock`, which gave this IRQL.
     unsafe { KeReleaseSpinLock(lock, irql) };
 }
@@ -428,7 +438,7 @@ unsafe extern "C" fn release_lock(csq: PIO_CSQ, irql: KIRQL) {
 /// `CsqCompleteCanceledIrp`. Called without the lock, when the IRP is out of the queue.
 unsafe extern "C" fn complete_canceled_irp(csq: PIO_CSQ, irp: *mut IRP) {
     // SAFETY: called by the I/O manager for a queue.
-    let queue = unsafe { CancelSafeQueue::of(csq) };
+    let queue = unsafe { Queue::of(csq) };
     if let Some(irp) = NonNull::new(irp) {
         queue.counters.count(Error::CANCELLED);
         // SAFETY: the queue owned the IRP, and gives it up; the remove lock is acquired for it.

@@ -11,6 +11,7 @@ mod start_io;
 mod taken_irp;
 
 pub use cancel_safe::CancelSafeQueue;
+pub(crate) use cancel_safe::Queue;
 pub use counts::QueueCounts;
 pub use queued_irp::QueuedIrp;
 pub use start_io::{Serial, StartIo, StartIoQueue};

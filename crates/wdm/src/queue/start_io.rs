@@ -2,7 +2,7 @@
 
 use core::cell::{Cell, UnsafeCell};
 use core::fmt;
-use core::marker::{PhantomData, PhantomPinned};
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -17,7 +17,7 @@ use wdk_sys::{
 
 use super::{QueueCounts, QueuedIrp, closed::Closed, counts::Counters, irp_list};
 use crate::{
-    device::{DeviceExtension, DeviceInit, Extension, FileObject, Header, Object, ObjectNode},
+    device::{DeviceExtension, DeviceInit, Extension, FileObject, Handle, Header, KernelObject, Object},
     error::Error,
     irp::{Disposed, Irp, complete, mark_pending, set_status, status as irp_status},
     irql::{Dispatch, Irql, NoLockHeld, SpinLockHeld, lower_irql},
@@ -119,16 +119,9 @@ pub trait StartIo: 'static {
 /// See [Using the System Queue](https://learn.microsoft.com/windows-hardware/drivers/kernel/startio-routines-in-lowest-level-drivers) and
 /// [Canceling IRPs](https://learn.microsoft.com/windows-hardware/drivers/kernel/canceling-irps).
 pub struct StartIoQueue<S> {
-    core: StartIoCore,
-    node: ObjectNode,
+    core: Handle<StartIoCore>,
     start_io: PhantomData<fn(S)>,
-    _pinned: PhantomPinned,
 }
-
-// SAFETY: the list is touched under the cancel spin lock only; the IRPs in it belong to no thread.
-unsafe impl<S> Sync for StartIoQueue<S> {}
-// SAFETY: it belongs to no thread, and neither do the IRPs in it.
-unsafe impl<S> Send for StartIoQueue<S> {}
 
 /// The queue without its types.
 pub(crate) struct StartIoCore {
@@ -147,6 +140,15 @@ pub(crate) struct StartIoCore {
     current: Cell<*mut IRP>,
     /// The number of that IRP, or [`NONE`]: for an ISR, which can take no lock. Written under the cancel spin lock.
     current_serial: AtomicU64,
+}
+
+// SAFETY: the list is touched under the cancel spin lock only; the IRPs in it belong to no thread. The header is `Sync`.
+unsafe impl Sync for StartIoCore {}
+
+impl KernelObject for StartIoCore {
+    fn object(&self) -> Object {
+        Object::StartIo(NonNull::from(self))
+    }
 }
 
 /// The number of an IRP that ended when it had become current and StartIo was about to be called for it: the I/O manager has its address, so
@@ -177,36 +179,33 @@ impl<S: StartIo> StartIoQueue<S> {
     /// An empty, open queue. DDI: `IoSetStartIoAttributes`.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INVALID_DEVICE_STATE` for a second one.
+    /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INVALID_DEVICE_STATE` for a second one; `STATUS_INSUFFICIENT_RESOURCES`.
     pub fn new(device: &DeviceInit<'_, S::Device>) -> impl PinInit<Self, Error> {
-        let empty = Self {
-            core: StartIoCore {
-                header: device.header(),
-                routine: run_start_io::<S>,
-                list: UnsafeCell::new(LIST_ENTRY::default()),
-                closed: Closed::open(),
-                counters: Counters::new(),
-                next_serial: AtomicU64::new(NONE + 1),
-                current: Cell::new(core::ptr::null_mut()),
-                current_serial: AtomicU64::new(NONE),
-            },
-            node: ObjectNode::new(),
-            start_io: PhantomData,
-            _pinned: PhantomPinned,
+        let empty = StartIoCore {
+            header: device.header(),
+            routine: run_start_io::<S>,
+            list: UnsafeCell::new(LIST_ENTRY::default()),
+            closed: Closed::open(),
+            counters: Counters::new(),
+            next_serial: AtomicU64::new(NONE + 1),
+            current: Cell::new(core::ptr::null_mut()),
+            current_serial: AtomicU64::new(NONE),
         };
-        device.place(empty, move |this| {
+        let wrap = |core| Self {
+            core,
+            start_io: PhantomData,
+        };
+        device.object(empty, wrap, move |core, _irql| {
             // SAFETY: the header is initialised before the initialiser of the driver's value runs.
             let header = unsafe { device.header().as_ref() };
             if !header.start_io.get().is_null() {
                 return Err(Error::INVALID_DEVICE_STATE);
             }
             // SAFETY: nobody else uses the queue yet, and it stays in place.
-            unsafe { irp_list::initialize(this.core.list.get()) };
-            header.start_io.set(&raw const this.core);
+            unsafe { irp_list::initialize(core.list.get()) };
+            header.start_io.set(core);
             // SAFETY: the device object is ours. TRUE: deferred. FALSE: the packets can be cancelled.
             unsafe { IoSetStartIoAttributes(header.device().as_ptr(), 1, 0) };
-            // SAFETY: the node lies in the object, and the object in the extension.
-            unsafe { device.register(&this.node, Object::StartIo(NonNull::from(&this.core))) };
             Ok(())
         })
     }
@@ -539,7 +538,7 @@ unsafe fn core_of<'a>(device: *mut DEVICE_OBJECT) -> Option<&'a StartIoCore> {
     let extension = unsafe { (*device).DeviceExtension };
     // SAFETY: an extension of the safe layer begins with a header.
     let header = unsafe { extension.cast::<Header>().as_ref() }?;
-    // SAFETY: the queue lies in the extension.
+    // SAFETY: the queue is a kernel object of the device, and as the caller promises.
     unsafe { header.start_io.get().as_ref() }
 }
 
