@@ -4,6 +4,6 @@
 use wdm::{CommonBuffer, Irql, LogicalAddress, irql::Passive};
 
 pub fn address(buffer: &CommonBuffer, irql: &mut Irql<Passive>) -> Option<LogicalAddress> {
-    buffer.free(irql); //~ E0624
+    buffer.free(irql); //~ E0599
     buffer.logical_address()
 }
