@@ -4,5 +4,5 @@
 use wdm::{Interrupt, InterruptService, Irql, irql::Dispatch};
 
 pub fn deferred<S: InterruptService<State = u32>>(interrupt: &Interrupt<S>, irql: &mut Irql<Dispatch>) {
-    let _ = interrupt.state.get(); //~ E0609
+    let _ = interrupt.0.state.get(); //~ E0616
 }
