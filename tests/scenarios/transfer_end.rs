@@ -77,12 +77,13 @@ fn a_handle_closed_between_two_pieces_ends_its_transfer() {
             pc.k.delay(PIECE - 40_000).await?;
             let (mut windows, mut read) = (Windows::default(), 0);
             loop {
-                let trace = pc.k.recorded();
-                for record in &trace.records()[read..] {
-                    windows.read(&record.event);
+                {
+                    let trace = pc.k.recorded();
+                    for record in &trace.records()[read..] {
+                        windows.read(&record.event);
+                    }
+                    read = trace.records().len();
                 }
-                read = trace.records().len();
-                drop(trace);
                 if windows.window(irp) != Some(Window::InFlight) {
                     break;
                 }
