@@ -49,7 +49,7 @@ async fn liveness(program: &Program, value: u32) -> Outcome<(NtStatus, Vec<u8>)>
     Ok((done.status, done.output))
 }
 
-/// Found on ReactOS in QEMU: one whose memory reads as zeroes was asked again and again for 8 seconds, as one whose interrupts are lost.
+/// Found on an independent NT kernel in QEMU: one whose memory reads as zeroes was asked again and again for 8 seconds, as one whose interrupts are lost.
 #[test]
 fn a_request_in_flight_ends_with_the_first_timeout() {
     each(3, async |pc| {
@@ -96,7 +96,7 @@ fn a_request_that_comes_later_ends_with_the_first_timeout() {
     });
 }
 
-/// Found on ReactOS in QEMU: 0 was answered, with success.
+/// Found on an independent NT kernel in QEMU: 0 was answered, with success.
 #[test]
 fn a_liveness_check_fails() {
     each(1, async |pc| {

@@ -388,7 +388,7 @@ fn a_stop_waits_for_what_dma_does_for_nobody() {
     let _ = run.clean();
 }
 
-/// Found on ReactOS: the driver's own look at a device that it has given up counted as an interrupt that was spurious.
+/// Found on an independent NT kernel: the driver's own look at a device that it has given up counted as an interrupt that was spurious.
 #[test]
 fn a_stuck_factorial_raises_no_interrupt() {
     let run = started(1, async |pc| {

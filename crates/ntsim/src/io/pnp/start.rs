@@ -152,9 +152,10 @@ fn resource_list(k: &Kernel, list: &[u8]) -> Outcome<Va> {
 pub async fn query_capabilities(k: &Kernel, pdo: Va) -> Outcome<u32> {
     /// Where those bits lie.
     const BITS: usize = 4;
+    #[expect(clippy::cast_possible_truncation, reason = "a DEVICE_CAPABILITIES has 64 bytes")]
+    const SIZE: u16 = device_capabilities::SIZE as u16;
     let buffer = k.allocate_system(device_capabilities::SIZE, "DEVICE_CAPABILITIES")?;
-    let size = u16::try_from(device_capabilities::SIZE).expect("64");
-    k.write(buffer + device_capabilities::SIZE_FIELD, size)?;
+    k.write(buffer + device_capabilities::SIZE_FIELD, SIZE)?;
     k.write(buffer + device_capabilities::VERSION, capabilities::VERSION)?;
     k.write(buffer + device_capabilities::ADDRESS, capabilities::UNKNOWN)?;
     k.write(buffer + device_capabilities::UI_NUMBER, capabilities::UNKNOWN)?;
