@@ -297,8 +297,8 @@ fn seeds_of(reading: Deferral) -> impl Iterator<Item = u64> {
 
 /// How deep StartIo was nested while five requests that waited were refused.
 fn depth_of_refusals(deferred: bool, seed: u64) -> u8 {
-    let seen = Rc::new(RefCell::new(0));
-    let result = seen.clone();
+    let deepest = Rc::new(RefCell::new(0));
+    let result = deepest.clone();
     let machine = with_device(&starting_driver(refuse), seed, move |k, fdo, handle| async move {
         start_io::set_attributes(&k, fdo, deferred, false);
         // The device is busy, so that the requests wait.
@@ -314,7 +314,7 @@ fn depth_of_refusals(deferred: bool, seed: u64) -> u8 {
         for request in requests {
             assert_eq!(request.wait(&k).await?.status, NtStatus::UNSUCCESSFUL);
         }
-        *seen.borrow_mut() = k.read(Va(depth() + 1))?;
+        *deepest.borrow_mut() = k.read(Va(depth() + 1))?;
         handle.close(&k).await
     });
     assert_clean(&machine);
@@ -332,8 +332,8 @@ fn start_io_recurs_unless_it_is_deferred() {
 
 /// How deep StartIo was nested, and how often it was called, when it was called by `IoStartPacket` and then refuses four requests that wait.
 fn depth_below_start_packet(seed: u64) -> (u8, usize) {
-    let seen = Rc::new(RefCell::new(0));
-    let result = seen.clone();
+    let deepest = Rc::new(RefCell::new(0));
+    let result = deepest.clone();
     // The first call waits until the others are in the queue.
     let program = starting_driver(|f| {
         await_go(f);
@@ -354,7 +354,7 @@ fn depth_below_start_packet(seed: u64) -> (u8, usize) {
         for request in requests {
             assert_eq!(request.wait(&k).await?.status, NtStatus::UNSUCCESSFUL);
         }
-        *seen.borrow_mut() = k.read(Va(depth() + 1))?;
+        *deepest.borrow_mut() = k.read(Va(depth() + 1))?;
         handle.close(&k).await
     });
     assert_clean(&machine);
