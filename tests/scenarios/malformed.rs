@@ -253,8 +253,10 @@ async fn batch(pc: Pc, log: Log, requests: u64) -> Outcome<()> {
 }
 
 async fn settle(pc: &Pc, log: &Log, dice: &mut Dice, under_way: &mut Vec<Sent>) -> Outcome<()> {
-    if dice.chance(50) {
-        pc.k.delay(dice.0.below(20_000)).await?;
+    // At once, after a moment, or when the device has had the time for a DMA command or two.
+    let patience = [0, 20_000, 1_000_000_000, 1_000_000_000][dice.0.index(4)];
+    if patience != 0 {
+        pc.k.delay(dice.0.below(patience)).await?;
     }
     for sent in under_way.drain(..) {
         if sent.request.result().is_none() {

@@ -55,10 +55,14 @@ fn every_way_brings_the_answer_back() {
             for (way, heard) in WAYS {
                 for input in [0x1230, 0x1230 | LATER, FAIL, FAIL | LATER] {
                     let done = send(&program, way, input).await?.wait(&pc.k).await?;
-                    if input & FAIL == 0 {
-                        let answer = if way == SEND_TWICE { input } else { input ^ ANSWER };
+                    if input & FAIL == 0 && way == SEND_TWICE {
+                        // Its input is overwritten by the answer, which the lower driver must not take for something that the program has sent.
+                        let refused = (NtStatus::INVALID_DEVICE_REQUEST, 0);
+                        assert_eq!((done.status, done.information), refused, "{way:#x}");
+                        succeeded += 1;
+                    } else if input & FAIL == 0 {
                         assert_eq!((done.status, done.information), (NtStatus::SUCCESS, 4), "{way:#x}");
-                        assert_eq!(done.output, answer.to_le_bytes(), "{way:#x}");
+                        assert_eq!(done.output, (input ^ ANSWER).to_le_bytes(), "{way:#x}");
                         succeeded += heard;
                     } else {
                         assert_eq!((done.status, done.information), (NtStatus::IO_TIMEOUT, 0), "{way:#x}");

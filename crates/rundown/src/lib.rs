@@ -1,6 +1,6 @@
 //! Run-down protection: who may use a value that can be taken away at any time.
 //!
-//! [`Rundown`] is the lock-free part of `wdm::Revocable`, kept apart so that it can be tested on the host, in every interleaving
+//! [`Rundown`] is the lock-free part of `wdm::Revocable`, and of what keeps a driver from calling those below after removal; it is kept apart so that it can be tested on the host, in every interleaving
 //! (`cargo test -p rundown --features loom`). It holds no value; it says who may touch one.
 //!
 //! Two flags and a count of users share one word, so that nobody can enter between the look at the flag and the count:

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use wdk_sys::NTSTATUS;
+use wdk_sys::{NTSTATUS, STATUS_MORE_PROCESSING_REQUIRED};
 
 /// An `NTSTATUS` that says that something failed: a warning or an error, for which `NT_SUCCESS` does not hold.
 ///
@@ -84,10 +84,11 @@ errors! {
 }
 
 impl Error {
-    /// The error with this value; `None` for a success or informational status, and for -1, which is no status.
+    /// The error with this value; `None` for a success or informational status, for -1, which is no status, and for
+    /// `STATUS_MORE_PROCESSING_REQUIRED`, which is no outcome: a completion routine above that returned it would stop the completion.
     #[must_use]
     pub const fn from_raw(raw: NTSTATUS) -> Option<Self> {
-        if wdk::nt_success(raw) || raw == -1 {
+        if wdk::nt_success(raw) || raw == -1 || raw == STATUS_MORE_PROCESSING_REQUIRED {
             None
         } else {
             Some(Self(raw))

@@ -114,7 +114,6 @@ impl AtMostDispatch for SpinLockHeld {
 impl NoLockHeld for Passive {}
 impl NoLockHeld for UpToDispatch {}
 impl NoLockHeld for Dispatch {}
-impl NoLockHeld for Threaded {}
 
 /// Proof that the code runs at the level `L`, lent to a callback for as long as it runs.
 #[derive(Debug)]
@@ -152,6 +151,23 @@ impl Irql<UpToDispatch> {
     }
 }
 
+impl Irql<Threaded> {
+    /// Raises the IRQL to `DISPATCH_LEVEL` while `f` runs: to complete IRPs, to pass them down, and for whatever else calls other drivers. At
+    /// `PASSIVE_LEVEL` those would take themselves for called by a thread that may wait, which a threaded DPC must not.
+    ///
+    /// DDIs: `KeRaiseIrqlToDpcLevel`, `KeLowerIrql`.
+    pub fn at_dispatch<R>(&mut self, f: impl FnOnce(&mut Irql<Dispatch>) -> R) -> R {
+        // SAFETY: the code runs at DISPATCH_LEVEL or below.
+        let previous = unsafe { KeRaiseIrqlToDpcLevel() };
+        // SAFETY: just raised, until `f` has returned; `self` is borrowed meanwhile.
+        let mut irql = unsafe { Irql::<Dispatch>::assume() };
+        let result = f(&mut irql);
+        // SAFETY: what the IRQL was before; a spin lock is released by the closure that holds it.
+        unsafe { lower_irql(previous) };
+        result
+    }
+}
+
 /// Whether the code runs at `PASSIVE_LEVEL` (`KeGetCurrentIrql`).
 pub(crate) fn is_passive() -> bool {
     // SAFETY: nothing is demanded; any IRQL.
@@ -168,7 +184,7 @@ pub(crate) unsafe fn lower_irql(to: KIRQL) {
     unsafe { KeLowerIrql(to) };
 }
 
-// The kernel exports both on x64, and the kit for Windows 8 and later declares them so. Older headers, mingw-w64's among them, have inline functions
+// The kernel exports them on x64, and the kit for Windows 8 and later declares them so. Older headers, mingw-w64's among them, have inline functions
 // instead, which read and write CR8, and of which no bindings are made: hence the declarations. What the kernel does when the IRQL falls is its own
 // business: it is called.
 #[allow(
@@ -178,6 +194,8 @@ pub(crate) unsafe fn lower_irql(to: KIRQL) {
 unsafe extern "C" {
     /// See [`KeGetCurrentIrql`](https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kegetcurrentirql).
     fn KeGetCurrentIrql() -> KIRQL;
+    /// See [`KeRaiseIrqlToDpcLevel`](https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-keraiseirqltodpclevel).
+    fn KeRaiseIrqlToDpcLevel() -> KIRQL;
     /// See [`KeLowerIrql`](https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kelowerirql~r1).
     fn KeLowerIrql(new_irql: KIRQL);
 }

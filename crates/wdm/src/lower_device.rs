@@ -28,7 +28,8 @@ use crate::{
 /// it has for a program's. So for no value of `Input` may it take a part of that for the address of memory, virtual or physical, or for a handle, or
 /// for a pointer to an object. `IOCTL_SCSI_PASS_THROUGH_DIRECT`, whose input has the address of a data buffer, is no such request.
 ///
-/// Its contract is the lower driver's documentation, which whoever implements this trait has read.
+/// That holds for every driver that can be below a device of this driver: a code means one thing in one stack, another in another. What those drivers make
+/// of it is in their documentation, which whoever implements this trait has read.
 ///
 /// See [Buffer Descriptions for I/O Control Codes](https://learn.microsoft.com/windows-hardware/drivers/kernel/buffer-descriptions-for-i-o-control-codes).
 pub unsafe trait LowerRequest {

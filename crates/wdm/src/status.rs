@@ -42,7 +42,7 @@ impl Status {
     /// `Ok` for a success or informational status, else the warning or error.
     ///
     /// # Errors
-    /// The status itself; [`Error::DRIVER_INTERNAL_ERROR`] for -1, which is none.
+    /// The status itself; [`Error::DRIVER_INTERNAL_ERROR`] for what is [none](Error::from_raw).
     pub const fn into_result(self) -> Result<()> {
         if self.is_success() {
             return Ok(());

@@ -41,7 +41,8 @@ impl Lower {
         }
     }
 
-    /// Calls `f` with the device object below, which is there until `f` returns. `f` should not wait: removal waits for it. Any IRQL.
+    /// Calls `f` with the device object below, which is there until `f` returns. Any IRQL. Removal waits until `f` returns, so a
+    /// lower driver whose dispatch routine blocks a request until the device is removed blocks the removal: the price of never calling it afterwards.
     ///
     /// # Errors
     /// `STATUS_DELETE_PENDING` when `IRP_MN_REMOVE_DEVICE` has gone down, or is about to; `STATUS_DEVICE_NOT_READY` before `AddDevice` has attached the

@@ -32,7 +32,7 @@ pub(crate) enum Object {
     Timer(NonNull<TimerCore>),
     WorkItem(NonNull<IoWorkItem>),
     Memory(NonNull<Mapping>),
-    /// A DPC: they are flushed all together. An event.
+    /// A DPC, which is flushed with all others; or an event, which has nothing to be closed.
     NothingToClose,
 }
 
@@ -73,7 +73,7 @@ impl<C> Deref for Handle<C> {
     type Target = C;
 
     fn deref(&self) -> &C {
-        // SAFETY: the handle lies in the driver's value, which is dropped before the objects are freed; nobody has a unique reference to them before.
+        // SAFETY: promised to `new`: the object is there while the handle is used. Objects are only shared until they are freed.
         unsafe { self.object.as_ref() }
     }
 }
@@ -118,18 +118,23 @@ impl Objects {
             object: Object::NothingToClose,
             free: free::<C>,
         };
-        let mut allocation = PoolBox::new(Allocation { node, value }, irql)?;
-        if let Err(error) = finish(&allocation.value, irql) {
-            drop(allocation.free(irql));
-            return Err(error);
-        }
-        allocation.node.object = allocation.value.object();
-        let allocation = allocation.into_raw();
-        self.0.set(Some(allocation.cast()));
+        // No reference to the allocation as a whole is made any more: the system is given addresses within the value.
+        let allocation = PoolBox::new(Allocation { node, value }, irql)?.into_raw();
         // SAFETY: only an address is computed, within the allocation.
         let value = unsafe { &raw mut (*allocation.as_ptr()).value };
         // SAFETY: a field of a valid object is not null.
-        Ok(unsafe { NonNull::new_unchecked(value) })
+        let object = unsafe { NonNull::new_unchecked(value) };
+        // SAFETY: the value is there until it is freed, and is only shared.
+        let value = unsafe { object.as_ref() };
+        if let Err(error) = finish(value, irql) {
+            // SAFETY: it came from `into_raw`; what `finish` has refused nobody uses.
+            drop(unsafe { PoolBox::from_raw(allocation) }.free(irql));
+            return Err(error);
+        }
+        // SAFETY: the node lies in the allocation, and nobody else knows of it yet.
+        unsafe { (*allocation.as_ptr()).node.object = value.object() };
+        self.0.set(Some(allocation.cast()));
+        Ok(object)
     }
 
     /// The objects that are there.

@@ -63,12 +63,15 @@ pub(super) unsafe fn leave<T: 'static>(
     // SAFETY: the IRP is owned.
     unsafe { set_status(irp, Status::SUCCESS, 0) };
     // SAFETY: the IRP is the remove request, and owned.
-    let status = unsafe { forward_removal_and_wait(irp, header, irql) };
+    unsafe { forward_removal_and_wait(irp, header, irql) };
     // SAFETY: acquired for this IRP, the remove request; its address serves as a tag only.
     unsafe { header.remove_lock.release_and_wait(irp.as_ptr().cast(), irql) };
     // SAFETY: the lower drivers have handled the request, and every user of the device has left.
     unsafe { tear_down(extension, irql) };
-    // SAFETY: the IRP is at this driver, with the status of the lower drivers, and given up. No boost.
+    // Whatever the lower drivers say: no driver may fail this request, and it is this one that completes it.
+    // SAFETY: the IRP is at this driver, and owned.
+    unsafe { set_status(irp, Status::SUCCESS, 0) };
+    // SAFETY: as above, and given up. No boost.
     unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
-    status
+    Status::SUCCESS
 }

@@ -28,13 +28,15 @@ impl<'i> Irp<'i> {
     /// - What can hold addresses of a program's, once it was queued, or has come back in a [`CompletionRoutine`]: they mean something in that program's thread
     ///   only. That is a device control request with `METHOD_NEITHER`; a read or write of a stack that does neither buffered nor direct I/O; and what is not
     ///   `IRP_MJ_READ`, `WRITE`, `DEVICE_CONTROL`, `INTERNAL_DEVICE_CONTROL`, `FLUSH_BUFFERS` or `SYSTEM_CONTROL`.
+    /// - A device control request with `METHOD_BUFFERED` that output was written for, by this driver or by the lower one the last time: the output lies
+    ///   where the input was, and the lower driver trusts the sender of that.
     /// - `IRP_MJ_CREATE`, `IRP_MJ_CLEANUP` and `IRP_MJ_CLOSE`, which a function driver completes itself: the lower driver sees all three of an open,
     ///   or none. A [filter](crate::FilterDevice) has the safe layer pass them down.
     ///
     /// Once `IRP_MN_REMOVE_DEVICE` has gone down the lower driver is not called any more: the request is completed with `STATUS_DELETE_PENDING`.
     ///
-    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held; `PASSIVE_LEVEL` for `IRP_MJ_SYSTEM_CONTROL`, which is completed with
-    /// `STATUS_INVALID_DEVICE_STATE` at another. DDIs: `IoSkipCurrentIrpStackLocation`, or `IoCopyCurrentIrpStackLocationToNext` if the IRP was queued;
+    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held; `PASSIVE_LEVEL` for what is not `IRP_MJ_READ`, `WRITE`, `DEVICE_CONTROL` or
+    /// `INTERNAL_DEVICE_CONTROL`, and is completed with `STATUS_INVALID_DEVICE_STATE` at another. DDIs: `IoSkipCurrentIrpStackLocation`, or `IoCopyCurrentIrpStackLocationToNext` if the IRP was queued;
     /// `IoCallDriver`.
     ///
     /// See [Passing IRPs down the Driver Stack](https://learn.microsoft.com/windows-hardware/drivers/kernel/passing-irps-down-the-driver-stack) and

@@ -96,7 +96,7 @@ pub(crate) unsafe fn forward_and_wait(irp: NonNull<IRP>, header: &Header, irql: 
 /// As [`forward_and_wait`], for `IRP_MN_REMOVE_DEVICE`. Nobody calls the lower driver any more when it is sent, nor ever after.
 ///
 /// # Safety
-/// As there, with that request.
+/// The IRP must be that request, at this driver and owned.
 pub(crate) unsafe fn forward_removal_and_wait(irp: NonNull<IRP>, header: &Header, irql: &mut Irql<Passive>) -> Status {
     let lower = header.lower.close(irql).ok_or(Error::DEVICE_NOT_READY);
     let send = |event| {

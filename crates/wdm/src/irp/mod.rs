@@ -77,8 +77,8 @@ pub use disposed::Disposed;
 pub(crate) use lower::{forward_and_wait, forward_removal_and_wait, pass_down, pass_down_with_routine};
 pub use major_function::MajorFunction;
 pub(crate) use raw::{
-    complete, complete_unchanged, current_stack_location, information, is_begun, mark_pending, note, set_begun,
-    set_status, status,
+    clear_note, complete, complete_unchanged, current_stack_location, information, is_begun, mark_pending, note,
+    set_begun, set_status, status,
 };
 use raw::{is_cancelled, note_slot, set_information};
 pub use request::{DeviceControl, ReadWrite, Transfer};
@@ -124,7 +124,9 @@ impl<'i> Irp<'i> {
     /// # Safety
     /// The IRP must be at this driver, owned by the caller, with the remove lock of `header` acquired for it; `header` must be that of
     /// the device which the current stack location is for. The brand must be one that no other IRP has.
-    pub(crate) const unsafe fn new(raw: NonNull<IRP>, header: NonNull<Header>) -> Self {
+    pub(crate) unsafe fn new(raw: NonNull<IRP>, header: NonNull<Header>) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { clear_note(raw) };
         Self {
             raw,
             header,
@@ -200,7 +202,7 @@ impl<'i> Irp<'i> {
         unsafe { slot.write(note) };
     }
 
-    /// What [`set_note`](Self::set_note) left with it, if it has been in no other queue since than a cancel-safe one.
+    /// What [`set_note`](Self::set_note) left with it, if it has been in no other queue since than a cancel-safe one, and not at the lower driver; else 0.
     #[must_use]
     pub fn note(&self) -> [u64; 2] {
         // SAFETY: the IRP is owned.

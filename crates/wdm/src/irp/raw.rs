@@ -145,6 +145,17 @@ pub(crate) const unsafe fn note(irp: NonNull<IRP>) -> [u64; 2] {
     unsafe { slot.read() }
 }
 
+/// Clears [`note`]. Whoever had the IRP before, another driver or a device queue, has used those words for itself, and may have left addresses there.
+///
+/// # Safety
+/// The IRP must be at this driver, and owned.
+pub(crate) unsafe fn clear_note(irp: NonNull<IRP>) {
+    // SAFETY: promised by the caller.
+    let slot = unsafe { note_slot(irp) };
+    // SAFETY: the slot lies in the IRP and is this driver's.
+    unsafe { slot.write([0; 2]) };
+}
+
 /// Where [`note`] lies.
 ///
 /// # Safety
@@ -161,7 +172,7 @@ pub(super) const unsafe fn note_slot(irp: NonNull<IRP>) -> *mut [u64; 2] {
 pub(crate) const unsafe fn is_begun(irp: NonNull<IRP>) -> bool {
     // SAFETY: promised by the caller.
     let slot = unsafe { begun_slot(irp) };
-    // SAFETY: the slot lies in the IRP; it was written when the IRP was put into the queue.
+    // SAFETY: the slot lies in the IRP; a cancel-safe queue writes it when the IRP is put in.
     unsafe { slot.read() != 0 }
 }
 

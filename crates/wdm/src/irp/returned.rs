@@ -9,7 +9,7 @@ use wdk_sys::{IRP, NT_ERROR};
 
 use super::{
     Completed, Disposed, Irp,
-    raw::{complete_unchanged, information, status},
+    raw::{clear_note, complete_unchanged, information, status},
 };
 use crate::{
     device::Header,
@@ -37,7 +37,9 @@ impl<'i> ReturnedIrp<'i> {
     ///
     /// # Safety
     /// As [`Irp::new`], for an IRP that the lower driver has completed.
-    pub(super) const unsafe fn new(raw: NonNull<IRP>, header: NonNull<Header>) -> Self {
+    pub(super) unsafe fn new(raw: NonNull<IRP>, header: NonNull<Header>) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { clear_note(raw) };
         // SAFETY: promised by the caller; the lower driver has set `Information`.
         let mut irp = unsafe { Irp::from_queue(raw, header) };
         // SAFETY: promised by the caller.

@@ -1,6 +1,6 @@
 //! What the drivers of a stack rely on when a request is passed down to them.
 
-use wdk_sys::{DO_BUFFERED_IO, DO_DIRECT_IO, METHOD_NEITHER};
+use wdk_sys::{DO_BUFFERED_IO, DO_DIRECT_IO, METHOD_BUFFERED, METHOD_NEITHER};
 
 use super::{
     Irp, MajorFunction,
@@ -27,7 +27,8 @@ impl Irp<'_> {
         let lower_flags = unsafe { (*lower.as_ptr()).Flags };
         match self.major_function() {
             MajorFunction::CREATE | MajorFunction::CLEANUP | MajorFunction::CLOSE => Err(Error::INVALID_DEVICE_REQUEST),
-            MajorFunction::SYSTEM_CONTROL if !is_passive() => Err(Error::INVALID_DEVICE_STATE),
+            _ if self.is_for_passive_level() && !is_passive() => Err(Error::INVALID_DEVICE_STATE),
+            _ if self.has_lost_its_input() => Err(Error::INVALID_DEVICE_REQUEST),
             MajorFunction::READ | MajorFunction::WRITE if self.device_flags() & BUFFERS != lower_flags & BUFFERS => {
                 Err(Error::INVALID_DEVICE_REQUEST)
             }
@@ -37,6 +38,24 @@ impl Irp<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether lower drivers may be sent it at `PASSIVE_LEVEL` only: all but those whose dispatch routines can be called at `DISPATCH_LEVEL`.
+    fn is_for_passive_level(&self) -> bool {
+        !matches!(
+            self.major_function(),
+            MajorFunction::READ
+                | MajorFunction::WRITE
+                | MajorFunction::DEVICE_CONTROL
+                | MajorFunction::INTERNAL_DEVICE_CONTROL
+        )
+    }
+
+    /// Whether output was written where the input was. It would be the lower driver's input, and that driver trusts the one who has sent the request:
+    /// if that is a driver, it trusts the addresses in it.
+    fn has_lost_its_input(&self) -> bool {
+        let request = self.device_control();
+        request.is_some_and(|request| request.code & METHOD_MASK == METHOD_BUFFERED) && self.transferred() != 0
     }
 
     /// Whether the request can hold addresses of the program that has sent it, which are of use in that program's thread only.

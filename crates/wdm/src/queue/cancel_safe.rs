@@ -213,7 +213,7 @@ impl CancelSafeQueue {
         P: FnMut(&QueuedIrp<'_>) -> bool + Send,
         F: for<'i> FnMut(Irp<'i>, &mut Irql<L>) -> Disposed<'i>,
     {
-        let mut chosen = Chosen::none();
+        let chosen = Chosen::none();
         let list = self.0.list.get();
         // SAFETY: called under the lock, with null or an IRP that the call before has returned, or whatever was chosen. `chosen` stays in place
         // until the last call has returned null, when it is empty.

@@ -1,6 +1,7 @@
 //! What a cancel-safe queue's `CsqPeekNextIrp` looks for.
 
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
+use core::marker::PhantomPinned;
 use core::ptr::NonNull;
 
 use wdk_sys::{IRP, LIST_ENTRY};
@@ -37,17 +38,20 @@ pub(super) unsafe fn first_wanted(
 
 /// The IRPs of a queue that are wanted, in a list of their own: so each one of the queue is looked at once, however many are wanted.
 ///
-/// They are in the queue still: whoever cancels one takes it out of whatever list it is in, under the queue's lock.
+/// They are in the queue still: whoever cancels one takes it out of whatever list it is in, under the queue's lock. So it is shared with other
+/// processors, and nobody may have a unique reference to it.
 pub(super) struct Chosen {
     list: UnsafeCell<LIST_ENTRY>,
-    is_made: bool,
+    is_made: Cell<bool>,
+    _pinned: PhantomPinned,
 }
 
 impl Chosen {
     pub(super) fn none() -> Self {
         Self {
             list: UnsafeCell::new(LIST_ENTRY::default()),
-            is_made: false,
+            is_made: Cell::new(false),
+            _pinned: PhantomPinned,
         }
     }
 
@@ -58,14 +62,13 @@ impl Chosen {
     /// `queue` must be the list of a queue whose lock is held; `previous` must be null or one of the chosen. After the first call the value must stay
     /// in place until a call has returned null.
     pub(super) unsafe fn next(
-        &mut self,
+        &self,
         queue: *mut LIST_ENTRY,
         previous: *mut IRP,
         wanted: &mut dyn FnMut(&QueuedIrp<'_>) -> bool,
     ) -> *mut IRP {
         let list = self.list.get();
-        if !self.is_made {
-            self.is_made = true;
+        if !self.is_made.replace(true) {
             // SAFETY: nobody else uses the list yet, and it stays in place.
             unsafe { irp_list::initialize(list) };
             // SAFETY: promised by the caller.

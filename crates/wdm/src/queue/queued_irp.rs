@@ -55,7 +55,7 @@ impl QueuedIrp<'_> {
     /// # Errors
     /// As there.
     pub fn read_input<T: FromBytes>(&self) -> Result<T> {
-        // SAFETY: an IRP in a queue is this driver's, and no output has been written.
+        // SAFETY: an IRP in a queue is this driver's.
         unsafe { read_input(self.irp) }
     }
 }

@@ -19,7 +19,7 @@ use super::{QueueCounts, QueuedIrp, closed::Closed, counts::Counters, irp_list};
 use crate::{
     device::{DeviceExtension, DeviceInit, Extension, FileObject, Handle, Header, KernelObject, Object},
     error::Error,
-    irp::{Disposed, Irp, complete, mark_pending, set_status, status as irp_status},
+    irp::{Disposed, Irp, clear_note, complete, mark_pending, set_status, status as irp_status},
     irql::{Dispatch, Irql, NoLockHeld, SpinLockHeld, lower_irql},
     status::Status,
 };
@@ -286,6 +286,8 @@ impl<S: StartIo> StartIoQueue<S> {
         };
         // SAFETY: the current IRP has been taken by this call, so nobody else starts the next one; DISPATCH_LEVEL, as the token proves.
         unsafe { IoStartNextPacket(self.core.device(), 1) };
+        // SAFETY: taken out of the queue above.
+        unsafe { clear_note(irp) };
         // SAFETY: taken out of the queue above, with the remove lock acquired for it; `f` takes it with a brand of its own.
         let irp = unsafe { Irp::from_queue(irp, self.core.header) };
         let _ = f(irp, irql);

@@ -55,7 +55,7 @@ impl CompletionRoutine for KeepInQueue {
     }
 }
 
-/// Sends the request down again. The answer of the first time is the input of the second.
+/// Sends the request down again. If it was answered that is refused: the answer has taken the place of the input.
 pub enum SendAgain {}
 
 impl CompletionRoutine for SendAgain {

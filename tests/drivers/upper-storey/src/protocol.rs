@@ -18,7 +18,7 @@ pub const KEEP_IN_QUEUE: u32 = buffered(0x903);
 pub const QUEUE_AND_FORWARD: u32 = buffered(0x904);
 /// The upper storey queues it; a DPC passes it on and hears of its completion.
 pub const QUEUE_AND_CONTINUE: u32 = buffered(0x905);
-/// The upper storey takes it back, and sends it down once more.
+/// The upper storey takes it back, and sends it down once more, which is refused if it was answered.
 pub const SEND_TWICE: u32 = buffered(0x906);
 /// The upper storey makes a request of its own of it, and waits.
 pub const ASK: u32 = buffered(0x908);
