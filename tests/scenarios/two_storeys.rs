@@ -128,7 +128,10 @@ fn removal_waits_for_what_was_passed_on() {
             let mut requests = Vec::new();
             for (way, _) in WAYS {
                 requests.push(send(&program, way, NEVER).await?);
-                requests.push(send(&program, way, LATER).await?);
+                // An answered request is not sent twice.
+                if way != SEND_TWICE {
+                    requests.push(send(&program, way, LATER).await?);
+                }
             }
             pnp::surprise_remove(&pc.k, pc.pdo).await?;
             for request in &requests {
