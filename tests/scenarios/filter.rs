@@ -40,7 +40,7 @@ where
     F: Future<Output = Outcome<()>> + 'static,
 {
     let images = [lower, "upper-storey"].map(test_driver);
-    Run::stacked(&images, Setup::seed(seed), async move |pc: Pc| {
+    Run::stacked(&images, Setup::by_line(seed), async move |pc: Pc| {
         pc.start().await?;
         script(pc).await
     })
@@ -111,7 +111,7 @@ fn a_request_that_needs_its_thread_is_passed_down_in_it_or_not_at_all() {
 #[test]
 fn a_request_that_only_drivers_send_is_passed_down() {
     let images = ["bare-storey", "upper-storey", "careless-storey"].map(test_driver);
-    let run = Run::stacked(&images, Setup::seed(1), async |pc: Pc| {
+    let run = Run::stacked(&images, Setup::by_line(1), async |pc: Pc| {
         pc.start().await?;
         let program = Program::open(&pc).await?;
         assert_eq!(program.numbers(ASK_INTERNALLY).await?, [0; 4]);
@@ -150,7 +150,7 @@ fn it_learns_of_every_start() {
 fn a_start_that_fails_below_has_failed() {
     /// How many calls that can fail there were before the start, how that ended, and whether it was a call of the driver below that failed.
     fn start(failing_call: Option<u64>) -> (u64, NtStatus, bool) {
-        let mut setup = Setup::seed(1);
+        let mut setup = Setup::by_line(1);
         setup.config.failing_call = failing_call;
         let outcome = Rc::new(Cell::new((0, NtStatus::SUCCESS)));
         let seen = outcome.clone();
@@ -189,7 +189,7 @@ fn the_power_policy_is_the_function_drivers() {
     /// How often the drivers have asked for a change of the device's power, over a sleep.
     fn requests(images: &[&str]) -> u64 {
         let images: Vec<_> = images.iter().copied().map(test_driver).collect();
-        let run = Run::stacked(&images, Setup::seed(1), async |pc: Pc| {
+        let run = Run::stacked(&images, Setup::by_line(1), async |pc: Pc| {
             pc.start().await?;
             assert!(po::sleep(&pc.k, SystemState::S3).await?.is_ok());
             po::wake(&pc.k).await
@@ -215,7 +215,7 @@ fn what_a_paging_file_makes_of_the_device_below_is_taken_over() {
     for upper in ["upper-storey", "careless-storey"] {
         let run = Run::stacked(
             &["bare-storey", upper].map(test_driver),
-            Setup::seed(1),
+            Setup::by_line(1),
             async |pc: Pc| {
                 pc.start().await?;
                 let program = Program::open(&pc).await?;

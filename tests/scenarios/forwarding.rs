@@ -20,7 +20,7 @@ where
     F: Future<Output = Outcome<()>> + 'static,
 {
     let images = ["bare-storey", "careless-storey"].map(test_driver);
-    Run::stacked(&images, Setup::seed(seed), async move |pc: Pc| {
+    Run::stacked(&images, Setup::by_line(seed), async move |pc: Pc| {
         pc.start().await?;
         script(pc).await
     })

@@ -44,6 +44,18 @@ fn usual_interrupts() -> InterruptMode {
 }
 
 impl Setup {
+    /// As [`seed`](Self::seed), with interrupts by the line, whatever `INTERRUPTS` says: for a driver that knows no messages.
+    ///
+    /// # Panics
+    /// As there.
+    #[must_use]
+    pub fn by_line(seed: u64) -> Self {
+        Self {
+            interrupts: InterruptMode::Line,
+            ..Self::seed(seed)
+        }
+    }
+
     /// Two processors and a device as QEMU has it.
     ///
     /// # Panics

@@ -150,7 +150,7 @@ pub async fn surprise_remove(k: &Kernel, pdo: Va) -> Outcome<()> {
 /// has failed or is disabled, or in the HLK's surprise-removal tests: "Handling an `IRP_MN_SURPRISE_REMOVAL` Request".
 ///
 /// `IRP_MN_SURPRISE_REMOVAL` has been handled when this returns, and `IRP_MN_REMOVE_DEVICE` follows when the last file object on the device
-/// has gone. The device answers, interrupts and reaches memory until the bus driver [cuts it off](super::bus_power::cut_off): a driver that
+/// has gone. The device answers, interrupts and reaches memory until the bus driver cuts it off: a driver that
 /// does not silence it before lets go of it too early.
 ///
 /// # Errors
