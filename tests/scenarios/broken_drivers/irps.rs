@@ -35,7 +35,10 @@ where
     F: Future<Output = Outcome<()>> + 'static,
 {
     let run = |seed| {
-        let setup = Setup::by_line(seed);
+        let setup = Setup {
+            interrupts: InterruptMode::Line,
+            ..Setup::seed(seed)
+        };
         let run = Run::of(&test_driver(driver), setup, script);
         drop(run.clean());
     };
@@ -52,7 +55,10 @@ where
     F: Future<Output = Outcome<()>> + 'static,
 {
     let shows = |seed: &u64| {
-        let setup = Setup::by_line(*seed);
+        let setup = Setup {
+            interrupts: InterruptMode::Line,
+            ..Setup::seed(*seed)
+        };
         let run = Run::of(&test_driver(driver), setup, script);
         run.machine().kernel().crash().is_some()
     };

@@ -12,46 +12,43 @@ use crate::{
     irql::{Irql, UpToDispatch},
 };
 
-/// Defines the dispatch routines of the drivers that `$role` is: for each, which states of the device admit its requests, and what handles them.
 macro_rules! dispatch_routines {
-    ($role:ident: $($(#[$doc:meta])* $routine:ident: $admit:path, $handle:expr;)*) => {
+    ($($(#[$doc:meta])* $routine:ident: $admit:path;)*) => {
         $(
             $(#[$doc])*
             ///
             /// # Safety
             /// To be called by the I/O manager only.
-            pub(crate) unsafe extern "C" fn $routine<T: $role>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
+            pub(crate) unsafe extern "C" fn $routine<T: DeviceExtension>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
                 // SAFETY: the arguments are those of a dispatch routine.
                 let (extension, irp) = match unsafe { enter::<T>(device, irp) } {
                     Ok(entered) => entered,
                     Err(status) => return status,
                 };
                 // SAFETY: as above.
-                unsafe { dispatch(extension, irp, $admit, $handle) }
+                unsafe { dispatch(extension, irp, $admit, T::$routine) }
             }
         )*
     };
 }
-pub(super) use dispatch_routines;
 
 dispatch_routines! {
-    DeviceExtension:
     /// `IRP_MJ_CREATE`.
-    create: while_not_leaving, T::create;
+    create: while_not_leaving;
     /// `IRP_MJ_CLEANUP`. A handle can be closed in every state.
-    cleanup: always, T::cleanup;
+    cleanup: always;
     /// `IRP_MJ_CLOSE`. A handle can be closed in every state.
-    close: always, T::close;
+    close: always;
     /// `IRP_MJ_READ`.
-    read: while_present, T::read;
+    read: while_present;
     /// `IRP_MJ_WRITE`.
-    write: while_present, T::write;
+    write: while_present;
     /// `IRP_MJ_DEVICE_CONTROL`.
-    device_control: while_present, T::device_control;
+    device_control: while_present;
     /// `IRP_MJ_SYSTEM_CONTROL`: the lower driver may have a part in it in every state.
-    system_control: always, T::system_control;
+    system_control: always;
     /// Every other request but PnP and power.
-    other_request: while_present, T::other_request;
+    other_request: while_present;
 }
 
 /// A request for the device itself needs a device that was started and is there. While it is stopped for a while the driver holds it.
