@@ -6,13 +6,17 @@ use ntsim::{
     NtStatus,
     bus::{Interrupt, InterruptMode},
     io::pnp,
+    po::{self, SystemState},
     sched::ThreadSpec,
     trace::{Event, Record},
 };
 use scenarios::{
     boot::{Run, Setup},
-    program::Program,
+    program::{Program, assert_served_or_removed},
 };
+
+/// `STATUS_DEVICE_CONFIGURATION_ERROR`.
+const DEVICE_CONFIGURATION_ERROR: NtStatus = NtStatus(0xC000_0182);
 
 /// How often the device moves while a program uses it.
 const MOVES: usize = 3;
@@ -97,4 +101,90 @@ fn an_interrupt_of_passive_level_is_refused() {
         Ok(())
     });
     let _ = run.clean();
+}
+/// `IRP_MN_START_DEVICE` for a device that is started: what it has is given back first, and nothing is lost.
+#[test]
+fn requests_survive_that_their_started_device_is_started_again() {
+    for interrupts in [InterruptMode::Line, InterruptMode::Message] {
+        for seed in 1..=25 {
+            let mut setup = Setup::seed(seed);
+            setup.interrupts = interrupts;
+            let run = Run::started(setup, async |pc| {
+                let user = pc.clone();
+                let program = pc.k.spawn(ThreadSpec::user("program"), async move |_| {
+                    let program = Program::open(&user).await?;
+                    for _ in 0..4 {
+                        let mut under_way = Vec::new();
+                        for n in 1..=4 {
+                            under_way.push(program.factorial(n).await?);
+                        }
+                        let read = program.read(0, 100).await?;
+                        for computation in &under_way {
+                            assert_eq!(computation.wait().await?, NtStatus::SUCCESS);
+                        }
+                        assert_eq!(read.wait(&user.k).await?.status, NtStatus::SUCCESS);
+                    }
+                    program.close().await
+                });
+                for _ in 0..MOVES {
+                    pc.k.delay(5_000).await?;
+                    let other = pc.k.bus().borrow().other_resources(pc.slot);
+                    let status = pnp::start_started_device(&pc.k, pc.pdo, other.clone()).await?;
+                    assert_eq!(status, NtStatus::SUCCESS);
+                    assert_eq!(*pc.k.bus().borrow().function(pc.slot).resources(), other);
+                    assert_eq!(pc.interfaces().len(), 1);
+                }
+                pc.k.join(program).await
+            });
+            println!("{interrupts:?}, seed {seed}");
+            let _ = run.clean();
+        }
+    }
+}
+
+/// The system is awake again, and the device on its way to D0, when it is started again.
+#[test]
+fn a_device_that_wakes_up_is_started_again() {
+    for seed in 1..=20 {
+        let run = Run::started(Setup::seed(seed), async move |pc| {
+            let program = Program::open(&pc).await?;
+            assert!(po::sleep(&pc.k, SystemState::S3).await?.is_ok());
+            let held = program.factorial(5).await?;
+            po::wake(&pc.k).await?;
+            pc.k.delay(1_000 * seed).await?;
+            let other = pc.k.bus().borrow().other_resources(pc.slot);
+            let status = pnp::start_started_device(&pc.k, pc.pdo, other).await?;
+            assert_eq!(status, NtStatus::SUCCESS);
+            assert_eq!(held.wait().await?, NtStatus::SUCCESS);
+            assert!(po::sleep(&pc.k, SystemState::S3).await?.is_ok());
+            po::wake(&pc.k).await?;
+            assert_eq!(program.factorial(6).await?.wait().await?, NtStatus::SUCCESS);
+            program.close().await
+        });
+        println!("seed {seed}");
+        let _ = run.clean();
+    }
+}
+
+/// The new resources are none that the driver can use: the device, whose old ones are gone, is not taken for one that works.
+#[test]
+fn a_device_that_cannot_be_started_again_is_given_up() {
+    for seed in 1..=10 {
+        let run = Run::started(Setup::seed(seed), async |pc| {
+            let program = Program::open(&pc).await?;
+            let under_way = [program.factorial(5).await?, program.factorial(6).await?];
+            let mut other = pc.k.bus().borrow().other_resources(pc.slot);
+            other.interrupt = None;
+            let status = pnp::start_started_device(&pc.k, pc.pdo, other).await?;
+            assert_eq!(status, DEVICE_CONFIGURATION_ERROR);
+            for computation in &under_way {
+                assert_served_or_removed(computation.wait().await?);
+            }
+            let late = program.factorial(7).await?;
+            assert_eq!(late.wait().await?, NtStatus::DEVICE_REMOVED);
+            assert_eq!(pc.interfaces(), [""; 0]);
+            program.close().await
+        });
+        let _ = run.clean();
+    }
 }

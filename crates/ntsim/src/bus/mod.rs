@@ -199,7 +199,7 @@ impl Bus {
         }
     }
 
-    /// Gives the device in `slot` other resources: before it is started, or while it is stopped.
+    /// Gives the device in `slot` other resources: before it is started, or while it decodes nothing.
     ///
     /// # Panics
     /// When no device was ever plugged in there.

@@ -202,16 +202,22 @@ pub(crate) fn cancel_stop<T: DeviceExtension>(header: &Header, device: &T, irql:
     header.lifecycle.0.with(irql, release);
 }
 
-/// `IRP_MN_STOP_DEVICE`, `IRP_MN_REMOVE_DEVICE` of a device that is there, or a start that has failed after [`start`]: gives everything back, if
-/// there is something.
-pub(crate) fn stop<T: DeviceExtension>(header: &Header, device: &T, reason: StopReason, irql: &mut Irql<Passive>) {
+/// `IRP_MN_STOP_DEVICE`, `IRP_MN_START_DEVICE` of a started device, `IRP_MN_REMOVE_DEVICE` of one that is there, or a start that has failed after
+/// [`start`]: gives everything back, if there is something. Whether there was.
+pub(crate) fn stop<T: DeviceExtension>(
+    header: &Header,
+    device: &T,
+    reason: StopReason,
+    irql: &mut Irql<Passive>,
+) -> bool {
     header.lifecycle.0.with(irql, |irql, hardware| {
-        if !hardware.acquired {
-            return;
+        let acquired = hardware.acquired;
+        if acquired {
+            hardware.silence(Hold::NotStarted, DevicePowerState::D3, header, device, irql);
+            hardware.give_back(reason, header, device, irql);
         }
-        hardware.silence(Hold::NotStarted, DevicePowerState::D3, header, device, irql);
-        hardware.give_back(reason, header, device, irql);
-    });
+        acquired
+    })
 }
 
 /// `IRP_MN_SURPRISE_REMOVAL`: the device is gone, or to be given up. One that is there and in D0 is made silent first. Nothing else is called for it

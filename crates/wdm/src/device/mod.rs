@@ -52,7 +52,8 @@ pub enum IoMethod {
 /// Why [`DeviceExtension::stop`] is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
-    /// `IRP_MN_STOP_DEVICE`: the system gives the device other resources and starts it again. Requests are held, not failed.
+    /// `IRP_MN_STOP_DEVICE`, or `IRP_MN_START_DEVICE` without it: the system gives the device other resources and starts it again. Requests are held, not
+    /// failed.
     Rebalance,
     /// `IRP_MN_REMOVE_DEVICE` while the device works: it will not be started again.
     Remove,

@@ -82,6 +82,7 @@ struct PnpRequest<'a, T> {
 impl<T: DeviceExtension> PnpRequest<'_, T> {
     /// The lower drivers start first; then this one, with the resources in its stack location.
     fn start(&mut self) -> Status {
+        self.let_go_of_old_resources();
         let mut status = self.forward_and_wait();
         if status.is_success() {
             // SAFETY: the IRP is at this driver again.
@@ -93,6 +94,16 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
             status = self.start_hardware(&resources).into();
         }
         self.complete(status)
+    }
+
+    /// The system may start a started device anew, with other resources and without a stop:
+    /// [`IRP_MN_START_DEVICE`](https://learn.microsoft.com/windows-hardware/drivers/kernel/irp-mn-start-device). Until the lower drivers learn of it the
+    /// device is where it was: so it is made silent, and what it has given back, before they do. From then on it is a stopped one, whatever comes of the
+    /// start.
+    fn let_go_of_old_resources(&mut self) {
+        if lifecycle::stop(self.header, self.device, StopReason::Rebalance, self.irql) {
+            self.header.set_state(PnpState::Stopped);
+        }
     }
 
     /// The device, then its interface. Without the second the first is stopped again: what a failed start has acquired nobody else gives back.

@@ -246,8 +246,15 @@ fn plug_and_play(k: &Kernel, pdo: Va, location: Va, minor: Minor, before: IoStat
     match minor {
         Minor::START_DEVICE => {
             let status = bus_power::power_up(k, pdo);
+            let assigned = with_node(k, pdo, |node| node.to_be_assigned.take());
             if status.is_success() {
-                k.bus().borrow_mut().function_mut(slot).set_enabled(true);
+                let mut bus = k.bus().borrow_mut();
+                if let Some(resources) = assigned {
+                    // One that works is at its old place until here.
+                    bus.function_mut(slot).set_enabled(false);
+                    bus.assign(slot, resources);
+                }
+                bus.function_mut(slot).set_enabled(true);
             }
             Ok(IoStatus { status, ..succeeded })
         }

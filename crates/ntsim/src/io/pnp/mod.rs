@@ -31,12 +31,12 @@ pub use removal::{
 pub use send::query;
 pub use start::{
     cancel_stop_device, query_capabilities, query_stop_device, rebalance, start_device, start_device_failed_above,
-    stop_device,
+    start_started_device, stop_device,
 };
 
 use crate::{
     bugcheck::Halted,
-    bus::{ConfigSpace, Slot},
+    bus::{ConfigSpace, Resources, Slot},
     ddi::Registry,
     io::violation::{IoRule, violation},
     kernel::Kernel,
@@ -96,6 +96,8 @@ struct Node {
     boot_configuration: Option<Vec<u8>>,
     instance_path: String,
     state: DeviceState,
+    /// Resources that the PnP manager has assigned to it while it is started: its bus driver gives it them at `IRP_MN_START_DEVICE`.
+    to_be_assigned: Option<Resources>,
     /// Its configuration space from before it went to D3.
     saved_config: Option<ConfigSpace>,
     /// What it was before it was asked whether it can be removed.
@@ -119,6 +121,7 @@ impl Node {
             boot_configuration: None,
             instance_path,
             state: DeviceState::Enumerated,
+            to_be_assigned: None,
             saved_config: None,
             before_removal: None,
             not_disableable: false,

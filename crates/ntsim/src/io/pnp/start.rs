@@ -96,18 +96,15 @@ async fn send_start(k: &Kernel, pdo: Va) -> Outcome<NtStatus> {
     let Some(slot) = super::slot(k, pdo) else {
         return send_start_without_slot(k, pdo).await;
     };
-    let (raw, translated, described) = {
-        let bus = k.bus().borrow();
-        let resources = bus.function(slot).resources();
-        let processors = (1 << k.config().processors) - 1;
-        (
-            resources.raw_list(),
-            resources.translated_list(processors),
-            resources.to_string(),
-        )
-    };
-    k.trace(Event::Note(format!("resources assigned: {described}")));
-    send_start_with(k, pdo, &raw, &translated).await
+    let resources = k.bus().borrow().function(slot).resources().clone();
+    send_start_on_bus(k, pdo, &resources).await
+}
+
+/// The device is plugged into the bus, and is to have `resources`.
+async fn send_start_on_bus(k: &Kernel, pdo: Va, resources: &Resources) -> Outcome<NtStatus> {
+    let processors = (1 << k.config().processors) - 1;
+    k.trace(Event::Note(format!("resources assigned: {resources}")));
+    send_start_with(k, pdo, &resources.raw_list(), &resources.translated_list(processors)).await
 }
 
 /// A device that is on no bus of this machine's has the resources that its bus driver has told of, or none at all: null lists.
@@ -233,6 +230,34 @@ pub async fn rebalance(k: &Kernel, pdo: Va, resources: Resources) -> Outcome<NtS
             k.bus().borrow_mut().assign(slot, resources);
         }
         status = start(k, pdo).await?;
+    }
+    end(k);
+    Ok(status)
+}
+
+/// Starts a started device once more, with `resources` and without `IRP_MN_STOP_DEVICE` before: what the PnP manager does when a driver says
+/// `PNP_RESOURCE_REQUIREMENTS_CHANGED` of it ([`IRP_MN_START_DEVICE`]). The device has what it had until the bus driver handles the request.
+///
+/// One that fails is removed as one that has gone.
+///
+/// [`IRP_MN_START_DEVICE`]: https://learn.microsoft.com/windows-hardware/drivers/kernel/irp-mn-start-device
+///
+/// # Errors
+/// When a driver breaks a rule.
+///
+/// # Panics
+/// When the device is not started, or on no bus.
+pub async fn start_started_device(k: &Kernel, pdo: Va, resources: Resources) -> Outcome<NtStatus> {
+    begin(k).await?;
+    assert_eq!(state(k, pdo), DeviceState::Started, "the device is not started");
+    assert!(super::slot(k, pdo).is_some(), "the device is on no bus");
+    send(k, pdo, Minor::FILTER_RESOURCE_REQUIREMENTS, |_, _| Ok(())).await?;
+    with_node(k, pdo, |node| node.to_be_assigned = Some(resources.clone()));
+    let status = send_start_on_bus(k, pdo, &resources).await?;
+    k.trace(Event::Note(format!("the started device started again: {status}")));
+    with_node(k, pdo, |node| node.to_be_assigned = None);
+    if !status.is_success() {
+        send_surprise_removal(k, pdo).await?;
     }
     end(k);
     Ok(status)
