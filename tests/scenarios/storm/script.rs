@@ -280,11 +280,16 @@ impl Storm {
     async fn act(&self, site: &Site) -> Outcome<()> {
         let (k, pdo) = (&self.k, site.pc.pdo);
         match self.dice(|dice| dice.below(6)) {
-            0 | 1 => {
+            action @ (0 | 1) => {
                 let mut other = k.bus().borrow().other_resources(site.pc.slot);
                 let processor = self.dice(|dice| dice.index(k.config().processors));
                 other.affinity = Some(1 << processor);
-                assert_eq!(pnp::rebalance(k, pdo, other).await?, NtStatus::SUCCESS);
+                let status = if action == 0 {
+                    pnp::rebalance(k, pdo, other).await?
+                } else {
+                    pnp::start_started_device(k, pdo, other).await?
+                };
+                assert_eq!(status, NtStatus::SUCCESS);
             }
             2 => {
                 assert_eq!(pnp::query_stop_device(k, pdo).await?, NtStatus::SUCCESS);
