@@ -37,4 +37,5 @@ mod taken_for_gone;
 mod transfer;
 mod transfer_end;
 mod two_storeys;
+mod was_current;
 mod watchdog;
