@@ -146,7 +146,9 @@ fn ended(k: &Kernel, irp: Va, top: Va, spec: Spec, requested: bool, status: NtSt
     check_handled(k, irp, top, spec, status)?;
     if status.is_success() && minor == Minor::SET_POWER {
         match target {
-            Target::Device(power) => check_reported(k, top, power)?,
+            // Of one that is not there any more the bus driver has reported D3: "Handling an IRP_MN_SURPRISE_REMOVAL Request".
+            Target::Device(power) if !is_gone(k, pdo) => check_reported(k, top, power)?,
+            Target::Device(_) => {}
             Target::System(state) => check_device_followed(k, pdo, state)?,
             Target::Wake(_) => {}
         }
@@ -157,10 +159,15 @@ fn ended(k: &Kernel, irp: Va, top: Va, spec: Spec, requested: bool, status: NtSt
     io::device::dereference(k, pdo)
 }
 
+/// Whether the device is not there, or the system has told its drivers that it is not.
+fn is_gone(k: &Kernel, pdo: Va) -> bool {
+    !pnp::is_present(k, pdo) || pnp::state(k, pdo) >= Some(pnp::DeviceState::SurpriseRemoved)
+}
+
 /// Power IRPs are passed down to the bus driver; only a query may be failed on the way.
 fn check_handled(k: &Kernel, irp: Va, top: Va, spec: Spec, status: NtStatus) -> Outcome<()> {
     let name = spec.minor.name();
-    let gone = !pnp::is_present(k, spec.pdo) || pnp::state(k, spec.pdo) >= Some(pnp::DeviceState::SurpriseRemoved);
+    let gone = is_gone(k, spec.pdo);
     // A driver whose device is being removed turns power IRPs away: "DispatchPower Routines".
     let removed = status == NtStatus::DELETE_PENDING;
     if spec.minor == Minor::SET_POWER && !status.is_success() && !gone && !removed {

@@ -1,6 +1,6 @@
 //! Power IRPs through a stack whose function driver owns its device's power policy.
 
-use iced_x86::code_asm::{CodeLabel, r8, r8d, r9, r10, rsp};
+use iced_x86::code_asm::{CodeLabel, ecx, r8, r8d, r9, r10, rsp};
 use ntlayout::device_object;
 
 use super::*;
@@ -187,8 +187,12 @@ fn device_done(f: &mut Function<'_>) {
     f.call("IofCompleteRequest");
 }
 
-/// `rcx` is the device.
-fn powered_up(f: &mut Function<'_>) {
+/// `rcx` is the device, which takes `microseconds` to come back.
+fn powered_up(f: &mut Function<'_>, microseconds: i32) {
+    f.asm.mov(rbx, rcx).unwrap();
+    f.asm.mov(ecx, microseconds).unwrap();
+    f.call("KeStallExecutionProcessor");
+    f.asm.mov(rcx, rbx).unwrap();
     f.asm.mov(edx, 1).unwrap();
     f.asm.mov(r8d, D0).unwrap();
     f.call("PoSetPowerState");
@@ -197,12 +201,17 @@ fn powered_up(f: &mut Function<'_>) {
 
 /// A driver that owns its device's power policy, and makes a mistake.
 fn owner(mistake: Mistake) -> Program {
+    owner_of_slow_device(mistake, 0)
+}
+
+/// As [`owner`], of a device that takes `microseconds` to come back to D0.
+fn owner_of_slow_device(mistake: Mistake, microseconds: i32) -> Program {
     driver(|_| {})
-        .import(&["PoRequestPowerIrp", "PoSetPowerState"])
+        .import(&["KeStallExecutionProcessor", "PoRequestPowerIrp", "PoSetPowerState"])
         .function(move |f| dispatch_power(f, mistake))
         .function(move |f| system_done(f, mistake))
         .function(device_done)
-        .function(powered_up)
+        .function(move |f| powered_up(f, microseconds))
 }
 
 /// Runs `script` with the device started and its power IRPs going to [`POWER`].
@@ -595,6 +604,43 @@ fn a_power_irp_keeps_the_device_object_that_it_is_sent_to() {
         let rule = crash.as_ref().map(|crash| crash.bugcheck.rule);
         assert!(matches!(rule, None | Some("call-driver-without-device")), "{rule:?}");
     }
+}
+
+/// The bus driver takes the power of a device that is given up, and says so, while a request for D0 is on its way up: what it said last is D3, as it should be.
+#[test]
+fn a_device_that_is_given_up_on_its_way_to_d0_is_not_misreported() {
+    let mut given_up_on_the_way = 0;
+    for seed in 1..=20 {
+        let config = Config {
+            seed,
+            bus: BusProfile {
+                cuts_power: true,
+                ..BusProfile::default()
+            },
+            ..Config::default()
+        };
+        let machine = owner_of_slow_device(Mistake::None, 20).machine_of(config);
+        let machine = run_on(machine, Placement::default(), |k, pdo, _| async move {
+            handle_power(&k, pdo, POWER)?;
+            request_power(&k, pdo, &[D3]).await?;
+            wait_for(&k, DevicePower::D3).await?;
+            request_power(&k, pdo, &[D0]).await?;
+            pnp::surprise_remove_present(&k, pdo).await?;
+            k.delay(1_000_000).await
+        });
+        // The driver does not detach at its removal, which ends the run.
+        let crash = machine.kernel().crash();
+        let rule = crash.as_ref().map(|crash| crash.bugcheck.rule);
+        assert_ne!(rule, Some("power-misreported"), "seed {seed}");
+        let trace = machine.kernel().recorded();
+        let story: Vec<String> = trace.story().map(|record| record.event.to_string()).collect();
+        let place = |text: &str| story.iter().rposition(|line| line.contains(text));
+        let off = place("is in D3").expect("the bus driver takes the power");
+        let ended = place("ended: device D0, STATUS_SUCCESS");
+        let on = place("is in D0");
+        given_up_on_the_way += u32::from(on < Some(off) && ended > Some(off));
+    }
+    assert!(given_up_on_the_way > 0, "no seed has both at the same time");
 }
 
 /// The bus driver cannot give power to a device that is no longer there, and so the device's IRP and the system's may fail.
