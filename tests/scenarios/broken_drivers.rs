@@ -138,10 +138,7 @@ fn an_interrupt_claimed_while_the_device_is_absent() {
 #[should_panic(expected = "what the program sees depends on stale memory")]
 fn output_that_was_never_written() {
     let image = test_driver("gives-stale-memory-away");
-    let setup = Setup {
-        interrupts: InterruptMode::Line,
-        ..Setup::seed(1)
-    };
+    let setup = Setup::by_line(1);
     leaks::no_stale_bytes(&image, &setup, async |pc: Pc, log: Log| {
         pc.start().await?;
         let program = Program::open(&pc).await?;

@@ -159,11 +159,10 @@ unsafe extern "C" fn trampoline<R: TimerRoutine>(
     _argument1: *mut c_void,
     _argument2: *mut c_void,
 ) {
-    let Some(extension) = NonNull::new(context.cast::<Extension<R::Device>>()) else {
+    // SAFETY: the timer is set only after AddDevice has initialised the extension, which is its context, and teardown waits for its DPC.
+    let Some(device) = (unsafe { Extension::data_at(context) }) else {
         return;
     };
-    // SAFETY: the timer is set only after AddDevice has initialised the extension, and teardown waits for its DPC.
-    let device = unsafe { Extension::data(extension) };
     // SAFETY: the kernel runs a deferred routine at DISPATCH_LEVEL.
     let mut irql = unsafe { Irql::<Dispatch>::assume() };
     R::run(device, &mut irql);

@@ -35,10 +35,7 @@ where
     F: Future<Output = Outcome<()>> + 'static,
 {
     let run = |seed| {
-        let setup = Setup {
-            interrupts: InterruptMode::Line,
-            ..Setup::seed(seed)
-        };
+        let setup = Setup::by_line(seed);
         let run = Run::of(&test_driver(driver), setup, script);
         drop(run.clean());
     };
@@ -55,10 +52,7 @@ where
     F: Future<Output = Outcome<()>> + 'static,
 {
     let shows = |seed: &u64| {
-        let setup = Setup {
-            interrupts: InterruptMode::Line,
-            ..Setup::seed(*seed)
-        };
+        let setup = Setup::by_line(*seed);
         let run = Run::of(&test_driver(driver), setup, script);
         run.machine().kernel().crash().is_some()
     };

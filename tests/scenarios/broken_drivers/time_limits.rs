@@ -32,10 +32,7 @@ const MOST_STEPS: u64 = 200_000;
 #[test]
 fn an_endless_dpc_takes_few_instructions_and_steps() {
     for (driver, seed) in [("loops-in-dpc", 1), ("loops-in-dpc", 4), ("stalls-in-dpc", 1)] {
-        let setup = Setup {
-            interrupts: InterruptMode::Line,
-            ..Setup::seed(seed)
-        };
+        let setup = Setup::by_line(seed);
         let run = Run::of(&test_driver(driver), setup, request_once);
         assert!(run.machine().kernel().crash().is_some(), "{driver}");
         let (instructions, steps) = (run.count(Counter::Instructions), run.count(Counter::Steps));

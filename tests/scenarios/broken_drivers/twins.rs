@@ -24,10 +24,7 @@ async fn request(pc: Pc, input: u32) -> Outcome<()> {
 /// Whatever the seed, no rule is broken when the driver does right.
 pub(super) fn passes(driver: &'static str) {
     let run = |seed| {
-        let setup = Setup {
-            interrupts: InterruptMode::Line,
-            ..Setup::seed(seed)
-        };
+        let setup = Setup::by_line(seed);
         let run = Run::of(&test_driver(driver), setup, |pc| request(pc, RIGHT));
         drop(run.clean());
     };
@@ -37,10 +34,7 @@ pub(super) fn passes(driver: &'static str) {
 /// The first of the bug checks that the driver's fault ends in, at a line that is marked, and how many of `seeds` end in one.
 pub(super) fn ends(driver: &'static str, seeds: std::ops::RangeInclusive<u64>) -> (BugCheck, usize) {
     let ends = |seed: &u64| {
-        let setup = Setup {
-            interrupts: InterruptMode::Line,
-            ..Setup::seed(*seed)
-        };
+        let setup = Setup::by_line(*seed);
         let run = Run::of(&test_driver(driver), setup, |pc| request(pc, FAULT));
         run.machine().kernel().crash().is_some()
     };

@@ -2,6 +2,7 @@
 
 use core::any::TypeId;
 use core::cell::{Cell, UnsafeCell};
+use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -196,6 +197,16 @@ impl<T: 'static> Extension<T> {
         let extension = unsafe { this.as_ref() };
         // SAFETY: promised by the caller.
         unsafe { extension.data.assume_init_ref() }
+    }
+
+    /// The driver's value, for a routine whose context is the extension; `None` for no context.
+    ///
+    /// # Safety
+    /// `context` must be null or an extension of this type, and its value be initialised, and stay so for `'a`.
+    pub(crate) unsafe fn data_at<'a>(context: *mut c_void) -> Option<&'a T> {
+        let extension = NonNull::new(context.cast::<Self>())?;
+        // SAFETY: promised by the caller.
+        Some(unsafe { Self::data(extension) })
     }
 
     /// The extension of `device`, if it is one of this type and of this driver.

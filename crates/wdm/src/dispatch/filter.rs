@@ -8,63 +8,43 @@ use wdk_sys::{
 };
 
 use super::{
-    admit, enter,
-    io::{always, dispatch},
-    pass_on,
+    enter, enter_admitted,
+    io::{always, dispatch, dispatch_routines},
     remove::leave,
     usage_notification::usage_notification,
 };
 use crate::{
     device::{Extension, FilterDevice, PnpState, close_queues},
     error::Error,
-    irp::{Disposed, Irp, complete_unchanged, current_stack_location, forward_and_wait, set_status},
+    irp::{Disposed, Irp, complete_unchanged, current_stack_location, forward_and_wait, pass_on, set_status},
     irql::{Irql, Passive, UpToDispatch},
     status::Status,
 };
 
-macro_rules! dispatch_routines {
-    ($($(#[$doc:meta])* $routine:ident: $handle:expr;)*) => {
-        $(
-            $(#[$doc])*
-            ///
-            /// # Safety
-            /// To be called by the I/O manager only.
-            pub(crate) unsafe extern "C" fn $routine<T: FilterDevice>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
-                // SAFETY: the arguments are those of a dispatch routine.
-                let (extension, irp) = match unsafe { enter::<T>(device, irp) } {
-                    Ok(entered) => entered,
-                    Err(status) => return status,
-                };
-                // SAFETY: as above.
-                unsafe { dispatch(extension, irp, always, $handle) }
-            }
-        )*
-    };
-}
-
 dispatch_routines! {
+    FilterDevice:
     /// `IRP_MJ_CREATE`.
-    create: opened::<T>;
+    create: always, opened::<T>;
     /// `IRP_MJ_CLEANUP`.
-    cleanup: |filter: &T, irp, irql| {
+    cleanup: always, |filter: &T, irp, irql| {
         filter.cleanup(irp.file_object(), irql);
         irp.pass_on(irql)
     };
     /// `IRP_MJ_CLOSE`.
-    close: |filter: &T, irp, irql| {
+    close: always, |filter: &T, irp, irql| {
         filter.close(irp.file_object(), irql);
         irp.pass_on(irql)
     };
     /// `IRP_MJ_READ`.
-    read: T::read;
+    read: always, T::read;
     /// `IRP_MJ_WRITE`.
-    write: T::write;
+    write: always, T::write;
     /// `IRP_MJ_DEVICE_CONTROL`.
-    device_control: T::device_control;
+    device_control: always, T::device_control;
     /// `IRP_MJ_SYSTEM_CONTROL`: WMI, of which a filter provides nothing.
-    system_control: |_: &T, irp, irql| irp.pass_on(irql);
+    system_control: always, |_: &T, irp, irql| irp.pass_on(irql);
     /// Every other request but PnP and power.
-    other_request: T::other_request;
+    other_request: always, T::other_request;
 }
 
 /// Asks the filter whether the device may be opened.
@@ -80,19 +60,15 @@ fn opened<'i, T: FilterDevice>(filter: &T, irp: Irp<'i>, irql: &mut Irql<UpToDis
 /// # Safety
 /// To be called by the I/O manager only.
 pub(crate) unsafe extern "C" fn pnp<T: FilterDevice>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
-    // SAFETY: the arguments are those of a dispatch routine.
-    let (extension, irp) = match unsafe { enter::<T>(device, irp) } {
-        Ok(entered) => entered,
-        Err(status) => return status,
-    };
     // SAFETY: PnP requests are sent at PASSIVE_LEVEL, in the context of a system thread.
     let mut irql = unsafe { Irql::<Passive>::assume() };
-    // SAFETY: the device object exists for the time of the call.
+    // SAFETY: the arguments are those of a dispatch routine.
+    let (extension, irp) = match unsafe { enter_admitted::<T, _>(device, irp, &mut irql) } {
+        Ok(admitted) => admitted,
+        Err(status) => return status,
+    };
+    // SAFETY: the remove lock keeps the extension.
     let header = unsafe { Extension::header(extension) };
-    // SAFETY: the IRP is owned.
-    if let Err(status) = unsafe { admit(header, irp, &mut irql) } {
-        return status;
-    }
     // SAFETY: the IRP is at this driver.
     let minor = unsafe { current_stack_location(irp) }.MinorFunction;
     match u32::from(minor) {
@@ -118,12 +94,12 @@ pub(crate) unsafe extern "C" fn pnp<T: FilterDevice>(device: PDEVICE_OBJECT, irp
             // SAFETY: the IRP is owned.
             unsafe { set_status(irp, Status::SUCCESS, 0) };
             // SAFETY: the IRP is owned, with the remove lock acquired, and given up.
-            unsafe { pass_on(header, irp) }
+            unsafe { pass_on(irp, header) }
         }
         // SAFETY: as above.
         IRP_MN_DEVICE_USAGE_NOTIFICATION => unsafe { usage_notification(header, irp, &mut irql) },
         // SAFETY: as above.
-        _ => unsafe { pass_on(header, irp) },
+        _ => unsafe { pass_on(irp, header) },
     }
     .as_raw()
 }
@@ -133,19 +109,15 @@ pub(crate) unsafe extern "C" fn pnp<T: FilterDevice>(device: PDEVICE_OBJECT, irp
 /// # Safety
 /// To be called by the I/O manager only.
 pub(crate) unsafe extern "C" fn power<T: FilterDevice>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
-    // SAFETY: the arguments are those of a dispatch routine.
-    let (extension, irp) = match unsafe { enter::<T>(device, irp) } {
-        Ok(entered) => entered,
-        Err(status) => return status,
-    };
     // SAFETY: the power manager calls at PASSIVE_LEVEL, or at DISPATCH_LEVEL if the device object does not say DO_POWER_PAGABLE.
     let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
-    // SAFETY: the device object exists for the time of the call.
+    // SAFETY: the arguments are those of a dispatch routine.
+    let (extension, irp) = match unsafe { enter_admitted::<T, _>(device, irp, &mut irql) } {
+        Ok(admitted) => admitted,
+        Err(status) => return status,
+    };
+    // SAFETY: the remove lock keeps the extension.
     let header = unsafe { Extension::header(extension) };
-    // SAFETY: the IRP is owned.
-    match unsafe { admit(header, irp, &mut irql) } {
-        // SAFETY: the IRP is owned, with the remove lock acquired, and given up.
-        Ok(()) => unsafe { pass_on(header, irp) }.as_raw(),
-        Err(status) => status,
-    }
+    // SAFETY: the IRP is owned, with the remove lock acquired, and given up.
+    unsafe { pass_on(irp, header) }.as_raw()
 }

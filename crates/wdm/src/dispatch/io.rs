@@ -12,43 +12,46 @@ use crate::{
     irql::{Irql, UpToDispatch},
 };
 
+/// Defines the dispatch routines of the drivers that `$role` is: for each, which states of the device admit its requests, and what handles them.
 macro_rules! dispatch_routines {
-    ($($(#[$doc:meta])* $routine:ident: $admit:path;)*) => {
+    ($role:ident: $($(#[$doc:meta])* $routine:ident: $admit:path, $handle:expr;)*) => {
         $(
             $(#[$doc])*
             ///
             /// # Safety
             /// To be called by the I/O manager only.
-            pub(crate) unsafe extern "C" fn $routine<T: DeviceExtension>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
+            pub(crate) unsafe extern "C" fn $routine<T: $role>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
                 // SAFETY: the arguments are those of a dispatch routine.
                 let (extension, irp) = match unsafe { enter::<T>(device, irp) } {
                     Ok(entered) => entered,
                     Err(status) => return status,
                 };
                 // SAFETY: as above.
-                unsafe { dispatch(extension, irp, $admit, T::$routine) }
+                unsafe { dispatch(extension, irp, $admit, $handle) }
             }
         )*
     };
 }
+pub(super) use dispatch_routines;
 
 dispatch_routines! {
+    DeviceExtension:
     /// `IRP_MJ_CREATE`.
-    create: while_not_leaving;
+    create: while_not_leaving, T::create;
     /// `IRP_MJ_CLEANUP`. A handle can be closed in every state.
-    cleanup: always;
+    cleanup: always, T::cleanup;
     /// `IRP_MJ_CLOSE`. A handle can be closed in every state.
-    close: always;
+    close: always, T::close;
     /// `IRP_MJ_READ`.
-    read: while_present;
+    read: while_present, T::read;
     /// `IRP_MJ_WRITE`.
-    write: while_present;
+    write: while_present, T::write;
     /// `IRP_MJ_DEVICE_CONTROL`.
-    device_control: while_present;
+    device_control: while_present, T::device_control;
     /// `IRP_MJ_SYSTEM_CONTROL`: the lower driver may have a part in it in every state.
-    system_control: always;
+    system_control: always, T::system_control;
     /// Every other request but PnP and power.
-    other_request: while_present;
+    other_request: while_present, T::other_request;
 }
 
 /// A request for the device itself needs a device that was started and is there. While it is stopped for a while the driver holds it.

@@ -13,14 +13,13 @@ use core::ptr::NonNull;
 pub(crate) use io::{cleanup, close, create, device_control, other_request, read, system_control, write};
 pub(crate) use pnp::pnp;
 pub(crate) use power::power;
-use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT, ntddk::IofCompleteRequest};
+use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT};
 
 use crate::{
     device::{Extension, Header},
     error::Error,
-    irp::{pass_down, set_status},
+    irp::finish,
     irql::{AtMostDispatch, Irql},
-    status::Status,
 };
 
 /// The extension and the IRP of a dispatch call; or the status that the IRP was completed with, since the device object is not one of
@@ -42,6 +41,24 @@ unsafe fn enter<T: 'static>(
     }
 }
 
+/// [`enter`], then [`admit`]: for PnP and power requests, which the lower drivers see in every state of the device.
+///
+/// # Safety
+/// As [`enter`], at the IRQL that the token says.
+unsafe fn enter_admitted<T: 'static, L: AtMostDispatch>(
+    device: PDEVICE_OBJECT,
+    irp: *mut IRP,
+    irql: &mut Irql<L>,
+) -> Result<(NonNull<Extension<T>>, NonNull<IRP>), NTSTATUS> {
+    // SAFETY: promised by the caller.
+    let (extension, irp) = unsafe { enter::<T>(device, irp) }?;
+    // SAFETY: the device object exists for the time of the call.
+    let header = unsafe { Extension::header(extension) };
+    // SAFETY: the IRP is owned.
+    unsafe { admit(header, irp, irql) }?;
+    Ok((extension, irp))
+}
+
 /// Acquires the remove lock for a request that the lower driver is to see, with the IRP as tag; or the status that the IRP was completed with:
 /// the device is being removed, or is not in its stack yet, and there is nobody below.
 ///
@@ -54,26 +71,12 @@ unsafe fn admit<L: AtMostDispatch>(header: &Header, irp: NonNull<IRP>, irql: &mu
     admitted.map_err(|error| unsafe { reject(irp, error) })
 }
 
-/// Passes down a request that this driver has no part in, and releases the remove lock.
-///
-/// # Safety
-/// The IRP must be at this driver and owned, with the remove lock of `header` acquired for it; the caller gives it up.
-unsafe fn pass_on(header: &Header, irp: NonNull<IRP>) -> Status {
-    // SAFETY: the IRP is owned, and the remove lock keeps the header.
-    let status = unsafe { pass_down(irp, header) };
-    // SAFETY: acquired for the IRP, whose address serves as a tag only.
-    unsafe { header.remove_lock.release(irp.as_ptr().cast()) };
-    status
-}
-
 /// Completes an IRP for which no remove lock is held.
 ///
 /// # Safety
 /// The IRP must be at this driver and owned; the caller gives it up.
 unsafe fn reject(irp: NonNull<IRP>, error: Error) -> NTSTATUS {
-    // SAFETY: the IRP is owned.
-    unsafe { set_status(irp, error.into(), 0) };
-    // SAFETY: the IRP is owned and given up. No boost.
-    unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
+    // SAFETY: promised by the caller; dispatch routines are called at DISPATCH_LEVEL or below, with no lock of this driver held.
+    unsafe { finish(irp, error.into()) };
     error.as_raw()
 }

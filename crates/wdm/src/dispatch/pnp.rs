@@ -12,11 +12,11 @@ use wdk_sys::{
     PNP_DEVICE_FAILED,
 };
 
-use super::{admit, enter, pass_on, remove::remove, usage_notification::usage_notification};
+use super::{enter_admitted, remove::remove, usage_notification::usage_notification};
 use crate::{
     device::{DeviceExtension, Extension, Header, PnpState, StopReason, free_common_buffers, lifecycle},
     error::Result,
-    irp::{complete, current_stack_location, forward_and_wait, information, set_status},
+    irp::{complete, current_stack_location, forward_and_wait, information, pass_on, set_status},
     irql::{Irql, Passive},
     resources::Resources,
     status::Status,
@@ -27,19 +27,15 @@ use crate::{
 /// # Safety
 /// To be called by the I/O manager only.
 pub(crate) unsafe extern "C" fn pnp<T: DeviceExtension>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
-    // SAFETY: the arguments are those of a dispatch routine.
-    let (extension, irp) = match unsafe { enter::<T>(device, irp) } {
-        Ok(entered) => entered,
-        Err(status) => return status,
-    };
     // SAFETY: PnP requests are sent at PASSIVE_LEVEL, in the context of a system thread.
     let mut irql = unsafe { Irql::<Passive>::assume() };
-    // SAFETY: the device object exists for the time of the call.
+    // SAFETY: the arguments are those of a dispatch routine.
+    let (extension, irp) = match unsafe { enter_admitted::<T, _>(device, irp, &mut irql) } {
+        Ok(admitted) => admitted,
+        Err(status) => return status,
+    };
+    // SAFETY: the remove lock keeps the extension.
     let header = unsafe { Extension::header(extension) };
-    // SAFETY: the IRP is owned.
-    if let Err(status) = unsafe { admit(header, irp, &mut irql) } {
-        return status;
-    }
     // SAFETY: the IRP is at this driver.
     let minor = unsafe { current_stack_location(irp) }.MinorFunction;
     if u32::from(minor) == IRP_MN_REMOVE_DEVICE {
@@ -227,7 +223,7 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
 
     fn pass_down(&mut self) -> Status {
         // SAFETY: the IRP is owned, with the remove lock acquired; this is its last use.
-        unsafe { pass_on(self.header, self.irp) }
+        unsafe { pass_on(self.irp, self.header) }
     }
 
     fn complete(&mut self, status: Status) -> Status {

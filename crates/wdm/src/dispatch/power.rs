@@ -22,11 +22,12 @@ use wdk_sys::{
     ntddk::{IofCompleteRequest, PoRequestPowerIrp},
 };
 
-use super::{admit, enter, pass_on};
+use super::enter_admitted;
 use crate::{
     device::{DeviceExtension, Extension, Header, PnpState, failure, lifecycle},
     irp::{
-        Routine, complete, current_stack_location, mark_pending, pass_down, pass_down_with_routine, set_status, status,
+        Routine, complete, current_stack_location, mark_pending, pass_down, pass_down_with_routine, pass_on,
+        set_status, status,
     },
     irql::{Irql, Passive, UpToDispatch},
     power::DevicePowerState,
@@ -38,19 +39,15 @@ use crate::{
 /// # Safety
 /// To be called by the I/O manager only.
 pub(crate) unsafe extern "C" fn power<T: DeviceExtension>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
-    // SAFETY: the arguments are those of a dispatch routine.
-    let (extension, irp) = match unsafe { enter::<T>(device, irp) } {
-        Ok(entered) => entered,
-        Err(status) => return status,
-    };
     // SAFETY: the power manager calls at PASSIVE_LEVEL, or at DISPATCH_LEVEL if the device object does not say DO_POWER_PAGABLE.
     let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
-    // SAFETY: the device object exists for the time of the call.
+    // SAFETY: the arguments are those of a dispatch routine.
+    let (extension, irp) = match unsafe { enter_admitted::<T, _>(device, irp, &mut irql) } {
+        Ok(admitted) => admitted,
+        Err(status) => return status,
+    };
+    // SAFETY: the remove lock keeps the extension.
     let header = unsafe { Extension::header(extension) };
-    // SAFETY: the IRP is owned.
-    if let Err(status) = unsafe { admit(header, irp, &mut irql) } {
-        return status;
-    }
     // SAFETY: the IRP is at this driver.
     let request = unsafe { Request::of(irp) };
     let ours = is_working(header.state());
@@ -60,7 +57,7 @@ pub(crate) unsafe extern "C" fn power<T: DeviceExtension>(device: PDEVICE_OBJECT
         // SAFETY: as above.
         Request::SetDevice(to) if ours => unsafe { set_device::<T>(header, irp, to, &mut irql) },
         // SAFETY: as above.
-        _ => unsafe { pass_on(header, irp) }.as_raw(),
+        _ => unsafe { pass_on(irp, header) }.as_raw(),
     }
 }
 

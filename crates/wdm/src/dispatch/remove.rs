@@ -8,12 +8,12 @@
 
 use core::ptr::NonNull;
 
-use wdk_sys::{IRP, ntddk::IofCompleteRequest};
+use wdk_sys::IRP;
 
 use crate::{
     device::{DeviceExtension, Extension, PnpState, StopReason, close_queues, lifecycle, tear_down},
     error::Error,
-    irp::{forward_removal_and_wait, set_status},
+    irp::{finish, forward_removal_and_wait, set_status},
     irql::{Irql, Passive},
     status::Status,
 };
@@ -69,9 +69,7 @@ pub(super) unsafe fn leave<T: 'static>(
     // SAFETY: the lower drivers have handled the request, and every user of the device has left.
     unsafe { tear_down(extension, irql) };
     // Whatever the lower drivers say: no driver may fail this request, and it is this one that completes it.
-    // SAFETY: the IRP is at this driver, and owned.
-    unsafe { set_status(irp, Status::SUCCESS, 0) };
-    // SAFETY: as above, and given up. No boost.
-    unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
+    // SAFETY: the IRP is at this driver, and given up.
+    unsafe { finish(irp, Status::SUCCESS) };
     Status::SUCCESS
 }

@@ -3,7 +3,6 @@
 use core::ffi::c_void;
 use core::fmt;
 use core::marker::PhantomData;
-use core::ptr::NonNull;
 
 use pinned_init::PinInit;
 use wdk_sys::KDPC;
@@ -131,11 +130,10 @@ unsafe extern "C" fn trampoline<R: DpcRoutine>(
     argument1: *mut c_void,
     argument2: *mut c_void,
 ) {
-    let Some(extension) = NonNull::new(context.cast::<Extension<R::Device>>()) else {
+    // SAFETY: the DPC is queued only after AddDevice has initialised the extension, which is its context, and teardown waits for it.
+    let Some(device) = (unsafe { Extension::data_at(context) }) else {
         return;
     };
-    // SAFETY: the DPC is queued only after AddDevice has initialised the extension, and teardown waits for it.
-    let device = unsafe { Extension::data(extension) };
     // SAFETY: the kernel runs a deferred routine at DISPATCH_LEVEL.
     let mut irql = unsafe { Irql::<Dispatch>::assume() };
     R::run(device, from_raw(argument1), from_raw(argument2), &mut irql);

@@ -6,7 +6,7 @@ use core::mem::ManuallyDrop;
 use super::{
     Disposed, Irp,
     completion::{CompletionRoutine, routine_tag, trampoline},
-    lower::{pass_down, pass_down_with_routine},
+    lower::{pass_down_with_routine, pass_on},
     raw::{complete, mark_pending},
     routine::Routine,
 };
@@ -87,11 +87,8 @@ impl<'i> Irp<'i> {
         let this = ManuallyDrop::new(self);
         // SAFETY: the remove lock, which the IRP has, keeps the header.
         let header = unsafe { this.header.as_ref() };
-        // SAFETY: the IRP is owned and given up here; the remove lock keeps the header; the token proves the IRQL and that no lock is held.
-        let status = unsafe { pass_down(this.raw, header) };
-        // SAFETY: acquired for the IRP, whose address serves as a tag only.
-        unsafe { header.remove_lock.release(this.raw.as_ptr().cast()) };
-        Disposed::new(status)
+        // SAFETY: the IRP is owned and given up here, with the remove lock, which keeps the header; the token proves the IRQL and that no lock is held.
+        Disposed::new(unsafe { pass_on(this.raw, header) })
     }
 }
 

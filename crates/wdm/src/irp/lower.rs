@@ -5,12 +5,13 @@ use core::ptr::NonNull;
 
 use wdk_sys::{
     DEVICE_OBJECT, IO_STACK_LOCATION, IRP, KEVENT, NTSTATUS, STATUS_MORE_PROCESSING_REQUIRED,
-    ntddk::{IofCallDriver, IofCompleteRequest, KeSetEvent},
+    ntddk::{IofCallDriver, KeSetEvent},
 };
 
 use super::{
     raw::{
-        current_stack_location, current_stack_location_slot, is_marked_pending, next_stack_location, set_status, status,
+        current_stack_location, current_stack_location_slot, finish, is_marked_pending, next_stack_location,
+        set_status, status,
     },
     routine::Routine,
 };
@@ -46,11 +47,21 @@ pub(crate) unsafe fn pass_down(irp: NonNull<IRP>, header: &Header) -> Status {
     });
     called.unwrap_or_else(|error| {
         // SAFETY: promised by the caller.
-        unsafe { set_status(irp, error.into(), 0) };
-        // SAFETY: promised by the caller. No boost.
-        unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
+        unsafe { finish(irp, error.into()) };
         error.into()
     })
+}
+
+/// As [`pass_down`], for a request that this driver has no part in any more: gives its remove lock back as well.
+///
+/// # Safety
+/// As there, with the remove lock of `header` acquired for the IRP. The device may be gone when this returns.
+pub(crate) unsafe fn pass_on(irp: NonNull<IRP>, header: &Header) -> Status {
+    // SAFETY: promised by the caller; the remove lock keeps the header.
+    let status = unsafe { pass_down(irp, header) };
+    // SAFETY: acquired for the IRP, whose address serves as a tag only.
+    unsafe { header.remove_lock.release(irp.as_ptr().cast()) };
+    status
 }
 
 /// Gives the IRP to the lower driver, and has `routine` called when that driver has completed it, whatever the outcome:

@@ -74,11 +74,11 @@ pub(crate) use buffer::{METHOD_MASK, read_input};
 pub use completion::{Completed, CompletionRoutine};
 use disposed::Brand;
 pub use disposed::Disposed;
-pub(crate) use lower::{forward_and_wait, forward_removal_and_wait, pass_down, pass_down_with_routine};
+pub(crate) use lower::{forward_and_wait, forward_removal_and_wait, pass_down, pass_down_with_routine, pass_on};
 pub use major_function::MajorFunction;
 pub(crate) use raw::{
-    clear_note, complete, complete_unchanged, current_stack_location, information, is_begun, mark_pending, note,
-    set_begun, set_status, status,
+    clear_note, complete, complete_unchanged, current_stack_location, finish, information, is_begun, mark_pending,
+    note, set_begun, set_status, status,
 };
 use raw::{is_cancelled, note_slot, set_information};
 pub use request::{DeviceControl, ReadWrite, Transfer};

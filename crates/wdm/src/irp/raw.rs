@@ -194,6 +194,17 @@ const unsafe fn begun_slot(irp: NonNull<IRP>) -> *mut u64 {
     unsafe { irp.as_ptr().byte_add(ntlayout::irp::DRIVER_CONTEXT + 16).cast() }
 }
 
+/// Completes an IRP for which no remove lock is to be given back.
+///
+/// # Safety
+/// The IRP must be at this driver and owned; the caller gives it up. At most `DISPATCH_LEVEL`, no spin lock held.
+pub(crate) unsafe fn finish(irp: NonNull<IRP>, status: Status) {
+    // SAFETY: the IRP is owned by the caller.
+    unsafe { set_status(irp, status, 0) };
+    // SAFETY: the IRP is owned by the caller, who gives it up; nobody touches it afterwards. IO_NO_INCREMENT: no priority boost.
+    unsafe { IofCompleteRequest(irp.as_ptr(), 0) };
+}
+
 /// Completes the IRP with `status` and gives its remove lock back.
 ///
 /// # Safety
