@@ -1,6 +1,6 @@
 //! The duties of a filter, on the driver `upper-storey`: above `bare-storey`, which relies on them, or above the function driver `lower-storey`.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 
 use ntsim::{
     NtStatus, Outcome,
@@ -104,6 +104,37 @@ fn a_request_that_needs_its_thread_is_passed_down_in_it_or_not_at_all() {
             program.close().await
         });
         let _ = run.clean();
+    }
+}
+
+/// "Each driver (function, filter, and bus driver) in a driver stack must call PoSetPowerState" ("Handling `IRP_MN_SET_POWER` for Device Power States").
+#[test]
+fn each_driver_of_the_stack_reports_its_power() {
+    for seed in seeds::up_to(20) {
+        let run = filtered("lower-storey", seed, async |pc| {
+            assert!(po::sleep(&pc.k, SystemState::S3).await?.is_ok());
+            po::wake(&pc.k).await?;
+            // The device may be on its way still.
+            pc.k.delay(1_000_000).await?;
+            assert_eq!(pnp::remove_device(&pc.k, pc.pdo).await?, pnp::Removal::Done);
+            Ok(())
+        });
+        let trace = run.clean();
+        let mut reports: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for record in trace.records() {
+            let text = record.event.to_string();
+            if let Some((device, power)) = text.split_once(" is reported to be in ") {
+                reports.entry(device.to_owned()).or_default().push(power.to_owned());
+            }
+        }
+        let [bus, drivers @ ..] = &reports.values().collect::<Vec<_>>()[..] else {
+            panic!("nobody reports anything");
+        };
+        assert_eq!(**bus, ["D0", "D3", "D0"], "seed {seed}");
+        assert_eq!(drivers.len(), 2, "the function driver and the filter");
+        for driver in drivers {
+            assert_eq!(**driver, ["D0", "D3", "D0", "D3"], "seed {seed}");
+        }
     }
 }
 

@@ -16,6 +16,9 @@ use scenarios::{
     seeds,
 };
 
+/// `IRP_MN_SET_POWER`.
+const SET_POWER: u64 = 2;
+
 /// How much power the device has.
 fn power(pc: &Pc) -> DevicePower {
     pc.k.bus().borrow().function(pc.slot).power()
@@ -218,6 +221,30 @@ fn the_system_sleeps_while_the_device_is_stopped() {
             pc.start().await?;
             assert_eq!(early.wait().await?, NtStatus::SUCCESS);
             assert_eq!(late.wait().await?, NtStatus::SUCCESS);
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
+
+/// A driver above or below may send one to D3 and back that is stopped: its function driver has no hardware then, and reports its power all the same.
+#[test]
+fn the_power_of_a_stopped_device_is_reported() {
+    for seed in seeds::up_to(20) {
+        let run = Run::started(Setup::seed(seed), async |pc| {
+            let program = Program::open(&pc).await?;
+            assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+            pnp::stop_device(&pc.k, pc.pdo).await?;
+            let request = pc.k.routine_address("PoRequestPowerIrp");
+            for to in [DevicePower::D3, DevicePower::D0] {
+                let arguments = [pc.pdo.get(), SET_POWER, u64::from(to.value()), 0, 0, 0];
+                assert_eq!(pc.k.call(request, &arguments).await?, u64::from(NtStatus::PENDING.0));
+                while power(&pc) != to {
+                    pc.k.delay(100).await?;
+                }
+            }
+            pc.start().await?;
+            assert_eq!(program.factorial(5).await?.wait().await?, NtStatus::SUCCESS);
             program.close().await
         });
         let _ = run.clean();

@@ -17,7 +17,7 @@ use crate::{
     device_memory::Mapping,
     error::Result,
     irql::{Irql, Passive},
-    power::{DevicePowerState, report},
+    power::{DevicePowerState, report, report_d0},
     resources::Resources,
     wait_lock::WaitLock,
 };
@@ -181,7 +181,7 @@ pub(crate) fn start<T: DeviceExtension>(
             hardware.give_back(StopReason::StartFailed, header, device, irql);
             return Err(status);
         }
-        report(header.device(), DevicePowerState::D0, irql);
+        report_d0(header.device(), irql);
         hardware.acquired = true;
         hardware.power = DevicePowerState::D0;
         header.set_state(PnpState::Started);
@@ -270,7 +270,7 @@ pub(crate) fn power_up<T: DeviceExtension>(header: &Header, device: &T, irql: &m
             outcome = device.power_up(irql);
         }
         // Whether the device can be used or not: it has its power.
-        report(header.device(), DevicePowerState::D0, irql);
+        report_d0(header.device(), irql);
         if !sleeps {
             return Ok(());
         }

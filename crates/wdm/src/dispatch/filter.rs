@@ -7,6 +7,7 @@ use wdk_sys::{
     NTSTATUS, PDEVICE_OBJECT,
 };
 
+pub(crate) use super::power::filter::power;
 use super::{
     enter, enter_admitted,
     io::{always, dispatch, dispatch_routines},
@@ -18,6 +19,7 @@ use crate::{
     error::Error,
     irp::{Disposed, Irp, complete_unchanged, current_stack_location, forward_and_wait, pass_on, set_status},
     irql::{Irql, Passive, UpToDispatch},
+    power::report_d0,
     status::Status,
 };
 
@@ -82,6 +84,7 @@ pub(crate) unsafe extern "C" fn pnp<T: FilterDevice>(device: PDEVICE_OBJECT, irp
             let started = unsafe { forward_and_wait(irp, header, &mut irql) };
             if started.is_success() {
                 header.set_state(PnpState::Started);
+                report_d0(header.device(), &mut irql);
                 // SAFETY: AddDevice has initialised the value, and the remove lock keeps it.
                 unsafe { Extension::data(extension) }.started(&mut irql);
             }
@@ -102,22 +105,4 @@ pub(crate) unsafe extern "C" fn pnp<T: FilterDevice>(device: PDEVICE_OBJECT, irp
         _ => unsafe { pass_on(irp, header) },
     }
     .as_raw()
-}
-
-/// `IRP_MJ_POWER`: the power policy is the function driver's.
-///
-/// # Safety
-/// To be called by the I/O manager only.
-pub(crate) unsafe extern "C" fn power<T: FilterDevice>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
-    // SAFETY: the power manager calls at PASSIVE_LEVEL, or at DISPATCH_LEVEL if the device object does not say DO_POWER_PAGABLE.
-    let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
-    // SAFETY: the arguments are those of a dispatch routine.
-    let (extension, irp) = match unsafe { enter_admitted::<T, _>(device, irp, &mut irql) } {
-        Ok(admitted) => admitted,
-        Err(status) => return status,
-    };
-    // SAFETY: the remove lock keeps the extension.
-    let header = unsafe { Extension::header(extension) };
-    // SAFETY: the IRP is owned, with the remove lock acquired, and given up.
-    unsafe { pass_on(irp, header) }.as_raw()
 }

@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     irp::{finish, forward_removal_and_wait, set_status},
     irql::{Irql, Passive},
+    power::{DevicePowerState, report},
     status::Status,
 };
 
@@ -66,6 +67,9 @@ pub(super) unsafe fn leave<T: 'static>(
     unsafe { forward_removal_and_wait(irp, header, irql) };
     // SAFETY: acquired for this IRP, the remove request; its address serves as a tag only.
     unsafe { header.remove_lock.release_and_wait(irp.as_ptr().cast(), irql) };
+    // What is pending has ended, and the device object is about to be deleted. See
+    // https://learn.microsoft.com/windows-hardware/drivers/kernel/powering-down-a-device
+    report(header.device(), DevicePowerState::D3, irql);
     // SAFETY: the lower drivers have handled the request, and every user of the device has left.
     unsafe { tear_down(extension, irql) };
     // Whatever the lower drivers say: no driver may fail this request, and it is this one that completes it.

@@ -9,4 +9,4 @@ mod state;
 
 pub(crate) use device_irps::DeviceIrps;
 pub use state::DevicePowerState;
-pub(crate) use state::{DeviceStates, report};
+pub(crate) use state::{DeviceStates, report, report_d0};

@@ -8,7 +8,7 @@ use wdk_sys::{
     DEVICE_CAPABILITIES, DEVICE_OBJECT, DEVICE_POWER_STATE, POWER_STATE, SYSTEM_POWER_STATE, ntddk::PoSetPowerState,
 };
 
-use crate::irql::{Irql, Passive};
+use crate::irql::{AtMostDispatch, Irql, Passive};
 
 /// A device power state: how much power the device has.
 ///
@@ -93,13 +93,29 @@ impl DeviceStates {
     }
 }
 
-/// `PoSetPowerState`: what the driver has made of the device. It tells the power manager, and changes nothing by itself.
+/// `PoSetPowerState`: what the driver has made of the device. It tells the power manager, and changes nothing by itself. Each driver of a stack tells
+/// it of its own device object.
 ///
-/// To be called before the device leaves D0, and after it has come back.
+/// To be called before the device leaves D0, and after it has come back ([`report_d0`]).
+///
+/// See [PoSetPowerState](https://learn.microsoft.com/windows-hardware/drivers/ddi/ntifs/nf-ntifs-posetpowerstate).
 pub(crate) fn report(device: NonNull<DEVICE_OBJECT>, state: DevicePowerState, _irql: &mut Irql<Passive>) {
+    // SAFETY: the device object is this driver's; PASSIVE_LEVEL, as the token proves.
+    unsafe { set_power_state(device, state) };
+}
+
+/// As [`report`], for a device that is in D0 again: this can be said at `DISPATCH_LEVEL` too.
+pub(crate) fn report_d0<L: AtMostDispatch>(device: NonNull<DEVICE_OBJECT>, _irql: &mut Irql<L>) {
+    // SAFETY: the device object is this driver's; at most DISPATCH_LEVEL, as the token proves, and D0.
+    unsafe { set_power_state(device, DevicePowerState::D0) };
+}
+
+/// # Safety
+/// The device object must be this driver's. At most `APC_LEVEL`, or `DISPATCH_LEVEL` for D0.
+unsafe fn set_power_state(device: NonNull<DEVICE_OBJECT>, state: DevicePowerState) {
     let state = POWER_STATE {
         DeviceState: state.as_raw(),
     };
-    // SAFETY: the device object is this driver's, PASSIVE_LEVEL, as the token proves. What the state was before is of no interest.
+    // SAFETY: promised by the caller. What the state was before is of no interest.
     let _ = unsafe { PoSetPowerState(device.as_ptr(), POWER_STATE_TYPE::DevicePowerState, state) };
 }
