@@ -3,7 +3,7 @@
 #[path = "../drivers/queues-dpcs/src/protocol.rs"]
 mod protocol;
 
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet, rc::Rc};
 
 use ntsim::{
     NtStatus, Outcome,
@@ -19,7 +19,7 @@ use scenarios::{
 };
 
 use protocol::{
-    Arguments, FIRST, HIGH, LOW, MEDIUM, ON_SECOND, QUEUE_AND_REMOVE, QUEUE_BY_IMPORTANCE, QUEUE_THREADED,
+    Arguments, FIRST, HIGH, LOW, MEDIUM, ON_SECOND, QUEUE_AND_REMOVE, QUEUE_BY_IMPORTANCE, QUEUE_SLOW, QUEUE_THREADED,
     QUEUE_TO_SECOND, QUEUE_TWICE, RUNS, SECOND, TELL, THREADED,
 };
 
@@ -173,4 +173,29 @@ fn a_device_is_removed_while_its_dpcs_are_queued() {
         });
         let _ = run.clean();
     }
+}
+
+/// Teardown waits for one that is in its routine as well, to the last instruction: the driver is unloaded at once.
+#[test]
+fn a_device_is_removed_while_its_threaded_dpc_runs() {
+    let mut waited_for = 0;
+    for seed in seeds::up_to(40) {
+        let removal = Rc::new(Cell::new(0));
+        let begins = removal.clone();
+        let run = on(Setup::seed(seed), async move |pc| {
+            let program = Program::open(&pc).await?;
+            let rounds = 500_u32;
+            let done = program.call(QUEUE_SLOW, &rounds.to_le_bytes(), 0).await?;
+            assert_eq!(done.status, NtStatus::SUCCESS);
+            program.close().await?;
+            begins.set(pc.k.now());
+            Ok(())
+        });
+        let trace = run.clean();
+        let mut ends = trace.records().iter();
+        let end = ends.find(|record| matches!(record.event, Event::DpcFinished { .. }));
+        waited_for += u32::from(end.is_some_and(|end| end.time > removal.get()));
+    }
+    println!("{waited_for} were waited for");
+    assert!(waited_for > 10);
 }

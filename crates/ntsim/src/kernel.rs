@@ -84,6 +84,8 @@ pub mod stream {
     pub const MAPPINGS: u64 = 3;
     /// Whether threaded DPCs are disabled.
     pub const THREADED_DPCS: u64 = 4;
+    /// Whether `KeFlushQueuedDpcs` waits for threaded DPCs.
+    pub const FLUSHED_DPCS: u64 = 5;
     /// What deferring StartIo means.
     pub const START_IO: u64 = 6;
     /// `rdrand` and `rdseed`.

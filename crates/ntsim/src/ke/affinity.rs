@@ -3,7 +3,7 @@
 
 use ntlayout::group_affinity;
 
-use super::Irql;
+use super::{Irql, dpc};
 use crate::{
     bugcheck::Outcome,
     ddi::{Contract, Registry},
@@ -40,9 +40,13 @@ async fn set(k: &Kernel, affinity: u64) -> Outcome<()> {
 /// Moves the current thread to a processor that it may run on.
 async fn settle(k: &Kernel) -> Outcome<()> {
     let in_thread = matches!(k.activity(), Some(ActivityKind::Thread(_)));
-    if in_thread && k.irql() < Irql::DISPATCH && current(k) & 1 << k.processor() == 0 {
+    if !in_thread || k.irql() >= Irql::DISPATCH {
+        return Ok(());
+    }
+    if current(k) & 1 << k.processor() == 0 {
         k.reschedule().await?;
     }
+    dpc::threaded::thread_moved(k);
     Ok(())
 }
 

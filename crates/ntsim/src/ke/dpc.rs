@@ -4,7 +4,7 @@
 //! again from the moment it is taken off the queue to run.
 
 mod generic;
-mod threaded;
+pub(super) mod threaded;
 
 use ntlayout::kdpc;
 

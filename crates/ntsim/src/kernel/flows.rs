@@ -122,6 +122,7 @@ impl Kernel {
             regions: Regions::default(),
             affinity: ke::affinity::all(self),
             of_driver: false,
+            is_preempted: true,
             joiners: Vec::new(),
         });
         scheduler.ready.push(thread);

@@ -175,7 +175,11 @@ fn may_preempt(k: &Kernel, processor: usize) -> bool {
     let scheduler = k.scheduler().borrow();
     let this = &scheduler.processors[processor];
     let held_off = this.current().is_some_and(Activity::interrupts_disabled);
-    this.irql < Irql::DISPATCH && this.activities.len() == 1 && this.thread().is_some() && !held_off
+    let thread = this.thread().map(|thread| &scheduler.threads[thread.0]);
+    this.irql < Irql::DISPATCH
+        && this.activities.len() == 1
+        && thread.is_some_and(|thread| thread.is_preempted)
+        && !held_off
 }
 
 /// Gives an idle processor one of the ready threads.

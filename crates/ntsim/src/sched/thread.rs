@@ -95,6 +95,8 @@ pub struct Thread {
     pub affinity: u64,
     /// A driver has created it: it does not keep the machine running when nobody else is left.
     pub of_driver: bool,
+    /// Whether other threads take its processor from it.
+    pub is_preempted: bool,
     /// Threads to wake when it ends.
     pub joiners: Vec<ThreadId>,
 }

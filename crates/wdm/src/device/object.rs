@@ -13,6 +13,7 @@ use core::ptr::NonNull;
 use crate::{
     device_memory::Mapping,
     dma::Buffer,
+    dpc::Kdpc,
     error::Result,
     interrupt::Connection,
     irql::{Irql, Passive},
@@ -32,7 +33,8 @@ pub(crate) enum Object {
     Timer(NonNull<TimerCore>),
     WorkItem(NonNull<IoWorkItem>),
     Memory(NonNull<Mapping>),
-    /// A DPC, which is flushed with all others; or an event, which has nothing to be closed.
+    ThreadedDpc(NonNull<Kdpc>),
+    /// An ordinary DPC, which is flushed with all others; or an event, which has nothing to be closed.
     NothingToClose,
 }
 

@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 use super::{Extension, Header, Object, add_device::delete};
 use crate::{
     device_memory::Mapping,
-    dpc::flush_queued_dpcs,
+    dpc::{flush_queued_dpcs, go_to_every_processor},
     error::Error,
     irql::{Irql, Passive},
     queue::CancelSafeQueue,
@@ -24,6 +24,7 @@ pub(crate) fn close_queues(header: &Header, error: Error, irql: &mut Irql<Passiv
             | Object::Timer(_)
             | Object::WorkItem(_)
             | Object::Memory(_)
+            | Object::ThreadedDpc(_)
             | Object::NothingToClose => {}
         }
     }
@@ -46,6 +47,22 @@ fn cancel_timers(header: &Header, irql: &mut Irql<Passive>) {
             // SAFETY: the timer is the header's, and is there until teardown.
             unsafe { timer.as_ref() }.cancel(irql);
         }
+    }
+}
+
+/// Waits until every DPC of the device that is queued, or runs, has run; a threaded one that has not begun does not run.
+fn end_dpcs(header: &Header, irql: &mut Irql<Passive>) {
+    flush_queued_dpcs(irql);
+    let mut has_threaded = false;
+    for object in header.objects.iter() {
+        if let Object::ThreadedDpc(dpc) = object {
+            // SAFETY: the DPC is the header's, and is there until teardown.
+            unsafe { dpc.as_ref() }.remove();
+            has_threaded = true;
+        }
+    }
+    if has_threaded {
+        go_to_every_processor(irql);
     }
 }
 
@@ -96,19 +113,19 @@ unsafe fn free_work_items(header: &Header, irql: &mut Irql<Passive>) {
 
 /// Makes the system let go of the device's kernel objects.
 ///
-/// Order: the interrupts are disconnected, so that no ISR runs; no new DPC can be queued and no timer set; every DPC that is queued runs, and those that run
-/// return; nobody uses the memory that the device shared.
+/// Order: the interrupts are disconnected, so that no ISR runs; no new DPC can be queued and no timer set; every DPC that is queued runs, unless it is a
+/// threaded one, and those that run return; nobody uses the memory that the device shared.
 ///
 /// # Safety
 /// No request of the device may be left, and no dispatch routine use it. The device must have lost the bus, or never have been started.
 unsafe fn close_objects(header: &Header, irql: &mut Irql<Passive>) {
     disconnect_interrupts(header, irql);
     header.set_open(false);
-    // KeFlushQueuedDpcs speaks of the DPCs that are queued when it is called. The first call waits for all that may have seen the device open,
-    // the second for those which they queued, themselves or by a timer: these see it closed.
-    flush_queued_dpcs(irql);
+    // The first call waits for all DPCs that may have seen the device open, the second for those which they queued, themselves or by a timer:
+    // these see it closed.
+    end_dpcs(header, irql);
     cancel_timers(header, irql);
-    flush_queued_dpcs(irql);
+    end_dpcs(header, irql);
     free_common_buffers(header, irql);
     // SAFETY: each one that was queued had the remove lock until it had run; it is refused to those that come now.
     unsafe { free_work_items(header, irql) };

@@ -95,9 +95,9 @@ impl<R: DpcRoutine> CustomDpc<R> {
             dpc,
             routine: PhantomData,
         };
-        device.object(Kdpc::new(device.header()), wrap, move |dpc, _irql| {
+        device.object(Kdpc::new(Kind::Ordinary, device.header()), wrap, move |dpc, _irql| {
             // SAFETY: the DPC stays where it is, and is used for the first time. The routine is one for its device.
-            unsafe { dpc.initialize(Kind::Ordinary, trampoline::<R>, device.extension(), settings) }
+            unsafe { dpc.initialize(trampoline::<R>, device.extension(), settings) }
         })
     }
 

@@ -23,21 +23,25 @@ use crate::{
 pub(super) type Routine = unsafe extern "C" fn(*mut KDPC, *mut c_void, *mut c_void, *mut c_void);
 
 /// Which of the two kinds a `KDPC` is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Ordinary,
     Threaded,
 }
 
 /// The `KDPC`. Its `DeferredContext` is the device extension.
-pub(super) struct Kdpc {
+pub(crate) struct Kdpc {
     raw: UnsafeCell<KDPC>,
+    kind: Kind,
     header: NonNull<Header>,
 }
 
 impl KernelObject for Kdpc {
     fn object(&self) -> Object {
-        Object::NothingToClose
+        match self.kind {
+            Kind::Ordinary => Object::NothingToClose,
+            Kind::Threaded => Object::ThreadedDpc(NonNull::from(self)),
+        }
     }
 }
 
@@ -47,9 +51,10 @@ unsafe impl Sync for Kdpc {}
 
 impl Kdpc {
     /// The memory of one, for [`initialize`](Self::initialize).
-    pub(super) fn new(header: NonNull<Header>) -> Self {
+    pub(super) fn new(kind: Kind, header: NonNull<Header>) -> Self {
         Self {
             raw: UnsafeCell::new(KDPC::default()),
+            kind,
             header,
         }
     }
@@ -63,14 +68,13 @@ impl Kdpc {
     /// Once, before any other use, in memory where it stays; `routine` must be one for a device of the type `T`.
     pub(super) unsafe fn initialize<T>(
         &self,
-        kind: Kind,
         routine: Routine,
         extension: NonNull<Extension<T>>,
         settings: DpcSettings,
     ) -> Result<()> {
         let dpc: PKDPC = self.raw.get();
         let context = extension.as_ptr().cast();
-        match kind {
+        match self.kind {
             // SAFETY: the memory is nonpaged and stays in place. The context is the extension, which outlives every run of the routine.
             Kind::Ordinary => unsafe { KeInitializeDpc(dpc, Some(routine), context) },
             // SAFETY: as above.
@@ -99,7 +103,7 @@ impl Kdpc {
     }
 
     /// `KeRemoveQueueDpc`; whether it was queued, and does not run for that any more.
-    pub(super) fn remove(&self) -> bool {
+    pub(crate) fn remove(&self) -> bool {
         // SAFETY: the DPC is initialised.
         let removed = unsafe { KeRemoveQueueDpc(self.raw.get()) };
         removed != 0

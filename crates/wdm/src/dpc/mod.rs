@@ -47,12 +47,15 @@
 mod argument;
 mod custom;
 mod kdpc;
+mod processors;
 mod settings;
 mod threaded;
 
 pub use argument::DpcArgument;
 pub(crate) use argument::{check, from_raw, into_raw};
 pub use custom::{CustomDpc, DpcRoutine};
+pub(crate) use kdpc::Kdpc;
+pub(crate) use processors::go_to_every_processor;
 pub use settings::{DpcSettings, Importance, ProcessorNumber};
 pub use threaded::{ThreadedDpc, ThreadedDpcRoutine};
 use wdk_sys::ntddk::KeFlushQueuedDpcs;
@@ -60,6 +63,8 @@ use wdk_sys::ntddk::KeFlushQueuedDpcs;
 use crate::irql::{Irql, Passive};
 
 /// Waits until every DPC that is queued now, on any processor, has run. IRQL: `PASSIVE_LEVEL`. DDI: `KeFlushQueuedDpcs`.
+///
+/// No page says that this waits for [threaded DPCs](ThreadedDpc).
 pub fn flush_queued_dpcs(_irql: &mut Irql<Passive>) {
     // SAFETY: PASSIVE_LEVEL, as the token proves.
     unsafe { KeFlushQueuedDpcs() };

@@ -40,7 +40,7 @@ pub trait ThreadedDpcRoutine: 'static {
 
 /// A DPC that runs in a thread, where that is not disabled: the documented `CustomThreadedDpc`. See [which type of DPC](crate::dpc) to use.
 ///
-/// It lies in the device extension; removal waits until it has returned.
+/// It lies in the device extension. Removal takes it off its queue; if it runs, that waits until it has returned.
 ///
 /// ```no_run
 /// # mod device { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/device.rs")); }
@@ -94,9 +94,9 @@ impl<R: ThreadedDpcRoutine> ThreadedDpc<R> {
             dpc,
             routine: PhantomData,
         };
-        device.object(Kdpc::new(device.header()), wrap, move |dpc, _irql| {
+        device.object(Kdpc::new(Kind::Threaded, device.header()), wrap, move |dpc, _irql| {
             // SAFETY: the DPC stays where it is, and is used for the first time. The routine is one for its device.
-            unsafe { dpc.initialize(Kind::Threaded, trampoline::<R>, device.extension(), settings) }
+            unsafe { dpc.initialize(trampoline::<R>, device.extension(), settings) }
         })
     }
 

@@ -16,8 +16,8 @@ use wdm::{
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use protocol::{
-    Arguments, FIRST, HIGH, LOW, MEDIUM, ON_SECOND, QUEUE_AND_REMOVE, QUEUE_BY_IMPORTANCE, QUEUE_THREADED,
-    QUEUE_TO_SECOND, QUEUE_TWICE, RUNS, SECOND, TELL, THREADED,
+    Arguments, FIRST, HIGH, LOW, MEDIUM, ON_SECOND, QUEUE_AND_REMOVE, QUEUE_BY_IMPORTANCE, QUEUE_SLOW, QUEUE_THREADED,
+    QUEUE_TO_SECOND, QUEUE_TWICE, RUNS, SECOND, SLOW, TELL, THREADED,
 };
 
 // The panic handler.
@@ -38,6 +38,8 @@ pub struct Device {
     on_second: CustomDpc<Ordinary<ON_SECOND>>,
     #[pin]
     threaded: ThreadedDpc<InThread>,
+    #[pin]
+    slow: ThreadedDpc<Slow>,
     /// Held where no DPC is to run on this processor.
     hold: SpinLock<()>,
     runs: SpinLock<[u64; RUNS]>,
@@ -74,6 +76,24 @@ impl ThreadedDpcRoutine for InThread {
     }
 }
 
+/// The slow one.
+enum Slow {}
+
+impl ThreadedDpcRoutine for Slow {
+    type Device = Device;
+    /// How slow.
+    type SystemArgument1 = u32;
+    type SystemArgument2 = ();
+
+    fn run(device: &Device, rounds: u32, (): (), irql: &mut Irql<Threaded>) {
+        device.note(SLOW, (rounds, [0, 0]), irql);
+        for _ in 0..rounds {
+            device.hold.with(irql, |_, ()| {});
+        }
+        device.note(SLOW, (rounds, [0, 0]), irql);
+    }
+}
+
 impl DeviceExtension for Device {
     /// The edu device's, to which it is attached: the scenarios open it by this.
     const INTERFACE: Option<Guid> = {
@@ -89,6 +109,7 @@ impl DeviceExtension for Device {
             high <- CustomDpc::with(DpcSettings::new().importance(Importance::High), device),
             on_second <- CustomDpc::with(DpcSettings::new().processor(second), device),
             threaded <- ThreadedDpc::new(device),
+            slow <- ThreadedDpc::new(device),
             hold: SpinLock::new(()),
             runs: SpinLock::new([0; RUNS]),
         }? Error)
@@ -133,6 +154,10 @@ impl Device {
             }
             Some(QUEUE_THREADED) => {
                 self.threaded.queue(first1, first2);
+                Ok(())
+            }
+            Some(QUEUE_SLOW) => {
+                self.slow.queue(irp.read_input()?, ());
                 Ok(())
             }
             Some(QUEUE_AND_REMOVE) => {

@@ -17,6 +17,8 @@ use crate::{
 
 /// Where what the second argument points to is kept over a call.
 const SAVED: usize = 0x20;
+/// When a threaded DPC has run, in nanoseconds.
+const SOON: u64 = 50_000_000;
 
 /// Notes the IRQL, the processor and whether it is a DPC, and counts, in what its second argument points to.
 fn noting() -> Program {
@@ -68,7 +70,7 @@ fn a_threaded_dpc_runs_at_passive_level_on_its_processor_unless_they_are_disable
             let status = export(&k, "KeSetTargetProcessorDpcEx", &[dpc.get(), number.get()]).await?;
             assert_eq!(status, 0xC000_000D);
             assert_eq!(export(&k, "KeInsertQueueDpc", &[dpc.get(), 0, 0]).await?, 1);
-            export(&k, "KeFlushQueuedDpcs", &[]).await?;
+            k.delay(SOON).await?;
             let [count, irql, processor, in_dpc] =
                 [0, 8, 16, 24].map(|offset: u64| k.read::<u64>(notes + offset).unwrap());
             assert_eq!((count, processor), (1, 1));
@@ -95,10 +97,69 @@ fn a_threaded_dpc_can_be_removed_before_it_runs() {
             assert_eq!(export(&k, "KeRemoveQueueDpcEx", &[dpc.get(), 1]).await?, 1);
             assert_eq!(export(&k, "KeRemoveQueueDpcEx", &[dpc.get(), 0]).await?, 0);
             export(&k, "KeLowerIrql", &[0]).await?;
-            export(&k, "KeFlushQueuedDpcs", &[]).await?;
+            k.delay(SOON).await?;
             assert_eq!(k.read::<u64>(notes)?, 0);
             Ok(())
         });
+    }
+}
+
+/// Says in what its second argument points to that it runs, does something else, and says that it has run.
+fn slow() -> Program {
+    Program::default().import(&["KeGetCurrentIrql"]).function(|f| {
+        f.asm.mov(qword_ptr(rsp + SAVED), rdx).unwrap();
+        f.asm.lock().inc(qword_ptr(rdx)).unwrap();
+        for _ in 0..10 {
+            f.call("KeGetCurrentIrql");
+        }
+        f.asm.mov(rdx, qword_ptr(rsp + SAVED)).unwrap();
+        f.asm.lock().inc(qword_ptr(rdx + 8)).unwrap();
+    })
+}
+
+/// Queues a threaded DPC of [`slow`] on the second processor and does `then`; whether it was running then, and whether it had run, over the seeds.
+fn while_it_runs(then: impl AsyncFn(&Kernel) -> Outcome<()> + Copy + 'static) -> Vec<(bool, bool)> {
+    let mut seen = Vec::new();
+    for seed in 0..60 {
+        let now = Rc::new(Cell::new((false, false)));
+        let told = now.clone();
+        run(&slow(), seed, move |k| async move {
+            let (notes, number) = (memory(&k, 16)?, memory(&k, 4)?);
+            k.fill(notes, 0, 16)?;
+            let dpc = new_threaded(&k, notes).await?;
+            k.write(number, 1_u32 << 16)?;
+            export(&k, "KeSetTargetProcessorDpcEx", &[dpc.get(), number.get()]).await?;
+            export(&k, "KeInsertQueueDpc", &[dpc.get(), 0, 0]).await?;
+            then(&k).await?;
+            let (begun, ended): (u64, u64) = (k.read(notes)?, k.read(notes + 8_u64)?);
+            told.set((begun > ended, ended > 0));
+            k.delay(SOON).await
+        });
+        seen.push(now.get());
+    }
+    seen
+}
+
+/// No page says that it does.
+#[test]
+fn a_flush_need_not_wait_for_threaded_dpcs() {
+    let seen = while_it_runs(async |k| export(k, "KeFlushQueuedDpcs", &[]).await.map(|_| ()));
+    for expected in [(false, false), (true, false), (false, true)] {
+        assert!(seen.contains(&expected), "{expected:?} is missing: {seen:?}");
+    }
+}
+
+/// "Introduction to Threaded DPCs": a thread does not preempt one.
+#[test]
+fn a_thread_gets_its_processor_when_no_threaded_dpc_runs_there() {
+    let seen = while_it_runs(async |k| {
+        export(k, "KeSetSystemAffinityThreadEx", &[2]).await?;
+        assert_eq!(k.processor(), 1);
+        Ok(())
+    });
+    assert!(seen.iter().all(|(running, _)| !running), "{seen:?}");
+    for expected in [(false, false), (false, true)] {
+        assert!(seen.contains(&expected), "{expected:?} is missing: {seen:?}");
     }
 }
 

@@ -1,7 +1,11 @@
 //! Threaded DPCs: `KeInitializeThreadedDpc`.
 //!
 //! They run at `PASSIVE_LEVEL` in a thread of their processor, unless the system has them disabled: then they are DPCs like others.
-//! A driver must be right in both cases; the seed decides which one a run is.
+//! A driver must be right in both cases; the seed decides which one a run is. Other DPCs interrupt one that runs, other threads do not
+//! ("Introduction to Threaded DPCs").
+//!
+//! `KeFlushQueuedDpcs` waits for "all currently queued DPCs". Its page does not name threaded ones, which have a queue of their own ("Organization of DPC
+//! Queues"), and theirs do not name it. So the seed decides as well whether it waits for them.
 
 use std::collections::VecDeque;
 
@@ -21,6 +25,8 @@ use crate::{
 const THREADED_DPC_OBJECT: u8 = 24;
 /// How many runs have threaded DPCs disabled, in percent.
 const DISABLED: u64 = 25;
+/// In how many runs `KeFlushQueuedDpcs` waits for them, in percent.
+const FLUSHED: u64 = 50;
 
 /// The queues of threaded DPCs.
 #[derive(Debug, Default)]
@@ -63,7 +69,10 @@ pub(super) fn enqueue(k: &Kernel, dpc: Va, processor: usize) {
     if idle {
         let spec = ThreadSpec::system(format!("threaded DPCs of cpu{processor}"));
         let thread = k.spawn(spec, move |k| async move { drain(&k, processor).await });
-        k.scheduler().borrow_mut().threads[thread.0].affinity = 1 << processor;
+        let mut scheduler = k.scheduler().borrow_mut();
+        let thread = &mut scheduler.threads[thread.0];
+        thread.affinity = 1 << processor;
+        thread.is_preempted = false;
     }
 }
 
@@ -89,7 +98,7 @@ fn wake_flushers(k: &Kernel) {
     flushers.wake_all(k);
 }
 
-/// What a threaded DPC did comes before whatever follows a flush.
+/// What a threaded DPC did comes before whatever follows a flush, and whatever a thread does that has had itself moved to the DPC's processor.
 fn order(processor: usize) -> SyncObject {
     const THREADED: u64 = 1 << 32;
     SyncObject::WorkItem(THREADED | processor as u64)
@@ -107,8 +116,11 @@ pub(super) fn remove(k: &Kernel, dpc: Va) {
     wake_flushers(k);
 }
 
-/// Waits until every threaded DPC has run that is queued now.
+/// Waits until every threaded DPC has run that is queued now, if `KeFlushQueuedDpcs` does that.
 pub(super) async fn flush(k: &Kernel) -> Outcome<()> {
+    if !Random::new(k.config().seed, stream::FLUSHED_DPCS).chance(FLUSHED) {
+        return Ok(());
+    }
     let processors = k.config().processors;
     let goals: Vec<u64> = (0..processors)
         .map(|processor| with(k, processor, |queue| queue.queued))
@@ -121,6 +133,11 @@ pub(super) async fn flush(k: &Kernel) -> Outcome<()> {
         k.sync_acquire(order(processor));
     }
     Ok(())
+}
+
+/// The current thread has had itself moved to its processor. No threaded DPC runs there: it would not have let the thread in.
+pub(crate) fn thread_moved(k: &Kernel) {
+    k.sync_acquire(order(k.processor()));
 }
 
 /// A queued threaded DPC in a memory range.
