@@ -1,10 +1,6 @@
 //! The interrupt service routine. IRQL: the device's (DIRQL), under the interrupt spin lock.
 
-use edu::{
-    arrivals::Arrivals,
-    registers::{ABSENT, InterruptStatus},
-    stamp::InterruptStamp,
-};
+use edu::{arrivals::Arrivals, registers::InterruptStatus, stamp::InterruptStamp};
 use wdm::{Claim, InterruptService, Irql, interrupt_time, irql::Dirql, performance_time};
 
 use crate::device::EduDevice;
@@ -24,20 +20,20 @@ impl InterruptService for EduIsr {
     type Device = EduDevice;
     type State = IsrState;
 
-    /// One read; if the interrupt is the device's, one write, a note of what came, and the DPCs that have something to do with it. They look
+    /// One read, or two; if the interrupt is the device's, one write, a note of what came, and the DPCs that have something to do with it. They look
     /// at the note, or at the device, so nothing is lost when one is queued already. What they are handed over is when the interrupt came: of
     /// several, the first counts.
+    ///
+    /// Where nobody answers any more there is no cause. To claim the interrupt then would be to claim it again for ever: the line stays as it is.
     fn service(device: &EduDevice, state: &mut IsrState, irql: &mut Irql<Dirql>) -> Claim {
         if !state.enabled {
             return Claim::NotOurs;
         }
         let causes = device.registers.with(|registers| {
             let causes = registers.interrupt_status();
-            // All ones: nobody answers any more. To claim that would be to claim it again for ever: the line stays as it is.
-            if causes.is_empty() || causes.bits() == ABSENT {
-                return InterruptStatus::empty();
+            if !causes.is_empty() {
+                registers.acknowledge(causes);
             }
-            registers.acknowledge(causes);
             causes
         });
         match causes {

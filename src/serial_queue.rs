@@ -46,8 +46,8 @@ pub trait DeviceEngine: Sized + 'static {
     /// What the device says of itself.
     fn activity(registers: &Registers) -> Activity;
 
-    /// The answer, if the device has finished and says so itself: anybody can raise its interrupt.
-    fn answer(registers: &Registers) -> Option<Self::Answer>;
+    /// The answer to `piece`, if the device has finished it and says so itself: anybody can raise its interrupt.
+    fn answer(registers: &Registers, piece: Self::Piece) -> Option<Self::Answer>;
 
     /// Takes what a finished piece has brought. [`ControlFlow::Continue`] if the IRP has another piece, else what it is completed with.
     fn settle(
@@ -207,22 +207,24 @@ impl<D: DeviceEngine> SerialQueue<D> {
             if !state.engine.is_running() || state.engine.is_drained() {
                 return None;
             }
-            let answer = device.registers.with(D::answer)??;
             // A quarantined engine worked for nobody: the IRP that may be in flight has not been begun.
-            let piece = if state.engine.is_quarantined() {
-                self.watchdog.counters.late.count();
-                None
-            } else {
-                state.piece
+            let wanted = state.piece.filter(|_| !state.engine.is_quarantined());
+            let answered = match wanted {
+                Some(piece) => Some((piece, device.registers.with(|registers| D::answer(registers, piece))??)),
+                None if device.registers.with(D::activity)? == Activity::Idle => None,
+                None => return None,
             };
+            if answered.is_none() {
+                self.watchdog.counters.late.count();
+            }
             state.engine.finish();
             self.watchdog.stop(irql);
-            Some((piece, answer, state.resumed))
+            Some((answered, state.resumed))
         });
-        let Some((piece, answer, resumed)) = finished else {
+        let Some((answered, resumed)) = finished else {
             return false;
         };
-        if let Some(piece) = piece {
+        if let Some((piece, answer)) = answered {
             // If there is none it was cancelled.
             self.queue.take_begun(irql, |mut irp, irql| {
                 match D::settle(device, &mut irp, piece, answer, resumed) {

@@ -37,13 +37,15 @@ impl DeviceEngine for FactorialEngine {
         registers.factorial_activity()
     }
 
-    /// Two reads: is it computing, and what is the result. With the write that starts it and the two accesses of the ISR a factorial costs 5 register
-    /// accesses. From 34! on the result is 0, as of a device that is gone, and a sixth tells one from the other.
-    fn answer(registers: &Registers) -> Option<u32> {
-        match registers.factorial_activity() {
-            Activity::Idle => registers.factorial().ok(),
-            Activity::Busy | Activity::Gone => None,
+    /// Two reads: what is the result, and is the device there and finished. With the write that starts it and the two accesses of the ISR a factorial
+    /// costs 5 register accesses.
+    fn answer(registers: &Registers, FactorialInput { n }: FactorialInput) -> Option<u32> {
+        let result = read_result(registers)?;
+        // While the device computes the result reads as n, and it may have finished just afterwards. 1! and 2! are n.
+        if result == n && !matches!(n, 1 | 2) {
+            return read_result(registers);
         }
+        Some(result)
     }
 
     fn settle(
@@ -55,4 +57,10 @@ impl DeviceEngine for FactorialEngine {
     ) -> ControlFlow<Result<()>> {
         ControlFlow::Break(irp.write_output(&FactorialOutput { result }))
     }
+}
+
+/// What the result reads as, if the device is finished afterwards. If it is gone by then, the result may have been read where nobody answers.
+fn read_result(registers: &Registers) -> Option<u32> {
+    let result = registers.factorial();
+    (registers.factorial_activity() == Activity::Idle).then_some(result)
 }

@@ -47,7 +47,7 @@ impl DeviceEngine for DmaEngine {
         registers.dma_activity()
     }
 
-    fn answer(registers: &Registers) -> Option<()> {
+    fn answer(registers: &Registers, _piece: Piece) -> Option<()> {
         (registers.dma_activity() == Activity::Idle).then_some(())
     }
 

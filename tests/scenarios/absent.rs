@@ -1,4 +1,5 @@
-//! The device does not answer any more, and nobody has told the driver. What its memory reads as depends on the machine: ones, or zeroes.
+//! The device does not answer any more, and nobody has told the driver. What its memory reads as depends on the machine: ones, zeroes, or
+//! anything.
 
 use edu::ioctl::{Liveness, Request as _};
 use ntsim::{
@@ -13,6 +14,9 @@ use scenarios::{
     seeds,
 };
 
+/// What it reads as.
+const ABSENT: [Absent; 3] = [Absent::Ones, Absent::Zeroes, Absent::Garbage];
+
 /// The watchdogs' time.
 const TIMEOUT: u64 = 2_000_000_000;
 
@@ -20,7 +24,7 @@ const TIMEOUT: u64 = 2_000_000_000;
 const SOME: u64 = 100_000_000;
 
 fn each(seeds: u64, script: impl AsyncFn(Pc) -> Outcome<()> + Copy + 'static) {
-    for absent in [Absent::Ones, Absent::Zeroes] {
+    for absent in ABSENT {
         for seed in seeds::up_to(seeds) {
             let mut setup = Setup::seed(seed);
             setup.config.bus.absent = absent;
@@ -186,4 +190,31 @@ fn surprise_removal_touches_no_register_of_an_absent_device() {
         assert_eq!(after, (before.0 + 1, before.1), "the identification is read");
         Ok(())
     });
+}
+
+/// Another device interrupts on the line that this one shared. To claim that for a device that is gone would be to claim it for ever: the line stays
+/// as it is, and nobody else is asked.
+#[test]
+fn an_absent_device_claims_no_interrupt() {
+    for absent in ABSENT {
+        for seed in seeds::up_to(3) {
+            let mut setup = Setup::by_line(seed);
+            setup.config.bus.absent = absent;
+            setup.neighbour = true;
+            let run = Run::started(setup, async move |pc: Pc| {
+                let program = Program::open(&pc).await?;
+                unplug(&pc);
+                pc.connect_neighbour()?;
+                for _ in 0..20 {
+                    pc.raise_neighbour();
+                    pc.k.delay(100_000).await?;
+                }
+                let counted = program.statistics().await?;
+                assert_eq!(counted.interrupts_claimed, 0, "{absent:?}");
+                program.close().await
+            });
+            println!("{absent:?}, seed {seed}");
+            let _ = run.clean();
+        }
+    }
 }

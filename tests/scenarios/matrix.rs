@@ -7,7 +7,7 @@ mod circumstance;
 mod request;
 mod script;
 
-use ntsim::bus::InterruptMode;
+use ntsim::bus::{Absent, InterruptMode};
 use scenarios::{
     boot::{Run, Setup},
     seeds,
@@ -21,6 +21,11 @@ const SEEDS_OF_A_CELL: u64 = 3;
 fn cell(kind: Kind, circumstance: Circumstance, interrupts: InterruptMode, seed: u64) {
     let mut setup = Setup::seed(seed);
     setup.interrupts = interrupts;
+    setup.config.bus.absent = match seed % 3 {
+        0 => Absent::Ones,
+        1 => Absent::Zeroes,
+        _ => Absent::Garbage,
+    };
     setup.config.bus.cuts_power = seed.is_multiple_of(3);
     setup.config.processors = 1 + usize::try_from(seed % 4).expect("below 4");
     let run = Run::started(setup, async move |pc| {

@@ -234,6 +234,28 @@ fn the_adapter_of_an_idle_device_is_put_before_the_drivers_below_remove_it() {
     }
 }
 
+/// `IRP_MN_REMOVE_DEVICE` may be a long time in coming: a program that has the device open keeps it away.
+#[test]
+fn a_surprise_removed_device_keeps_no_adapter() {
+    for is_there in [false, true] {
+        let run = Run::started(Setup::seed(1), async move |pc| {
+            let count = |routine: &str| pc.k.recorded().counters.calls().get(routine).copied().unwrap_or(0);
+            let program = Program::open(&pc).await?;
+            assert_eq!(program.read(0, 100).await?.wait(&pc.k).await?.status, NtStatus::SUCCESS);
+            assert_eq!([count("FreeCommonBuffer"), count("PutDmaAdapter")], [0; 2]);
+            if is_there {
+                pnp::surprise_remove_present(&pc.k, pc.pdo).await?;
+            } else {
+                pnp::surprise_remove(&pc.k, pc.pdo).await?;
+            }
+            let given_back = [count("FreeCommonBuffer"), count("PutDmaAdapter")];
+            assert_eq!(given_back, [1; 2], "the device is there: {is_there}");
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
+
 /// The raised cause says that a transfer is finished; the device says that it is not.
 #[test]
 fn a_spurious_dma_interrupt_finishes_nothing() {

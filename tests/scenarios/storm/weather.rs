@@ -56,7 +56,11 @@ pub struct Weather {
 
 /// What the bus and its driver are like.
 fn bus(dice: &mut Random) -> BusProfile {
-    let absent = if dice.chance(30) { Absent::Zeroes } else { Absent::Ones };
+    let absent = match dice.below(10) {
+        0..3 => Absent::Zeroes,
+        3..6 => Absent::Garbage,
+        _ => Absent::Ones,
+    };
     let usual = if dice.chance(20) {
         BusProfile::SLOW
     } else {

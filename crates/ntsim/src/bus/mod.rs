@@ -268,7 +268,7 @@ impl Bus {
     pub fn read(&mut self, cx: &mut BusContext<'_>, address: u64, width: Width) -> Result<u64, DeviceFault> {
         match self.decode(address) {
             Some((slot, bar, offset)) => self.function_mut(slot).read(cx, bar, offset, width),
-            None => Ok(self.absent.value(width)),
+            None => Ok(self.absent.value(width, cx.dice)),
         }
     }
 

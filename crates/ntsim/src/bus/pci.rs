@@ -325,7 +325,7 @@ impl PciFunction {
             } else {
                 self.absent
             };
-            return Ok(absent.value(width));
+            return Ok(absent.value(width, cx.dice));
         }
         Ok(self.device.read(cx, bar, offset, width)? & width.ones())
     }
@@ -401,7 +401,10 @@ impl PciFunction {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Bus, device::testing::with_context};
+    use super::super::{
+        Bus,
+        device::{Dice, testing::with_context},
+    };
     use super::*;
     use crate::devices::{Edu, EduProfile};
 
@@ -472,6 +475,28 @@ mod tests {
         let mut vendor = [0; 2];
         function.read_config(0, &mut vendor);
         assert_eq!(vendor, [0xFF; 2], "configuration space gives ones everywhere");
+    }
+
+    #[test]
+    fn on_some_an_unplugged_device_reads_as_something_else_each_time() {
+        struct High(u64);
+        impl Dice for High {
+            fn below(&mut self, bound: u64) -> u64 {
+                self.0 += 1;
+                bound - self.0
+            }
+        }
+        let mut bus = Bus::new(Absent::Garbage);
+        let function = function(&mut bus);
+        function.set_enabled(true);
+        let cx = &mut BusContext {
+            now: 0,
+            dice: &mut High(0),
+        };
+        assert_eq!(function.read(cx, 0, 0, Width::Dword), Ok(0x0100_00ED));
+        function.unplug();
+        let values = [0; 3].map(|offset| function.read(cx, 0, offset, Width::Dword).unwrap());
+        assert_eq!(values, [0xFFFF_FFFE, 0xFFFF_FFFD, 0xFFFF_FFFC]);
     }
 
     #[test]

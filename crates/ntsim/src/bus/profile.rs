@@ -1,6 +1,6 @@
 //! What machines' buses, and the drivers of those, differ in.
 
-use super::Width;
+use super::{Width, device::Dice};
 
 /// What a read of device memory gives where no device answers: its device is gone, has no power, or was told not to decode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -10,15 +10,17 @@ pub enum Absent {
     Ones,
     /// All zeroes, as QEMU gives.
     Zeroes,
+    /// Anything, and something else each time, as an undriven bus may give.
+    Garbage,
 }
 
 impl Absent {
     /// What a read of this width gives.
-    #[must_use]
-    pub const fn value(self, width: Width) -> u64 {
+    pub fn value(self, width: Width, dice: &mut dyn Dice) -> u64 {
         match self {
             Self::Ones => width.ones(),
             Self::Zeroes => 0,
+            Self::Garbage => dice.below(u64::MAX) & width.ones(),
         }
     }
 }

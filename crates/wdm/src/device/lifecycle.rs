@@ -233,6 +233,8 @@ pub(crate) fn surprise_removal<T: DeviceExtension>(header: &Header, device: &T, 
         put_memory_to_sleep(hardware, header, irql);
         device.surprise_removal(irql);
         release_hardware(hardware, header, irql);
+        // A program that has the device open keeps IRP_MN_REMOVE_DEVICE away, for as long as it likes.
+        free_idle_buffers(header, device, irql);
     });
 }
 

@@ -181,8 +181,8 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
 
     /// Whether the device has completed every DMA operation, and begins none by itself, so that its [`CommonBuffer`](crate::CommonBuffer)s can be
     /// freed before the lower drivers learn of its end. Asked when requests are held, the device is powered down and its resources are given back:
-    /// after [`stop`](Self::stop), also one for a failed start, and once more before `IRP_MN_REMOVE_DEVICE` goes down, which after
-    /// [`surprise_removal`](Self::surprise_removal) is the first time. No register can be reached then.
+    /// after [`stop`](Self::stop), also one for a failed start, after [`surprise_removal`](Self::surprise_removal), and once more before
+    /// `IRP_MN_REMOVE_DEVICE` goes down. No register can be reached then.
     ///
     /// While the answer is no, what the device may write to stays until the bus driver has taken the bus from it. That is always right, only later
     /// than the system likes: so it is the answer of a driver that gives none.

@@ -41,7 +41,7 @@ pub(super) unsafe fn remove<T: DeviceExtension>(
     // It is disabled already where the device was never started or was taken out.
     let _ = interface.set_state(false, irql);
     lifecycle::stop(header, device, StopReason::Remove, irql);
-    // Of a device that was taken out, or failed to start, nobody has freed them yet.
+    // What the device was not known to be done with when it was stopped or taken out.
     lifecycle::free_idle_buffers(header, device, irql);
     // SAFETY: promised by the caller.
     unsafe { leave(extension, irp, irql) }

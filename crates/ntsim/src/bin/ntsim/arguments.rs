@@ -212,6 +212,8 @@ pub(crate) enum AbsentReads {
     Ones,
     /// All zeroes, as in QEMU
     Zeroes,
+    /// Something else each time
+    Garbage,
 }
 
 impl From<AbsentReads> for Absent {
@@ -219,6 +221,7 @@ impl From<AbsentReads> for Absent {
         match reads {
             AbsentReads::Ones => Self::Ones,
             AbsentReads::Zeroes => Self::Zeroes,
+            AbsentReads::Garbage => Self::Garbage,
         }
     }
 }
