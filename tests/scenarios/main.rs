@@ -25,6 +25,7 @@ mod malformed;
 mod matrix;
 mod message;
 mod power;
+mod power_up_fails;
 mod raise;
 mod rebalance;
 mod several;

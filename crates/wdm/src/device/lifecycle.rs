@@ -142,6 +142,16 @@ impl Hardware {
     }
 }
 
+/// Has the device powered up. One that fails may interrupt by then: it is made silent while its registers can be reached, and counts as one in `left`
+/// again.
+fn try_power_up<T: DeviceExtension>(device: &T, left: DevicePowerState, irql: &mut Irql<Passive>) -> Result<()> {
+    let outcome = device.power_up(irql);
+    if outcome.is_err() {
+        device.power_down(left, irql);
+    }
+    outcome
+}
+
 /// Nobody reaches a register from now on. Who has the hardware has the lock.
 fn put_memory_to_sleep(_hardware: &mut Hardware, header: &Header, irql: &mut Irql<Passive>) {
     // SAFETY: the lock is held.
@@ -176,7 +186,8 @@ pub(crate) fn start<T: DeviceExtension>(
     irql: &mut Irql<Passive>,
 ) -> Result<()> {
     header.lifecycle.0.with(irql, |irql, hardware| {
-        let started = device.start(resources, irql).and_then(|()| device.power_up(irql));
+        let started = device.start(resources, irql);
+        let started = started.and_then(|()| try_power_up(device, DevicePowerState::D3, irql));
         if let Err(status) = started {
             hardware.give_back(StopReason::StartFailed, header, device, irql);
             return Err(status);
@@ -269,7 +280,7 @@ pub(crate) fn power_up<T: DeviceExtension>(header: &Header, device: &T, irql: &m
         let mut outcome = Ok(());
         if sleeps {
             wake_memory(hardware, header, irql);
-            outcome = device.power_up(irql);
+            outcome = try_power_up(device, hardware.power, irql);
         }
         // Whether the device can be used or not: it has its power.
         report_d0(header.device(), irql);

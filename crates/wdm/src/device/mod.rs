@@ -149,15 +149,16 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
     /// device is in D0 and may be touched; requests are held.
     ///
     /// # Errors
-    /// The status that the request is completed with, after [`stop`](Self::stop) has been called to give back what was acquired.
+    /// The status that the request is completed with, after [`stop`](Self::stop) has been called to give back what was acquired. `stop` reaches no
+    /// register: a `start` that fails leaves a silent device, whatever it has done to it.
     fn start(&self, resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<()>;
 
     /// The device is in D0, after [`start`](Self::start) or a sleep, and may have forgotten everything: programs it from scratch, and
     /// enables its interrupts.
     ///
     /// # Errors
-    /// After `start` the request is completed with that status, and [`stop`](Self::stop) called. After a sleep requests stay held, and the
-    /// system is told that the device has failed.
+    /// The device may be half-way up, so [`power_down`](Self::power_down) is called to make it silent. After `start` the request is then completed with
+    /// that status, and [`stop`](Self::stop) called. After a sleep requests stay held, and the system is told that the device has failed.
     fn power_up(&self, _irql: &mut Irql<Passive>) -> Result<()> {
         Ok(())
     }
@@ -170,8 +171,8 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
     /// The system waits, so a device that does not finish must not be waited for without end.
     fn hold(&self, _irql: &mut Irql<Passive>) {}
 
-    /// The device is about to leave D0 for `to`, or to be stopped, which counts as D3. Requests are held. Makes it silent; nothing may touch
-    /// it from then on, until `power_up`.
+    /// The device is about to leave D0 for `to`, or to be stopped, which counts as D3; or [`power_up`](Self::power_up) has failed, and it counts as one in
+    /// `to` still. Requests are held. Makes it silent; nothing may touch it from then on, until `power_up`.
     fn power_down(&self, _to: DevicePowerState, _irql: &mut Irql<Passive>) {}
 
     /// Gives back what [`start`](Self::start) has acquired, all or a part. The device may be without power: it is not touched, and
