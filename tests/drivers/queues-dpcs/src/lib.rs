@@ -17,7 +17,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use protocol::{
     Arguments, FIRST, HIGH, LOW, MEDIUM, ON_SECOND, QUEUE_AND_REMOVE, QUEUE_BY_IMPORTANCE, QUEUE_SLOW, QUEUE_THREADED,
-    QUEUE_TO_SECOND, QUEUE_TWICE, RUNS, SECOND, SLOW, TELL, THREADED,
+    QUEUE_TO_SECOND, QUEUE_TWICE, RUNS, SECOND, TELL, THREADED,
 };
 
 // The panic handler.
@@ -86,11 +86,9 @@ impl ThreadedDpcRoutine for Slow {
     type SystemArgument2 = ();
 
     fn run(device: &Device, rounds: u32, (): (), irql: &mut Irql<Threaded>) {
-        device.note(SLOW, (rounds, [0, 0]), irql);
         for _ in 0..rounds {
             device.hold.with(irql, |_, ()| {});
         }
-        device.note(SLOW, (rounds, [0, 0]), irql);
     }
 }
 

@@ -18,7 +18,7 @@ pub const QUEUE_THREADED: u32 = buffered(0x903);
 pub const QUEUE_AND_REMOVE: u32 = buffered(0x904);
 /// The answer is which DPCs have run, as [`RUNS`] `u64`: 0 at the end. See [`run`].
 pub const TELL: u32 = buffered(0x905);
-/// Queues another threaded DPC, which takes its time.
+/// Queues another threaded DPC, which acquires a spin lock as often as the input, a `u32`, says.
 pub const QUEUE_SLOW: u32 = buffered(0x906);
 
 /// How many runs are kept.
@@ -34,8 +34,6 @@ pub const HIGH: u32 = 3;
 pub const ON_SECOND: u32 = 4;
 /// The threaded one.
 pub const THREADED: u32 = 5;
-/// The slow one: when it begins, and when it ends.
-pub const SLOW: u32 = 6;
 
 /// `SystemArgument1`, and the two halves of `SystemArgument2`.
 pub type Arguments = (u32, [u16; 2]);
