@@ -489,3 +489,19 @@ fn the_system_gets_its_way_without_memory_for_the_device() {
     }
     assert!(failed > 0, "no run had the request fail");
 }
+
+/// The driver is unloaded as soon as the power manager lets the PnP manager go on: what it has been called back for has returned.
+#[test]
+fn a_device_goes_when_the_system_has_just_woken_up() {
+    for processors in [1, 2] {
+        for seed in seeds::up_to(50) {
+            let mut setup = Setup::seed(seed);
+            setup.config.processors = processors;
+            let run = Run::started(setup, async |pc| {
+                assert!(po::sleep(&pc.k, SystemState::S3).await?.is_ok());
+                po::wake(&pc.k).await
+            });
+            let _ = run.clean();
+        }
+    }
+}

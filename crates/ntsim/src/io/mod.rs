@@ -152,12 +152,12 @@ pub(crate) fn memory_freed(k: &Kernel, start: Va, length: u64) -> Outcome<()> {
     driver_irp::memory_freed(k, start, length)
 }
 
-/// The requests that no driver has completed.
+/// The requests that no driver has completed, though they were sent: a power IRP that waits for its turn is still the power manager's.
 #[must_use]
 pub(crate) fn unfinished_requests(k: &Kernel) -> Vec<Leftover> {
     let live: Vec<_> = k.io().borrow().irps.live().cloned().collect();
     live.iter()
-        .filter(|record| record.origin() == irp::Origin::IoManager)
+        .filter(|record| record.origin() == irp::Origin::IoManager && !crate::po::is_unsent(k, record.irp()))
         .map(|record| {
             let (irp, what) = (record.irp(), record.what());
             let left = Leftover::new(irp, format!("IRP {irp} ({what}) was never completed"));

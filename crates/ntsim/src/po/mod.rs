@@ -14,6 +14,7 @@ mod watchdog;
 
 pub(crate) use device::{forget_device, report};
 pub(crate) use notification::leftovers;
+pub(crate) use request::is_unsent;
 pub use state::SystemState;
 pub(crate) use state::{Minor, power_type};
 pub use system::{Refusal, shut_down, sleep, sleep_at_once, state, wake};

@@ -57,6 +57,8 @@ pub(super) struct Requested {
     /// `REQUEST_POWER_COMPLETE`; may be null.
     routine: Va,
     context: u64,
+    /// The drivers have it, or have had it.
+    sent: Cell<bool>,
     /// The drivers are done with it.
     answered: Cell<bool>,
     irp: Cell<Va>,
@@ -113,6 +115,7 @@ async fn request_power_irp(k: &Kernel, a: &Args) -> Outcome<NtStatus> {
         value,
         routine,
         context,
+        sent: Cell::new(false),
         answered: Cell::new(false),
         irp: Cell::new(Va::NULL),
     });
@@ -162,7 +165,7 @@ fn shutdown_type(k: &Kernel, target: Target) -> u32 {
 async fn start(k: &Kernel, spec: Spec, record: Rc<Record>) -> Outcome<()> {
     let allowed = k.irql() == Irql::PASSIVE || power_irp::at_dispatch_allowed(k, spec.pdo)?;
     if allowed && k.random().borrow_mut().chance(AT_ONCE_SHARE) {
-        return power_irp::send(k, spec, &record).await;
+        return send(k, spec, &record).await;
     }
     send_later(k, spec, record);
     Ok(())
@@ -170,8 +173,26 @@ async fn start(k: &Kernel, spec: Spec, record: Rc<Record>) -> Outcome<()> {
 
 fn send_later(k: &Kernel, spec: Spec, record: Rc<Record>) {
     k.spawn(ThreadSpec::system("power manager"), move |k| async move {
-        power_irp::send(&k, spec, &record).await
+        send(&k, spec, &record).await
     });
+}
+
+async fn send(k: &Kernel, spec: Spec, record: &Record) -> Outcome<()> {
+    if let Some(requested) = find(k, record.irp()) {
+        requested.sent.set(true);
+    }
+    power_irp::send(k, spec, record).await
+}
+
+/// Whether it is a requested IRP that no driver has seen yet.
+pub(crate) fn is_unsent(k: &Kernel, irp: Va) -> bool {
+    let manager = k.state::<PowerManager>();
+    let manager = manager.borrow();
+    let mut all = manager.requests.values().flat_map(|queue| {
+        let waiting = queue.waiting.iter().map(|(_, _, requested)| requested);
+        queue.active.iter().chain(&queue.wake).chain(waiting)
+    });
+    all.any(|requested| requested.irp.get() == irp && !requested.sent.get())
 }
 
 /// Has the power manager told when the drivers have completed the IRP: `location` is that of the highest one.

@@ -18,8 +18,12 @@ use crate::{
 
 /// The device power requests that a work item has yet to handle, in the order that they came, and the work item.
 ///
-/// A power dispatch routine may run at `DISPATCH_LEVEL`, and must not wait in any case: other devices wait for it. The power manager sends a
-/// device one such request at a time, which nothing here relies on.
+/// A power dispatch routine may run at `DISPATCH_LEVEL`, and must not wait in any case: other devices wait for it.
+///
+/// A request for D0 goes to the lower drivers first, and is not in the list while it is there: one that came after it would be handled before. None
+/// comes: the system has at most one request active that sets a state of the device, and one that sets or asks for a state of the system
+/// ([Calling IoCallDriver versus Calling PoCallDriver](https://learn.microsoft.com/windows-hardware/drivers/kernel/calling-iocalldriver-versus-calling-pocalldriver)).
+/// What can be in the list beside a request for the device is one for the system's sleep, for which no request for the device could be sent.
 pub(crate) struct DeviceIrps {
     item: IoWorkItem,
     lock: UnsafeCell<KSPIN_LOCK>,

@@ -179,6 +179,12 @@ unsafe fn request_device_state(
 /// All drivers are done with the request for the state of the device. A query about the system has its outcome; a system set-power request
 /// succeeds, since no driver can fail it.
 ///
+/// The remove lock is given back before this returns into the image. Nothing keeps the image for a power manager's callback as
+/// `IoSetCompletionRoutineEx` keeps it for a completion routine; a work item in between would not either, since this returns after it is queued. What
+/// keeps the device is that the system has begun to go to sleep: that is synchronised with the PnP manager
+/// ([bug check 0x9F](https://learn.microsoft.com/windows-hardware/drivers/debugger/bug-check-0x9f--driver-power-state-failure), parameter 4), and
+/// the device is sent to S0 again, and has answered, before any device is removed.
+///
 /// # Safety
 /// To be called by the power manager only, with a request about the system as context that this driver owns.
 unsafe extern "C" fn device_state_set(
