@@ -16,7 +16,7 @@ use scenarios::{
 };
 
 use crate::storeys::{
-    bare::{IN_THREAD, IN_THREAD_LATER, LOOK, REPARSE, SEEN},
+    bare::{IN_THREAD, IN_THREAD_LATER, LOOK, NOTIFIED, REPARSE, SEEN},
     careless::ASK_INTERNALLY,
     upper::{SHUT, STARTS, WAIT},
 };
@@ -33,6 +33,12 @@ const IO: u32 = 4 | 0x10;
 const DIRECT_IO: u32 = 0x10;
 /// `DO_POWER_PAGABLE`.
 const POWER_PAGABLE: u32 = 0x2000;
+/// `DeviceUsageTypePaging`, `DeviceUsageTypeHibernation` and `DeviceUsageTypeDumpFile`.
+const PAGING: u64 = 1;
+const HIBERNATION: u64 = 2;
+const DUMP: u64 = 3;
+/// `STATUS_DEVICE_BUSY`.
+const DEVICE_BUSY: NtStatus = NtStatus(0x8000_0011);
 
 /// Runs `script` on a started device of `lower`, with the filter above.
 fn filtered<F>(lower: &str, seed: u64, script: impl FnOnce(Pc) -> F + 'static) -> Run
@@ -237,31 +243,103 @@ fn the_power_policy_is_the_function_drivers() {
     assert_eq!(requests(&["bare-storey", "upper-storey"]), 0);
 }
 
-/// By a function driver that has no part in special files as well.
-#[test]
-fn what_a_paging_file_makes_of_the_device_below_is_taken_over() {
-    /// `DeviceUsageTypePaging`.
-    const PAGING: u64 = 1;
+/// `IRP_MN_DEVICE_USAGE_NOTIFICATION`: a special file of this type is put on the device, or taken off it; the status.
+async fn notify(pc: &Pc, in_path: bool, kind: u64) -> Outcome<NtStatus> {
+    let parameters = [in_path.into(), kind, 0, 0];
+    let notified = pnp::query(&pc.k, pc.pdo, Minor::DEVICE_USAGE_NOTIFICATION, parameters).await?;
+    assert_eq!(notified.information, 0);
+    Ok(notified.status)
+}
 
-    for upper in ["upper-storey", "careless-storey"] {
-        let run = Run::stacked(
-            &["bare-storey", upper].map(test_driver),
-            Setup::by_line(1),
-            async |pc: Pc| {
-                pc.start().await?;
-                let program = Program::open(&pc).await?;
-                for (in_path, pagable) in [(1, 0), (0, POWER_PAGABLE)] {
-                    let parameters = [in_path, PAGING, 0, 0];
-                    let notified = pnp::query(&pc.k, pc.pdo, Minor::DEVICE_USAGE_NOTIFICATION, parameters).await?;
-                    assert_eq!(notified.status, NtStatus::SUCCESS);
-                    let [_, below, _, _, own, _] = program.numbers(LOOK).await?;
-                    assert_eq!((below & POWER_PAGABLE, own & POWER_PAGABLE), (pagable, pagable));
-                }
-                program.close().await
-            },
+/// `DO_POWER_PAGABLE` of the device below, of the one on top, and of that when the last notification came to the driver below.
+async fn pagable(program: &Program) -> Outcome<[bool; 3]> {
+    let [_, below, _, _, own, _] = program.numbers(LOOK).await?;
+    let [_, then] = program.numbers(NOTIFIED).await?;
+    Ok([below, own, then].map(|flags| flags & POWER_PAGABLE != 0))
+}
+
+/// `DO_POWER_PAGABLE` is cleared when the drivers below have taken the first special file, and set before they learn that the last one is gone
+/// ("Handling PnP Paging Requests"): at no time may the one on top have none where the one below has it.
+#[test]
+fn a_special_file_makes_it_unpagable() {
+    let run = filtered("bare-storey", 1, async |pc| {
+        let program = Program::open(&pc).await?;
+        assert_eq!(pagable(&program).await?[..2], [true; 2]);
+        for (in_path, expected) in [
+            (true, [false, false, true]),
+            (true, [false; 3]),
+            (false, [false; 3]),
+            (false, [true; 3]),
+            (true, [false, false, true]),
+        ] {
+            assert_eq!(notify(&pc, in_path, PAGING).await?, NtStatus::SUCCESS);
+            assert_eq!(pagable(&program).await?, expected, "in path: {in_path}");
+        }
+        // One of another type is still there when that is gone.
+        assert_eq!(notify(&pc, true, HIBERNATION).await?, NtStatus::SUCCESS);
+        assert_eq!(notify(&pc, false, PAGING).await?, NtStatus::SUCCESS);
+        assert_eq!(pagable(&program).await?, [false; 3]);
+        program.close().await
+    });
+    let _ = run.clean();
+}
+
+/// Nothing of it was started that could take one.
+#[test]
+fn a_paging_file_needs_a_started_device() {
+    let images = ["bare-storey", "upper-storey"].map(test_driver);
+    let run = Run::stacked(&images, Setup::by_line(1), async |pc: Pc| {
+        assert_eq!(notify(&pc, true, PAGING).await?, NtStatus::DEVICE_NOT_READY);
+        pc.start().await?;
+        let program = Program::open(&pc).await?;
+        assert_eq!(program.numbers::<2>(NOTIFIED).await?[0], 0);
+        program.close().await
+    });
+    let _ = run.clean();
+}
+
+/// What the drivers below refuse is undone.
+#[test]
+fn a_special_file_that_is_refused_changes_nothing() {
+    let run = filtered("bare-storey", 1, async |pc| {
+        let program = Program::open(&pc).await?;
+        assert_eq!(notify(&pc, true, DUMP).await?, NtStatus::UNSUCCESSFUL);
+        assert_eq!(pagable(&program).await?, [true; 3]);
+        assert_eq!(notify(&pc, true, HIBERNATION).await?, NtStatus::SUCCESS);
+        assert_eq!(pagable(&program).await?, [false, false, true]);
+        assert_eq!(notify(&pc, false, HIBERNATION).await?, DEVICE_BUSY);
+        assert_eq!(
+            pagable(&program).await?,
+            [false, false, true],
+            "it is set on the way down"
         );
-        let _ = run.clean();
-    }
+        program.close().await
+    });
+    let _ = run.clean();
+}
+
+/// A function driver that has no part in special files: the drivers below never hear of one.
+#[test]
+fn a_function_driver_refuses_special_files() {
+    let images = ["bare-storey", "careless-storey"].map(test_driver);
+    let run = Run::stacked(&images, Setup::by_line(1), async |pc: Pc| {
+        pc.start().await?;
+        let program = Program::open(&pc).await?;
+        for kind in [PAGING, HIBERNATION, DUMP] {
+            assert_eq!(notify(&pc, true, kind).await?, NtStatus::UNSUCCESSFUL);
+        }
+        assert_eq!(program.numbers::<2>(NOTIFIED).await?[0], 0);
+        assert_eq!(pagable(&program).await?[..2], [true; 2]);
+        program.close().await
+    });
+    let _ = run.clean();
+    let run = Run::started(Setup::seed(1), async |pc: Pc| {
+        for kind in [PAGING, HIBERNATION, DUMP] {
+            assert_eq!(notify(&pc, true, kind).await?, NtStatus::UNSUCCESSFUL);
+        }
+        Ok(())
+    });
+    let _ = run.clean();
 }
 
 #[test]

@@ -65,6 +65,8 @@ errors! {
     DEVICE_HARDWARE_ERROR = STATUS_DEVICE_HARDWARE_ERROR;
     /// Pool or another system resource is exhausted.
     INSUFFICIENT_RESOURCES = STATUS_INSUFFICIENT_RESOURCES;
+    /// It has failed, and no other status says why.
+    UNSUCCESSFUL = STATUS_UNSUCCESSFUL;
     /// This is not supported.
     NOT_SUPPORTED = STATUS_NOT_SUPPORTED;
     /// The driver broke a rule of its own.

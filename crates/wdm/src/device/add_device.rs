@@ -105,6 +105,8 @@ unsafe fn initialize<R: Role>(
     unsafe { header.remove_lock.initialize(irql) };
     // SAFETY: as above.
     unsafe { header.lifecycle.initialize() };
+    // SAFETY: as above.
+    unsafe { header.special_files.initialize() };
     // SAFETY: as above, and the device object is that of the extension.
     unsafe { header.device_irps.initialize(device, irql) }?;
 

@@ -9,11 +9,14 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use wdk_sys::{DEVICE_OBJECT, PDEVICE_OBJECT};
 
-use super::{lifecycle::Lifecycle, lower::Lower, object::Objects, remove_lock::RemoveLock};
+use super::{
+    lifecycle::Lifecycle, lower::Lower, object::Objects, remove_lock::RemoveLock, special_files::SpecialFiles,
+};
 use crate::{
     device_interface::DeviceInterface,
     power::{DeviceIrps, DeviceStates},
     queue::StartIoCore,
+    wait_lock::WaitLock,
 };
 
 /// The documented states of a PnP device, as its function driver sees them.
@@ -61,6 +64,8 @@ pub(crate) struct Header {
     pub(super) lifecycle: Lifecycle,
     /// The device does not work any more. It stays so.
     failed: AtomicBool,
+    /// Of a filter's device. One at a time handles a notification of such a file.
+    pub(crate) special_files: WaitLock<SpecialFiles>,
     pub(crate) device_states: DeviceStates,
     pub(crate) device_irps: DeviceIrps,
     pub(crate) interface: UnsafeCell<DeviceInterface>,
@@ -85,6 +90,7 @@ impl Header {
             remove_lock: RemoveLock::new(),
             lifecycle: Lifecycle::new(),
             failed: AtomicBool::new(false),
+            special_files: WaitLock::new(SpecialFiles::none()),
             device_states: DeviceStates::new(),
             device_irps: DeviceIrps::new(),
             interface: UnsafeCell::new(DeviceInterface::none()),

@@ -18,8 +18,8 @@ use crate::{
 ///   characteristics. So a request's buffers come as the lower driver expects them.
 /// - Opens belong to the stack. `IRP_MJ_CREATE` is passed down or refused, `IRP_MJ_CLEANUP` and `IRP_MJ_CLOSE` are passed down: the lower driver
 ///   sees all three of an open, or none.
-/// - PnP requests go down, and what the lower drivers answer is the answer. `IRP_MN_DEVICE_USAGE_NOTIFICATION` can change the `DO_POWER_PAGABLE` of the
-///   device below; it is taken over.
+/// - PnP requests go down, and what the lower drivers answer is the answer. While there is a paging file, a hibernation file or a dump file on the device
+///   (`IRP_MN_DEVICE_USAGE_NOTIFICATION`) its device object does not say `DO_POWER_PAGABLE`.
 /// - Power requests go down. A filter does not own the device's power policy, and requests no change of its power.
 /// - It has no resources of the device, so it can map no registers and connect no interrupt.
 ///

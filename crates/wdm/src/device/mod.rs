@@ -15,6 +15,7 @@ mod lower;
 mod object;
 mod remove_lock;
 mod role;
+mod special_files;
 mod teardown;
 
 pub(crate) use add_device::add_device;
@@ -26,6 +27,7 @@ pub use init::DeviceInit;
 pub(crate) use object::{Handle, KernelObject, Object};
 use pinned_init::PinInit;
 pub(crate) use role::{Filter, Function};
+pub(crate) use special_files::SpecialFile;
 pub(crate) use teardown::{close_queues, free_common_buffers, tear_down};
 
 use crate::{

@@ -12,10 +12,10 @@ use wdk_sys::{
     PNP_DEVICE_FAILED,
 };
 
-use super::{enter_admitted, remove::remove, usage_notification::usage_notification};
+use super::{enter_admitted, remove::remove};
 use crate::{
     device::{DeviceExtension, Extension, Header, PnpState, StopReason, free_common_buffers, lifecycle},
-    error::Result,
+    error::{Error, Result},
     irp::{complete, current_stack_location, forward_and_wait, information, pass_on, set_status},
     irql::{Irql, Passive},
     resources::Resources,
@@ -60,8 +60,7 @@ pub(crate) unsafe extern "C" fn pnp<T: DeviceExtension>(device: PDEVICE_OBJECT, 
         IRP_MN_SURPRISE_REMOVAL => request.surprise_removal(),
         IRP_MN_QUERY_CAPABILITIES => request.query_capabilities(),
         IRP_MN_QUERY_PNP_DEVICE_STATE => request.query_pnp_device_state(),
-        // SAFETY: the IRP is owned, with the remove lock acquired, and given up.
-        IRP_MN_DEVICE_USAGE_NOTIFICATION => unsafe { usage_notification(header, irp, request.irql) },
+        IRP_MN_DEVICE_USAGE_NOTIFICATION => request.usage_notification(),
         _ => request.pass_down(),
     }
     .as_raw()
@@ -202,6 +201,21 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
         // SAFETY: the IRP is owned, with the remove lock acquired; this is its last use.
         unsafe { complete(self.irp, NonNull::from(self.header), status, state) };
         status
+    }
+
+    /// No function driver on this layer can do the paging file's I/O, since its requests wait while the device is stopped or asleep; so none supports a
+    /// special file, and each fails what would put one on its device:
+    /// [`IRP_MN_DEVICE_USAGE_NOTIFICATION`](https://learn.microsoft.com/windows-hardware/drivers/kernel/irp-mn-device-usage-notification).
+    fn usage_notification(&mut self) -> Status {
+        // SAFETY: the IRP is at this driver.
+        let stack = unsafe { current_stack_location(self.irp) };
+        // SAFETY: the minor function says which member of the union is in use.
+        let in_path = unsafe { stack.Parameters.UsageNotification.InPath } != 0;
+        if in_path {
+            self.complete(Error::UNSUCCESSFUL.into())
+        } else {
+            self.pass_down()
+        }
     }
 
     fn enable_interface(&mut self, enable: bool) -> Result<()> {

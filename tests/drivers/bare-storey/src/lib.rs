@@ -1,27 +1,34 @@
 //! A driver as C drivers are: the lowest of a stack (but for the bus), which relies on what the drivers above owe it.
 //!
 //! It does direct I/O, and uses the MDL of a read without asking whether there is one. It counts the CREATE, CLEANUP and CLOSE requests that reach it,
-//! tells whether a `METHOD_NEITHER` request comes in its caller's thread, and clears `DO_POWER_PAGABLE` for a paging file. Nothing in here is wrong:
-//! the scenarios look for what is in the safe layer, on which the driver above is written.
+//! tells whether a `METHOD_NEITHER` request comes in its caller's thread, and clears `DO_POWER_PAGABLE` for a paging file or a hibernation file.
+//! A hibernation file it does not let go of; a dump file it does not support. Nothing in here is wrong: the scenarios look for what is in the safe
+//! layer, on which the driver above is written.
 #![no_std]
 
 mod protocol;
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use protocol::{IN_THREAD, IN_THREAD_LATER, LOOK, REPARSE, SEEN};
+use protocol::{IN_THREAD, IN_THREAD_LATER, LOOK, NOTIFIED, REPARSE, SEEN};
 use test_driver_common::{Device, TestDriver, driver_entry, finish, pass_down, set_status, stack_location};
 use wdk_sys::{
+    _DEVICE_USAGE_NOTIFICATION_TYPE::{DeviceUsageTypeDumpFile, DeviceUsageTypeHibernation},
     DEVICE_OBJECT, DO_DIRECT_IO, DO_POWER_PAGABLE, DRIVER_OBJECT, FILE_DEVICE_SERIAL_PORT, FILE_READ_ONLY_DEVICE,
     IO_STACK_LOCATION, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL,
-    IRP_MJ_INTERNAL_DEVICE_CONTROL, IRP_MJ_READ, IRP_MN_DEVICE_USAGE_NOTIFICATION, NT_SUCCESS, NTSTATUS,
-    PDEVICE_OBJECT, PIRP, STATUS_BUFFER_TOO_SMALL, STATUS_INTERNAL_ERROR, STATUS_INVALID_DEVICE_REQUEST,
-    STATUS_REPARSE, STATUS_SUCCESS,
+    IRP_MJ_INTERNAL_DEVICE_CONTROL, IRP_MJ_READ, IRP_MN_DEVICE_USAGE_NOTIFICATION, NTSTATUS, PDEVICE_OBJECT, PIRP,
+    STATUS_BUFFER_TOO_SMALL, STATUS_DEVICE_BUSY, STATUS_INTERNAL_ERROR, STATUS_INVALID_DEVICE_REQUEST, STATUS_REPARSE,
+    STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
     ntddk::{IofCompleteRequest, PsGetCurrentThreadId, PsGetThreadId},
 };
 
 /// How many requests of each kind have come: CREATE, CLEANUP, CLOSE, READ.
 static SEEN_SO_FAR: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
+
+/// How many special files are on the device.
+static SPECIAL_FILES: AtomicU32 = AtomicU32::new(0);
+/// How many notifications of such files have come, and the flags of the device on top when the last one did.
+static NOTIFICATIONS: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
 
 /// See the crate's documentation.
 enum BareStorey {}
@@ -56,15 +63,34 @@ impl TestDriver for BareStorey {
         // SAFETY: the IRP is at this driver.
         let stack = unsafe { current(irp) };
         // SAFETY: the minor function says which member of the union is in use.
-        let in_path = unsafe { stack.Parameters.UsageNotification.InPath } != 0;
-        // SAFETY: the bus driver completes the request at once, in its dispatch routine.
-        let status = unsafe { pass_down(irp, lower) };
+        let usage = unsafe { stack.Parameters.UsageNotification };
+        let in_path = usage.InPath != 0;
         // SAFETY: the device object is this driver's.
         let device = unsafe { &mut *stack.DeviceObject };
-        if NT_SUCCESS(status) && in_path {
-            device.Flags &= !DO_POWER_PAGABLE;
-        } else if NT_SUCCESS(status) {
+        // SAFETY: the request has come through the device on top, if there is one.
+        let top = unsafe { device.AttachedDevice.as_ref() };
+        let [notifications, flags] = &NOTIFICATIONS;
+        notifications.fetch_add(1, Ordering::Relaxed);
+        flags.store(top.map_or(0, |top| top.Flags), Ordering::Relaxed);
+
+        if usage.Type == DeviceUsageTypeDumpFile {
+            // SAFETY: the IRP is at this driver, which gives it up.
+            return Some(unsafe { finish(irp, STATUS_UNSUCCESSFUL) });
+        }
+        if usage.Type == DeviceUsageTypeHibernation && !in_path {
+            // SAFETY: as above.
+            return Some(unsafe { finish(irp, STATUS_DEVICE_BUSY) });
+        }
+        if !in_path && SPECIAL_FILES.load(Ordering::Relaxed) == 1 {
             device.Flags |= DO_POWER_PAGABLE;
+        }
+        // SAFETY: the IRP is at this driver. No lower driver fails the request.
+        let status = unsafe { pass_down(irp, lower) };
+        if in_path {
+            SPECIAL_FILES.fetch_add(1, Ordering::Relaxed);
+            device.Flags &= !DO_POWER_PAGABLE;
+        } else {
+            SPECIAL_FILES.fetch_sub(1, Ordering::Relaxed);
         }
         Some(status)
     }
@@ -152,6 +178,11 @@ unsafe extern "C" fn device_control(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTAT
             numbers.iter_mut().zip(seen).for_each(|(number, seen)| *number = seen);
             // SAFETY: the IRP is at this driver, which gives it up.
             unsafe { answer(irp, numbers) }
+        }
+        NOTIFIED => {
+            let notified = NOTIFICATIONS.each_ref().map(|number| number.load(Ordering::Relaxed));
+            // SAFETY: the IRP is at this driver, which gives it up.
+            unsafe { answer(irp, notified) }
         }
         // SAFETY: as above.
         REPARSE => unsafe { finish(irp, STATUS_REPARSE) },

@@ -17,3 +17,5 @@ pub const REPARSE: u32 = code(0xA02, 0);
 pub const IN_THREAD: u32 = code(0xA03, 3);
 /// The same for the driver above to pass on later, from a DPC.
 pub const IN_THREAD_LATER: u32 = code(0xA04, 3);
+/// `METHOD_BUFFERED`: two `u32`: how many notifications of special files have come, and the flags of the device on top when the last one did.
+pub const NOTIFIED: u32 = code(0xA07, 0);
