@@ -148,9 +148,8 @@ fn ended(k: &Kernel, irp: Va, top: Va, spec: Spec, requested: bool, status: NtSt
         match target {
             // Of one that is not there any more the bus driver has reported D3: "Handling an IRP_MN_SURPRISE_REMOVAL Request".
             Target::Device(power) if !is_gone(k, pdo) => check_reported(k, top, power)?,
-            Target::Device(_) => {}
             Target::System(state) => check_device_followed(k, pdo, state)?,
-            Target::Wake(_) => {}
+            Target::Device(_) | Target::Wake(_) => {}
         }
     }
     if requested {
