@@ -287,12 +287,14 @@ impl<D: DeviceEngine> SerialQueue<D> {
         Some(verdict)
     }
 
-    /// Tells the device the same again; `false` if nobody waits for it any more, or there is no device.
+    /// Tells the device the same again; `false` if nobody waits for it any more, or there is no device. Nor is it told while it is held, when it is to come
+    /// to an end: the IRP stays in flight, and is begun again when the queue is resumed.
     fn retry(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) -> bool {
         let in_flight = self.queue.take_begun(irql, |irp, irql| irp.put_back(irql));
         in_flight
             && self.state.with(irql, |irql, state| {
-                let told = state.piece.is_some_and(|piece| self.tell(device, piece, irql));
+                let piece = state.piece.filter(|_| !state.engine.is_held());
+                let told = piece.is_some_and(|piece| self.tell(device, piece, irql));
                 if told {
                     self.watchdog.counters.retries.count();
                     state.engine.restart();
@@ -348,7 +350,7 @@ impl<D: DeviceEngine> SerialQueue<D> {
         self.state.with(irql, |_, state| state.engine.hold());
     }
 
-    /// Waits until the device is finished with its piece, or the watchdog does not wait for it any more. After [`hold`](Self::hold).
+    /// Waits until the device is finished with its piece, or the watchdog does not wait for it any more. After [`hold`](Self::hold): nothing is begun.
     ///
     /// Not beyond `deadline`: what is in flight then is begun again when the queue is resumed.
     pub fn drain(&self, deadline: Deadline, irql: &mut Irql<Passive>) {

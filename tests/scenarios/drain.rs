@@ -120,3 +120,35 @@ fn a_device_goes_while_it_is_waited_for() {
     });
     let _ = run.clean();
 }
+
+/// How long a DMA command takes.
+const DMA: u64 = SECOND / 10;
+
+/// The interrupt of a DMA command is lost, and the time for it is up when the device has been held for nearly as long as it is waited for. The command is not
+/// begun again then: it would be at work still when the device is stopped, and raise its interrupt when nobody takes that back.
+#[test]
+fn nothing_is_begun_again_on_a_held_device() {
+    for before_the_deadline in [DMA / 2, SECOND] {
+        let run = Run::of(&customdpc(), Setup::seed(1), async move |pc: Pc| {
+            let timeout = LONGEST_DRAIN - before_the_deadline;
+            let milliseconds = u32::try_from(timeout / 1_000_000).expect("some seconds");
+            cm::set_device_value(&pc.k, pc.pdo, "TimeoutMs", cm::Value::Dword(milliseconds));
+            pc.start().await?;
+            let program = Program::open(&pc).await?;
+            pc.with_device(|device| device.faults_mut().lose_dma_interrupts = 1);
+            let read = program.read(0, 100).await?;
+            let before = pc.k.now();
+            assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
+            pnp::stop_device(&pc.k, pc.pdo).await?;
+            let took = pc.k.now() - before;
+            assert!(took <= timeout + DMA / 4, "the stop took {took} ns");
+            assert_eq!(read.result(), None, "it is begun again when the device is started");
+            pc.start().await?;
+            assert_eq!(read.wait(&pc.k).await?.status, NtStatus::SUCCESS);
+            let watchdog = program.statistics().await?.transfer_watchdog;
+            assert_eq!((watchdog.timeouts, watchdog.retries), (1, 0));
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}

@@ -34,7 +34,8 @@ pub enum Activity {
 pub enum Verdict {
     /// The device is slow, or still quarantined: to be looked at again after the same time.
     Wait,
-    /// The interrupt was lost: the same piece is to be [started again](Engine::restart); if its request is gone, [`Engine::delivered`].
+    /// The interrupt was lost: the same piece is to be [started again](Engine::restart); if its request is gone, or the engine is
+    /// [held](Engine::is_held) and does not start anything, [`Engine::delivered`].
     Retry,
     /// The interrupt was lost too often: the request ends, then [`Engine::delivered`].
     Lost,
@@ -101,7 +102,7 @@ impl Engine {
 
     /// The device has been told the same again, on [`Verdict::Retry`]. As [`start`](Self::start), but the count of timeouts goes on.
     pub fn restart(&mut self) {
-        debug_assert!(self.state == State::Finishing);
+        debug_assert!(self.state == State::Finishing && !self.held);
         self.state = State::Running;
     }
 
@@ -169,6 +170,12 @@ impl Engine {
     /// Lets nobody start it from now on.
     pub fn hold(&mut self) {
         self.held = true;
+    }
+
+    /// Whether nobody may start it.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        self.held
     }
 
     /// Does not wait for the device any longer, if it works: what it does is for nobody. Its request is for the caller to start again when the
