@@ -113,7 +113,7 @@ fn a_request_that_needs_its_thread_is_passed_down_in_it_or_not_at_all() {
     }
 }
 
-/// "Each driver (function, filter, and bus driver) in a driver stack must call PoSetPowerState" ("Handling `IRP_MN_SET_POWER` for Device Power States").
+/// Filters too call `PoSetPowerState`, for their own device objects: "Handling `IRP_MN_SET_POWER` for Device Power States".
 #[test]
 fn each_driver_of_the_stack_reports_its_power() {
     for seed in seeds::up_to(20) {
