@@ -1,6 +1,7 @@
 //! Scenarios: the shipped customdpc.sys, on ntsim; and the drivers of `tests/drivers`.
 
 mod absent;
+mod address_width;
 mod bad_input;
 mod broken_drivers;
 mod cancel;

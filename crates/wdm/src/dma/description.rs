@@ -10,8 +10,9 @@ use wdk_sys::{_INTERFACE_TYPE::PCIBus, BOOLEAN, LARGE_INTEGER, ULONG};
 /// See [`DEVICE_DESCRIPTION`](https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/ns-wdm-_device_description).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceDescription {
-    /// How many bits of an address the device drives: 24 to 64. The structure's page allows any width but 0, yet there are no adapters for
-    /// fewer than the ISA bus has: the allocation fails with `STATUS_INSUFFICIENT_RESOURCES`.
+    /// How many bits of an address the device drives: 1 to 64. With another number, or where the system has no adapter for so few,
+    /// the allocation fails with `STATUS_INSUFFICIENT_RESOURCES`. The versions of the structure before the third could say 24, 32 or 64: nothing
+    /// documented promises an adapter for fewer than 24.
     pub address_width: u8,
     /// The most bytes that it moves in one operation.
     pub maximum_length: u32,
