@@ -15,6 +15,7 @@ mod filter;
 mod first_light;
 mod forwarding;
 mod hardware;
+mod held;
 mod interleavings;
 mod kernel_objects;
 mod latency;

@@ -4,5 +4,7 @@
 pub mod bare;
 #[path = "../drivers/careless-storey/src/protocol.rs"]
 pub mod careless;
+#[path = "../drivers/holds-requests/src/protocol.rs"]
+pub mod holder;
 #[path = "../drivers/upper-storey/src/protocol.rs"]
 pub mod upper;

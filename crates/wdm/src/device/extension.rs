@@ -10,7 +10,8 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use wdk_sys::{DEVICE_OBJECT, PDEVICE_OBJECT};
 
 use super::{
-    lifecycle::Lifecycle, lower::Lower, object::Objects, remove_lock::RemoveLock, special_files::SpecialFiles,
+    cleanups::Cleanups, lifecycle::Lifecycle, lower::Lower, object::Objects, remove_lock::RemoveLock,
+    special_files::SpecialFiles,
 };
 use crate::{
     device_interface::DeviceInterface,
@@ -62,6 +63,7 @@ pub(crate) struct Header {
     open: AtomicBool,
     pub(crate) remove_lock: RemoveLock,
     pub(super) lifecycle: Lifecycle,
+    pub(crate) cleanups: Cleanups,
     /// The device does not work any more. It stays so.
     failed: AtomicBool,
     /// Of a filter's device. One at a time handles a notification of such a file.
@@ -89,6 +91,7 @@ impl Header {
             open: AtomicBool::new(false),
             remove_lock: RemoveLock::new(),
             lifecycle: Lifecycle::new(),
+            cleanups: Cleanups::none(),
             failed: AtomicBool::new(false),
             special_files: WaitLock::new(SpecialFiles::none()),
             device_states: DeviceStates::new(),

@@ -12,4 +12,9 @@ impl FileObject {
     pub(crate) fn new(raw: PFILE_OBJECT) -> Self {
         Self(raw.addr())
     }
+
+    /// Whether the request was made through no file object, as drivers may.
+    pub(crate) const fn is_none(self) -> bool {
+        self.0 == 0
+    }
 }

@@ -76,8 +76,8 @@ pub trait FilterDevice: Sized + Send + Sync + 'static {
         Ok(())
     }
 
-    /// `IRP_MJ_CLEANUP`: the last handle of a file object is closed. The requests through it that wait in queues of the filter must be cancelled; the
-    /// drivers below are told next.
+    /// `IRP_MJ_CLEANUP`: the last handle of a file object is closed. The requests through it that wait in queues of the filter must be cancelled; those
+    /// that wait in none [the safe layer sees to](crate::irp#the-end-of-a-handle). The drivers below are told next.
     fn cleanup(&self, _file: FileObject, _irql: &mut Irql<UpToDispatch>) {}
 
     /// `IRP_MJ_CLOSE`: the last reference to a file object is gone. The drivers below are told next.

@@ -5,6 +5,7 @@
 //! can run any more.
 
 mod add_device;
+mod cleanups;
 mod extension;
 pub(crate) mod failure;
 mod file_object;
@@ -19,6 +20,7 @@ mod special_files;
 mod teardown;
 
 pub(crate) use add_device::add_device;
+pub(crate) use cleanups::{Moment, Origin};
 pub(crate) use extension::{Extension, Header, PnpState};
 pub use failure::DeviceFailure;
 pub use file_object::FileObject;
@@ -218,6 +220,7 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
     }
 
     /// `IRP_MJ_CLEANUP`: the last handle of a file object is closed; its requests that wait in queues must be cancelled.
+    /// Those that wait in none [the safe layer sees to](crate::irp#the-end-of-a-handle).
     fn cleanup<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
         irp.complete(Ok(()), irql)
     }

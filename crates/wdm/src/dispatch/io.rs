@@ -2,14 +2,14 @@
 
 use core::ptr::NonNull;
 
-use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT, PVOID};
+use wdk_sys::{IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, NTSTATUS, PDEVICE_OBJECT, PVOID};
 
 use super::{enter, reject};
 use crate::{
-    device::{DeviceExtension, Extension, PnpState},
+    device::{DeviceExtension, Extension, FileObject, Header, PnpState},
     error::{Error, Result},
-    irp::{Disposed, Irp},
-    irql::{Irql, UpToDispatch},
+    irp::{Disposed, Irp, current_stack_location},
+    irql::{AtMostDispatch, Irql, UpToDispatch},
 };
 
 /// Defines the dispatch routines of the drivers that `$role` is: for each, which states of the device admit its requests, and what handles them.
@@ -77,6 +77,21 @@ pub(super) const fn always(_state: PnpState) -> Result<()> {
     Ok(())
 }
 
+/// Notes which file objects have no handle any more.
+///
+/// # Safety
+/// The IRP must be at this driver, in the stack location of `header`'s device, and owned.
+unsafe fn follow_handles<L: AtMostDispatch>(irp: NonNull<IRP>, header: &Header, irql: &mut Irql<L>) {
+    // SAFETY: promised by the caller.
+    let stack = unsafe { current_stack_location(irp) };
+    let file = FileObject::new(stack.FileObject);
+    match u32::from(stack.MajorFunction) {
+        IRP_MJ_CLEANUP => header.cleanups.note(file, irql),
+        IRP_MJ_CLOSE => header.cleanups.forget(file, irql),
+        _ => {}
+    }
+}
+
 /// Calls `routine` with the IRP, if the device's state admits it, under the remove lock.
 ///
 /// # Safety
@@ -107,6 +122,8 @@ where
         Ok(()) => {
             // SAFETY: AddDevice has initialised the value, and the remove lock keeps it.
             let device = unsafe { Extension::data(extension) };
+            // SAFETY: the IRP is owned.
+            unsafe { follow_handles(irp, header, &mut irql) };
             // SAFETY: the IRP is owned and has the remove lock; the brand is that of this call.
             let irp = unsafe { Irp::new(irp, extension.cast()) };
             routine(device, irp, &mut irql).as_raw()

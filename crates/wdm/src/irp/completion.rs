@@ -8,7 +8,7 @@ use wdk_sys::{DEVICE_OBJECT, IRP, NTSTATUS, PVOID, STATUS_MORE_PROCESSING_REQUIR
 
 use super::{Disposed, ReturnedIrp, disposed::Brand};
 use crate::{
-    device::{Extension, Header},
+    device::{Extension, Header, Moment},
     irql::{Irql, UpToDispatch},
 };
 
@@ -90,23 +90,37 @@ pub(super) fn routine_tag(header: NonNull<Header>) -> PVOID {
     header.as_ptr().cast()
 }
 
+/// What a completion routine is told of its IRP: when that came to the device. Which device it is the I/O manager tells.
+pub(super) const fn context(arrived: Moment) -> *mut c_void {
+    #[expect(clippy::cast_possible_truncation, reason = "an address has as many bits")]
+    core::ptr::without_provenance_mut(arrived.as_raw() as usize)
+}
+
+/// The inverse of [`context`].
+fn arrived_in(context: *mut c_void) -> Moment {
+    Moment::from_raw(context.addr() as u64)
+}
+
 /// # Safety
-/// To be called by the I/O manager only, for an IRP that was marked pending and sent with this routine and with the header of an
-/// `Extension<R::Device>` as context; the remove lock must have been acquired for the IRP and with [`routine_tag`].
+/// To be called by the I/O manager only, for an IRP that was marked pending and sent with this routine and with [`context`] from a device with an
+/// `Extension<R::Device>`; the remove lock must have been acquired for the IRP and with [`routine_tag`].
 pub(super) unsafe extern "C" fn trampoline<R: CompletionRoutine>(
-    _device: *mut DEVICE_OBJECT,
+    device: *mut DEVICE_OBJECT,
     irp: *mut IRP,
     context: *mut c_void,
 ) -> NTSTATUS {
-    let (Some(header), Some(raw)) = (NonNull::new(context.cast::<Header>()), NonNull::new(irp)) else {
+    // SAFETY: the I/O manager calls with the device object of the stack location that the IRP is back in: this driver's, which the remove lock keeps.
+    let extension = unsafe { Extension::<R::Device>::of(device) };
+    let (Some(extension), Some(raw)) = (extension, NonNull::new(irp)) else {
         return CONTINUE_COMPLETION;
     };
-    // SAFETY: the extension is of this type, and the remove lock keeps it.
-    let device = unsafe { Extension::data(header.cast::<Extension<R::Device>>()) };
+    let header = extension.cast::<Header>();
+    // SAFETY: the remove lock keeps the extension.
+    let device = unsafe { Extension::data(extension) };
     // SAFETY: the I/O manager calls completion routines at DISPATCH_LEVEL or below.
     let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
     // SAFETY: the IRP is at this driver again, with the remove lock acquired for it; the brand is that of this call.
-    let irp = unsafe { ReturnedIrp::new(raw, header) };
+    let irp = unsafe { ReturnedIrp::new(raw, header, arrived_in(context)) };
     let completed = R::completed(device, irp, &mut irql);
 
     // SAFETY: the routine's own hold of the lock keeps the header until it is released.

@@ -5,7 +5,7 @@ use core::mem::ManuallyDrop;
 
 use super::{
     Disposed, Irp,
-    completion::{CompletionRoutine, routine_tag, trampoline},
+    completion::{CompletionRoutine, context, routine_tag, trampoline},
     lower::{pass_down_with_routine, pass_on},
     raw::{complete, mark_pending},
     routine::Routine,
@@ -33,6 +33,9 @@ impl<'i> Irp<'i> {
     /// - `IRP_MJ_CREATE`, `IRP_MJ_CLEANUP` and `IRP_MJ_CLOSE`, which a function driver completes itself: the lower driver sees all three of an open,
     ///   or none. A [filter](crate::FilterDevice) has the safe layer pass them down.
     ///
+    /// A request whose [handle was closed](super#the-end-of-a-handle) since it came is completed with `STATUS_CANCELLED`: the lower drivers have had the
+    /// `IRP_MJ_CLEANUP`, or never see it, and would keep the request.
+    ///
     /// Once `IRP_MN_REMOVE_DEVICE` has gone down the lower driver is not called any more: the request is completed with `STATUS_DELETE_PENDING`.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held; `PASSIVE_LEVEL` for what is not `IRP_MJ_READ`, `WRITE`, `DEVICE_CONTROL` or
@@ -42,7 +45,7 @@ impl<'i> Irp<'i> {
     /// See [Passing IRPs down the Driver Stack](https://learn.microsoft.com/windows-hardware/drivers/kernel/passing-irps-down-the-driver-stack) and
     /// [Using Neither Buffered Nor Direct I/O](https://learn.microsoft.com/windows-hardware/drivers/kernel/using-neither-buffered-nor-direct-i-o).
     pub fn forward<L: NoLockHeld>(self, irql: &mut Irql<L>) -> Disposed<'i> {
-        if let Err(error) = self.check_forwarding() {
+        if let Err(error) = self.check_forwarding(irql) {
             return self.complete(Err(error), irql);
         }
         self.pass_on(irql)
@@ -61,7 +64,7 @@ impl<'i> Irp<'i> {
         // SAFETY: the remove lock, which the IRP has, keeps the header.
         let header = unsafe { self.header.as_ref() };
         let ready = self
-            .check_forwarding()
+            .check_forwarding(irql)
             .and_then(|()| check_type::<R>(header))
             .and_then(|()| header.remove_lock.acquire(routine_tag(self.header), irql));
         if let Err(error) = ready {
@@ -70,7 +73,7 @@ impl<'i> Irp<'i> {
         let this = ManuallyDrop::new(self);
         // SAFETY: the IRP is owned.
         unsafe { mark_pending(this.raw) };
-        let routine = Routine::new(trampoline::<R>, this.header.as_ptr().cast());
+        let routine = Routine::new(trampoline::<R>, context(this.arrived));
         // SAFETY: the IRP is owned and given up here, until the routine has it; the token proves the IRQL and that no lock is held. The extension is
         // of the routine's device type, and the remove lock, acquired twice, keeps it until the routine has given that back.
         if let Err(error) = unsafe { pass_down_with_routine(this.raw, header, routine) } {

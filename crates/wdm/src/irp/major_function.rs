@@ -57,7 +57,7 @@ major_functions! {
 }
 
 impl MajorFunction {
-    pub(super) const fn as_raw(self) -> u8 {
+    pub(crate) const fn as_raw(self) -> u8 {
         self.0
     }
 }

@@ -21,6 +21,23 @@
 //! | | [`complete_unchanged`](ReturnedIrp::complete_unchanged) | the I/O manager, with the lower driver's answer |
 //! | | [`into_irp`](ReturnedIrp::into_irp) | the driver, as an [`Irp`] to work on once more |
 //!
+//! # The end of a handle
+//!
+//! When the last handle of a file object is closed the driver gets `IRP_MJ_CLEANUP`, and ends the requests in its queues that were made through it:
+//! `cancel_all_of` of each queue. A request that the driver has outside of its queues just then is not found: one that a dispatch routine has, that was
+//! taken out, that is on its way back from the lower driver. Nobody will come for it. So the safe layer remembers the file object until its
+//! `IRP_MJ_CLOSE`, and the request ends as if it had been in the queue, with `STATUS_CANCELLED`, where it would be kept once more: by a queue, whichever
+//! of the device's it is, or by the [lower driver](Irp::forward). Completing it is not refused.
+//!
+//! - A request counts as the handle's if it came to the device before the `IRP_MJ_CLEANUP`. A program's request that came afterwards, because two of its
+//!   threads raced, is queued no more either. One that a driver makes afterwards is as good as any other: a driver needs a reference to a file object
+//!   only, and no handle.
+//! - Queues are exact: what is in none of them is refused by all. The lower driver may be called at the same moment that the `IRP_MJ_CLEANUP` comes: what
+//!   is passed down then is for its own queues to end, or for the sender to cancel.
+//! - Where there is no memory to remember a file object, every request counts as its own that is outside of the queues just then.
+//!
+//! See [DispatchCleanup Routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/dispatchcleanup-routines).
+//!
 //! # The data of a request
 //!
 //! | request | input | output |
@@ -77,8 +94,8 @@ pub use disposed::Disposed;
 pub(crate) use lower::{forward_and_wait, forward_removal_and_wait, pass_down, pass_down_with_routine, pass_on};
 pub use major_function::MajorFunction;
 pub(crate) use raw::{
-    clear_note, complete, complete_unchanged, current_stack_location, finish, information, is_begun, mark_pending,
-    note, set_begun, set_status, status,
+    arrival, clear_note, complete, complete_unchanged, current_stack_location, finish, information, is_begun,
+    is_of_a_program, mark_pending, note, set_queued, set_status, status,
 };
 use raw::{is_cancelled, note_slot, set_information};
 pub use request::{DeviceControl, ReadWrite, Transfer};
@@ -88,7 +105,7 @@ pub(crate) use routine::Routine;
 use wdk_sys::IRP;
 
 use crate::{
-    device::{FileObject, Header},
+    device::{FileObject, Header, Moment, Origin},
     error::{Error, Result},
     irql::{Irql, NoLockHeld},
     status::Status,
@@ -115,6 +132,8 @@ pub struct Irp<'i> {
     header: NonNull<Header>,
     /// How many bytes of output have been written, or of input taken by the device. In `IoStatus.Information` while the IRP is in a queue.
     information: usize,
+    /// When it came to this device.
+    arrived: Moment,
     brand: Brand<'i>,
 }
 
@@ -127,30 +146,45 @@ impl<'i> Irp<'i> {
     pub(crate) unsafe fn new(raw: NonNull<IRP>, header: NonNull<Header>) -> Self {
         // SAFETY: promised by the caller.
         unsafe { clear_note(raw) };
+        // SAFETY: the remove lock keeps the header.
+        let arrived = unsafe { header.as_ref() }.cleanups.now();
         Self {
             raw,
             header,
             information: 0,
+            arrived,
             brand: PhantomData,
         }
     }
 
-    /// As [`new`](Self::new), for an IRP that was queued: what has been transferred is so still.
+    /// As [`new`](Self::new), for an IRP that was queued, or at the lower driver: what has been transferred is so still, and it came when it came.
     ///
     /// # Safety
     /// As there, and `IoStatus.Information` must say what was transferred, as [`into_raw`](Self::into_raw) leaves it.
-    pub(crate) const unsafe fn from_queue(raw: NonNull<IRP>, header: NonNull<Header>) -> Self {
+    pub(crate) const unsafe fn from_queue(raw: NonNull<IRP>, header: NonNull<Header>, arrived: Moment) -> Self {
         Self {
             raw,
             header,
             // SAFETY: promised by the caller.
             information: unsafe { information(raw) },
+            arrived,
             brand: PhantomData,
         }
     }
 
     pub(crate) const fn header(&self) -> NonNull<Header> {
         self.header
+    }
+
+    /// When it came to the device.
+    pub(crate) const fn arrived(&self) -> Moment {
+        self.arrived
+    }
+
+    /// What is asked about it when handles are closed.
+    pub(crate) fn origin(&self) -> Origin {
+        // SAFETY: the IRP is owned.
+        unsafe { Origin::of(self.raw, self.arrived) }
     }
 
     /// Hands the responsibility to the caller, who has to see that the IRP is completed and its remove lock released.

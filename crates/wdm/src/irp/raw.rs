@@ -4,7 +4,11 @@ use core::ptr::NonNull;
 
 use wdk_sys::{IO_STACK_LOCATION, IRP, NT_ERROR, SL_PENDING_RETURNED, ntddk::IofCompleteRequest};
 
-use crate::{device::Header, status::Status};
+use crate::{
+    device::{Header, Moment},
+    status::Status,
+    thread::KERNEL_MODE,
+};
 
 /// `IoGetCurrentIrpStackLocation`, to be read.
 ///
@@ -106,6 +110,15 @@ pub(super) unsafe fn is_cancelled(irp: NonNull<IRP>) -> bool {
     unsafe { cancel.read_volatile() != 0 }
 }
 
+/// Whether a program has made the request, and not a driver: `Irp->RequestorMode`.
+///
+/// # Safety
+/// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
+pub(crate) const unsafe fn is_of_a_program(irp: NonNull<IRP>) -> bool {
+    // SAFETY: promised by the caller.
+    unsafe { (*irp.as_ptr()).RequestorMode != KERNEL_MODE }
+}
+
 /// `IoMarkIrpPending`.
 ///
 /// # Safety
@@ -165,31 +178,47 @@ pub(super) const unsafe fn note_slot(irp: NonNull<IRP>) -> *mut [u64; 2] {
     unsafe { irp.as_ptr().byte_add(ntlayout::irp::DRIVER_CONTEXT).cast() }
 }
 
-/// Whether the IRP was put back into its cancel-safe queue: in the third word of `DriverContext`. The system's queue has the fourth.
+/// Whether the IRP was put back into its cancel-safe queue.
 ///
 /// # Safety
 /// The IRP must be in a cancel-safe queue of this driver that is locked.
 pub(crate) const unsafe fn is_begun(irp: NonNull<IRP>) -> bool {
     // SAFETY: promised by the caller.
-    let slot = unsafe { begun_slot(irp) };
+    let slot = unsafe { queued_slot(irp) };
     // SAFETY: the slot lies in the IRP; a cancel-safe queue writes it when the IRP is put in.
-    unsafe { slot.read() != 0 }
+    unsafe { slot.read() & BEGUN != 0 }
 }
 
-/// Writes what [`is_begun`] says.
+/// When the IRP came to the device.
+///
+/// # Safety
+/// The IRP must be in a cancel-safe queue of this driver that is locked, or just have been taken out of one.
+pub(crate) const unsafe fn arrival(irp: NonNull<IRP>) -> Moment {
+    // SAFETY: promised by the caller.
+    let slot = unsafe { queued_slot(irp) };
+    // SAFETY: as in `is_begun`.
+    Moment::from_raw(unsafe { slot.read() } >> 1)
+}
+
+/// Writes what [`arrival`] and [`is_begun`] say.
 ///
 /// # Safety
 /// The IRP must be at this driver, and owned.
-pub(crate) const unsafe fn set_begun(irp: NonNull<IRP>, begun: bool) {
+pub(crate) const unsafe fn set_queued(irp: NonNull<IRP>, arrived: Moment, begun: bool) {
     // SAFETY: promised by the caller.
-    let slot = unsafe { begun_slot(irp) };
+    let slot = unsafe { queued_slot(irp) };
     // SAFETY: the slot lies in the IRP, and is this driver's.
-    unsafe { slot.write(begun as u64) };
+    unsafe { slot.write(arrived.as_raw() << 1 | if begun { BEGUN } else { 0 }) };
 }
 
+/// That the IRP is begun. The bits above say when it came.
+const BEGUN: u64 = 1;
+
+/// The third word of `DriverContext`, which is a cancel-safe queue's of this driver. The system's queue has the fourth.
+///
 /// # Safety
 /// The IRP must be valid.
-const unsafe fn begun_slot(irp: NonNull<IRP>) -> *mut u64 {
+const unsafe fn queued_slot(irp: NonNull<IRP>) -> *mut u64 {
     // SAFETY: the word lies within the IRP.
     unsafe { irp.as_ptr().byte_add(ntlayout::irp::DRIVER_CONTEXT + 16).cast() }
 }

@@ -12,7 +12,7 @@ use super::{
     raw::{clear_note, complete_unchanged, information, status},
 };
 use crate::{
-    device::Header,
+    device::{Header, Moment},
     irql::{Irql, NoLockHeld},
     status::Status,
 };
@@ -37,11 +37,11 @@ impl<'i> ReturnedIrp<'i> {
     ///
     /// # Safety
     /// As [`Irp::new`], for an IRP that the lower driver has completed.
-    pub(super) unsafe fn new(raw: NonNull<IRP>, header: NonNull<Header>) -> Self {
+    pub(super) unsafe fn new(raw: NonNull<IRP>, header: NonNull<Header>, arrived: Moment) -> Self {
         // SAFETY: promised by the caller.
         unsafe { clear_note(raw) };
         // SAFETY: promised by the caller; the lower driver has set `Information`.
-        let mut irp = unsafe { Irp::from_queue(raw, header) };
+        let mut irp = unsafe { Irp::from_queue(raw, header, arrived) };
         // SAFETY: promised by the caller.
         if NT_ERROR(unsafe { status(raw) }.as_raw()) {
             irp.information = 0;
@@ -78,6 +78,8 @@ impl<'i> ReturnedIrp<'i> {
 
     /// The request is worked on once more: completed with another status, queued, or sent down again. What the lower driver has transferred counts
     /// as [transferred](Irp::transferred) by this one.
+    ///
+    /// Its handle may have been closed while it was below: [what a queue makes of it then](super#the-end-of-a-handle).
     ///
     /// The lower driver's status is not part of an `Irp`. Where it is to be the answer after all, it is asked for first, and stays with the request as
     /// a [note](Irp::set_note):

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    irql::is_passive,
+    irql::{Irql, NoLockHeld, is_passive},
 };
 
 /// How the buffers of reads and writes come.
@@ -17,12 +17,13 @@ const BUFFERS: u32 = DO_BUFFERED_IO | DO_DIRECT_IO;
 
 impl Irp<'_> {
     /// Whether the driver may pass the request down: [`forward`](Self::forward) says what it may not.
-    pub(super) fn check_forwarding(&self) -> Result<()> {
+    pub(super) fn check_forwarding<L: NoLockHeld>(&self, irql: &mut Irql<L>) -> Result<()> {
         // SAFETY: the remove lock, which the IRP has, keeps the header.
-        let lower = unsafe { self.header.as_ref() }
-            .lower
-            .device()
-            .ok_or(Error::DEVICE_NOT_READY)?;
+        let header = unsafe { self.header.as_ref() };
+        let lower = header.lower.device().ok_or(Error::DEVICE_NOT_READY)?;
+        if header.cleanups.have_missed(self.origin(), irql) {
+            return Err(Error::CANCELLED);
+        }
         // SAFETY: this device is attached to it until teardown, which keeps it in memory.
         let lower_flags = unsafe { (*lower.as_ptr()).Flags };
         match self.major_function() {

@@ -18,13 +18,12 @@ use super::{
     counts::Counters,
     irp_list,
     peek::{Chosen, Peek, first_wanted},
-    taken_irp::Taken,
 };
 use crate::{
-    device::{DeviceInit, FileObject, Handle, Header, KernelObject, Object},
+    device::{DeviceInit, FileObject, Handle, Header, KernelObject, Moment, Object, Origin},
     error::Error,
-    irp::{Disposed, Irp, complete, set_begun},
-    irql::{Irql, NoLockHeld},
+    irp::{Disposed, Irp, arrival, complete, mark_pending, set_queued},
+    irql::{Irql, NoLockHeld, SpinLockHeld},
     status::Status,
 };
 
@@ -35,10 +34,8 @@ use crate::{
 ///
 /// # An IRP that comes back
 ///
-/// A request of several pieces is taken out when one is done, looked at, and put back while the device does the next. Its handle can be closed
-/// just then, and `IRP_MJ_CLEANUP` finds it in no queue. So the queue knows which IRPs are out for a while: one that [`take_next`](Self::take_next)
-/// gave out is marked by [`cancel_all_of`](Self::cancel_all_of), and completed with `STATUS_CANCELLED` when it is [put back](TakenIrp::put_back).
-/// What [`remove_next`](Self::remove_next) gave out is the driver's for good: it is to be completed or passed on, not to be inserted again.
+/// A request of several pieces is [taken out](Self::take_next) when one is done, looked at, and [put back](TakenIrp::put_back) while the device does the
+/// next. Its handle can be closed just then: [what becomes of it](crate::irp#the-end-of-a-handle).
 ///
 /// An IRP that was put back is *begun*, and is in front of those that are not.
 ///
@@ -74,14 +71,12 @@ pub(crate) struct Queue {
     lock: UnsafeCell<KSPIN_LOCK>,
     /// The IRPs in the queue. Under the lock.
     list: UnsafeCell<LIST_ENTRY>,
-    /// The [`Taken`] of the IRPs that are out and may come back. Under the lock.
-    taken: UnsafeCell<LIST_ENTRY>,
     closed: Closed,
     counters: Counters,
     header: NonNull<Header>,
 }
 
-// SAFETY: the lists are touched under the spin lock only; the IRPs in them belong to no thread. The header is `Sync`.
+// SAFETY: the list is touched under the spin lock only; the IRPs in them belong to no thread. The header is `Sync`.
 unsafe impl Sync for Queue {}
 
 impl KernelObject for Queue {
@@ -100,7 +95,6 @@ impl CancelSafeQueue {
             csq: UnsafeCell::new(IO_CSQ::default()),
             lock: UnsafeCell::new(0),
             list: UnsafeCell::new(LIST_ENTRY::default()),
-            taken: UnsafeCell::new(LIST_ENTRY::default()),
             closed: Closed::open(),
             counters: Counters::new(),
             header: device.header(),
@@ -108,8 +102,6 @@ impl CancelSafeQueue {
         device.object(empty, Self, |queue, _irql| {
             // SAFETY: nobody else uses the queue yet, and it stays in place.
             unsafe { irp_list::initialize(queue.list.get()) };
-            // SAFETY: as above.
-            unsafe { irp_list::initialize(queue.taken.get()) };
             // SAFETY: the callbacks find the queue by the address of its first field, which stays where it is.
             let status = unsafe {
                 IoCsqInitializeEx(
@@ -138,35 +130,45 @@ impl CancelSafeQueue {
     /// Puts the IRP at the end. It is pending from now on, and its dispatch routine returns `STATUS_PENDING`.
     ///
     /// It may be cancelled, and even be gone, before this returns. If the queue is [closed](Self::close) the IRP is completed with the
-    /// error that closed it. An IRP of another device is completed with `STATUS_INVALID_PARAMETER`: nothing would keep the queue from
-    /// going away under it.
+    /// error that closed it; if its [handle is](crate::irp#the-end-of-a-handle), with `STATUS_CANCELLED`. An IRP of another device is completed with
+    /// `STATUS_INVALID_PARAMETER`: nothing would keep the queue from going away under it.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoCsqInsertIrpEx`.
     pub fn insert<'i, L: NoLockHeld>(&self, irp: Irp<'i>, irql: &mut Irql<L>) -> Disposed<'i> {
         if irp.header() != self.0.header {
             return irp.complete(Err(Error::INVALID_PARAMETER), irql);
         }
-        // SAFETY: there is no context.
-        unsafe { self.insert_with(irp, core::ptr::null_mut(), irql) }
+        // SAFETY: it is one of this device.
+        unsafe { self.put(irp, false, irql) }
     }
 
+    /// Puts the IRP in: at the end, or in front, as one that is begun.
+    ///
     /// # Safety
-    /// The IRP must be one of this device; `context` must be null, or the [`Taken`] of this IRP, which is out of this queue.
-    pub(super) unsafe fn insert_with<'i, L: NoLockHeld>(
+    /// The IRP must be one of this device.
+    pub(super) unsafe fn put<'i, L: NoLockHeld>(
         &self,
         irp: Irp<'i>,
-        context: *mut Taken,
+        is_begun: bool,
         irql: &mut Irql<L>,
     ) -> Disposed<'i> {
+        let insertion = Insertion {
+            arrived: irp.arrived(),
+            is_begun,
+        };
+        let context = (&raw const insertion).cast_mut().cast();
         let irp = irp.into_raw();
-        // SAFETY: the IRP was owned, and has the remove lock; the queue takes it over, unless it refuses it.
-        let status = unsafe { IoCsqInsertIrpEx(self.0.csq.get(), irp.as_ptr(), core::ptr::null_mut(), context.cast()) };
+        // SAFETY: the IRP was owned, and has the remove lock; the queue takes it over, unless `insert_irp` refuses it. That gets the context, which
+        // outlives the call.
+        let status = unsafe { IoCsqInsertIrpEx(self.0.csq.get(), irp.as_ptr(), core::ptr::null_mut(), context) };
         if let Err(error) = Status::from_raw(status).into_result() {
             self.0.counters.count(error);
-            // SAFETY: an IRP that `insert_irp` has refused stays the caller's, whom only this brand is left of.
-            return unsafe { Irp::from_queue(irp, self.0.header) }.complete(Err(error), irql);
-        }
-        if let Some(error) = self.0.closed.error() {
+            // Its page does not say whether the system marks an IRP that is refused. Marked by this driver it is pending in any case.
+            // SAFETY: an IRP that `insert_irp` has refused stays the caller's.
+            unsafe { mark_pending(irp) };
+            // SAFETY: as above; it has the remove lock, and is given up here. The token proves the IRQL and that no lock is held.
+            unsafe { complete(irp, self.0.header, error.into(), 0) };
+        } else if let Some(error) = self.0.closed.error() {
             self.drain(error, irql);
         }
         Disposed::new(Status::PENDING)
@@ -252,30 +254,21 @@ impl CancelSafeQueue {
         L: NoLockHeld,
         F: for<'i> FnOnce(TakenIrp<'i>, &mut Irql<L>) -> Disposed<'i>,
     {
-        let (list, all_taken) = (self.0.list.get(), self.0.taken.get());
-        let taken = Taken::new();
+        let list = self.0.list.get();
         let removed = self.remove(&mut |previous| {
             // SAFETY: the lock is held, and `previous` is null or in the list.
             let candidate = NonNull::new(unsafe { irp_list::next(list, previous) });
             // SAFETY: the IRP is in the queue, whose lock is held.
             let candidate = candidate.filter(|irp| !only_begun || unsafe { QueuedIrp::new(*irp) }.is_begun());
-            // SAFETY: the lock is held; `taken` stays in place, and is taken off the list before this function returns.
-            unsafe { taken.note(all_taken, candidate) };
             candidate.map_or(core::ptr::null_mut(), NonNull::as_ptr)
         });
         let Some(irp) = removed else {
             return false;
         };
-        // SAFETY: the queue gave the IRP up, with the remove lock acquired for it; `f` takes it with a brand of its own.
-        let irp = unsafe { Irp::from_queue(irp, self.0.header) };
-        // SAFETY: `taken` is that of the IRP, and is there until `f` has returned.
-        let _ = f(unsafe { TakenIrp::new(irp, self, &taken) }, irql);
-        if taken.is_listed() {
-            self.locked(irql, || {
-                // SAFETY: the lock is held.
-                unsafe { taken.unlist() };
-            });
-        }
+        // SAFETY: the IRP was just taken out; `f` takes it with a brand of its own.
+        let irp = unsafe { self.own(irp) };
+        // SAFETY: the IRP was in this queue.
+        let _ = f(unsafe { TakenIrp::new(irp, self) }, irql);
         true
     }
 
@@ -295,19 +288,20 @@ impl CancelSafeQueue {
         let Some(irp) = irp else {
             return false;
         };
-        // SAFETY: the queue gave the IRP up, with the remove lock acquired for it; `f` takes it with a brand of its own.
-        let irp = unsafe { Irp::from_queue(irp, self.0.header) };
-        let _ = f(irp, irql);
+        // SAFETY: the IRP was just taken out; `f` takes it with a brand of its own.
+        let _ = f(unsafe { self.own(irp) }, irql);
         true
     }
 
-    /// Calls `f` under the queue's lock.
-    fn locked<L: NoLockHeld>(&self, _irql: &mut Irql<L>, f: impl FnOnce()) {
-        // SAFETY: the lock is initialised; at most DISPATCH_LEVEL, as the token proves.
-        let previous = unsafe { KeAcquireSpinLockRaiseToDpc(self.0.lock.get()) };
-        f();
-        // SAFETY: acquired above, with this IRQL before.
-        unsafe { KeReleaseSpinLock(self.0.lock.get(), previous) };
+    /// Takes responsibility for an IRP that was taken out.
+    ///
+    /// # Safety
+    /// It must just have been taken out of this queue. The brand must be one that no other IRP has.
+    unsafe fn own<'i>(&self, irp: NonNull<IRP>) -> Irp<'i> {
+        // SAFETY: promised by the caller.
+        let arrived = unsafe { arrival(irp) };
+        // SAFETY: the queue gave the IRP up, with the remove lock acquired for it.
+        unsafe { Irp::from_queue(irp, self.0.header, arrived) }
     }
 
     /// Completes every IRP in the queue with `error`. IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
@@ -318,32 +312,16 @@ impl CancelSafeQueue {
         }) {}
     }
 
-    /// Completes every IRP in the queue that was made through `file` with `STATUS_CANCELLED`: what `IRP_MJ_CLEANUP` is for. One that is
-    /// [out for a while](Self::take_next) is completed when it is put back.
+    /// Completes every IRP in the queue that was made through `file` with `STATUS_CANCELLED`: what `IRP_MJ_CLEANUP` is for. One that is not in the
+    /// queue just then [does not get there any more](crate::irp#the-end-of-a-handle).
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
     pub fn cancel_all_of<L: NoLockHeld>(&self, file: FileObject, irql: &mut Irql<L>) {
-        let (list, taken) = (self.0.list.get(), self.0.taken.get());
-        let mut of_file = |irp: &QueuedIrp<'_>| irp.file_object() == file;
-        let mut peek = |previous| {
-            // SAFETY: called under the lock, with null or an IRP of the list.
-            let irp = unsafe { first_wanted(list, previous, &mut of_file) };
-            if irp.is_null() {
-                // Under the lock that was held when none was found: an IRP of the file is either marked here, or was in the queue and is gone.
-                // SAFETY: the lock is held.
-                unsafe { Taken::cancel_all_of(taken, file) };
-            }
-            irp
-        };
-        loop {
-            let removed = self.remove(&mut peek);
-            if !self.give(removed, irql, |irp, irql| {
-                self.0.counters.count(Error::CANCELLED);
-                irp.complete(Err(Error::CANCELLED), irql)
-            }) {
-                break;
-            }
-        }
+        let of_file = |irp: &QueuedIrp<'_>| irp.file_object() == file;
+        self.remove_all_if(irql, of_file, |irp, irql| {
+            self.0.counters.count(Error::CANCELLED);
+            irp.complete(Err(Error::CANCELLED), irql)
+        });
     }
 
     /// Completes every IRP that is in the queue, or is put into it from now on, with `error`.
@@ -378,29 +356,41 @@ impl Queue {
     }
 }
 
-/// `CsqInsertIrpEx`: appends the IRP; or, with the [`Taken`] of one that comes back as the context, puts it in front, or refuses it, if it was
-/// cancelled meanwhile. Called under the lock.
+/// How an IRP is put in: the context of `IoCsqInsertIrpEx`.
+struct Insertion {
+    arrived: Moment,
+    /// It comes back: it is put in front.
+    is_begun: bool,
+}
+
+/// `CsqInsertIrpEx`: puts the IRP in as the [`Insertion`] in `context` says, or refuses it, if its handle was closed meanwhile. Called under the lock.
 unsafe extern "C" fn insert_irp(csq: PIO_CSQ, irp: *mut IRP, context: *mut c_void) -> NTSTATUS {
     // SAFETY: called by the I/O manager for a queue.
-    let head = unsafe { Queue::of(csq) }.list.get();
-    // SAFETY: the context is null, or that of a call of `insert_with`, which waits.
-    let taken = unsafe { context.cast::<Taken>().as_ref() };
-    if let Some(taken) = taken {
-        // SAFETY: the lock is held.
-        unsafe { taken.unlist() };
-        if taken.is_cancelled() {
-            return Error::CANCELLED.as_raw();
-        }
+    let queue = unsafe { Queue::of(csq) };
+    // SAFETY: the context is that of a call of `put`, which waits.
+    let insertion = unsafe { context.cast::<Insertion>().as_ref() };
+    let (Some(raw), Some(&Insertion { arrived, is_begun })) = (NonNull::new(irp), insertion) else {
+        return Error::INVALID_PARAMETER.as_raw();
+    };
+    // SAFETY: the header is there as long as the queue.
+    let cleanups = unsafe { &(*queue.header.as_ptr()).cleanups };
+    // SAFETY: the IRP is the queue's, if it is not refused.
+    let origin = unsafe { Origin::of(raw, arrived) };
+    // SAFETY: the queue's lock is held until this returns.
+    let mut irql = unsafe { Irql::<SpinLockHeld>::assume() };
+    if cleanups.forbid_queueing(origin, &mut irql) {
+        return Error::CANCELLED.as_raw();
+    }
+    let head = queue.list.get();
+    if is_begun {
         // SAFETY: the lock is held, and the IRP is the queue's.
         unsafe { irp_list::prepend(head, irp) };
     } else {
         // SAFETY: as above.
         unsafe { irp_list::append(head, irp) };
     }
-    if let Some(irp) = NonNull::new(irp) {
-        // SAFETY: the IRP is the queue's.
-        unsafe { set_begun(irp, taken.is_some()) };
-    }
+    // SAFETY: the IRP is the queue's.
+    unsafe { set_queued(raw, arrived, is_begun) };
     Status::SUCCESS.as_raw()
 }
 

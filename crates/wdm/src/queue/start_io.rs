@@ -17,7 +17,7 @@ use wdk_sys::{
 
 use super::{QueueCounts, QueuedIrp, closed::Closed, counts::Counters, irp_list};
 use crate::{
-    device::{DeviceExtension, DeviceInit, Extension, FileObject, Handle, Header, KernelObject, Object},
+    device::{DeviceExtension, DeviceInit, Extension, FileObject, Handle, Header, KernelObject, Moment, Object},
     error::Error,
     irp::{Disposed, Irp, clear_note, complete, mark_pending, set_status, status as irp_status},
     irql::{Dispatch, Irql, NoLockHeld, SpinLockHeld, lower_irql},
@@ -131,8 +131,6 @@ pub(crate) struct StartIoCore {
     list: UnsafeCell<LIST_ENTRY>,
     closed: Closed,
     counters: Counters,
-    /// The number that the next IRP is given.
-    next_serial: AtomicU64,
     /// The IRP for which StartIo was called, until it is taken; or null. Under the cancel spin lock.
     ///
     /// `DeviceObject->CurrentIrp` is of no use for that: while StartIo is deferred it points to an IRP that is gone, at whose address there
@@ -187,7 +185,6 @@ impl<S: StartIo> StartIoQueue<S> {
             list: UnsafeCell::new(LIST_ENTRY::default()),
             closed: Closed::open(),
             counters: Counters::new(),
-            next_serial: AtomicU64::new(NONE + 1),
             current: Cell::new(core::ptr::null_mut()),
             current_serial: AtomicU64::new(NONE),
         };
@@ -214,7 +211,8 @@ impl<S: StartIo> StartIoQueue<S> {
     /// processor is inside StartIo just now, when that has returned. It is pending from now on, and its dispatch routine returns
     /// `STATUS_PENDING`.
     ///
-    /// If the queue is [closed](Self::close) the IRP is completed with the status that closed it. An IRP of another device is completed
+    /// If the queue is [closed](Self::close) the IRP is completed with the status that closed it; if its
+    /// [handle is](crate::irp#the-end-of-a-handle), with `STATUS_CANCELLED`. An IRP of another device is completed
     /// with `STATUS_INVALID_PARAMETER`.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoStartPacket` without a key.
@@ -222,14 +220,27 @@ impl<S: StartIo> StartIoQueue<S> {
         if irp.header() != self.core.header {
             return irp.complete(Err(Error::INVALID_PARAMETER), irql);
         }
+        let cleanups = &self.core.header().cleanups;
+        // As far as handles go it comes to the device at the moment that is its number: what came before is looked at here.
+        let serial = Serial(cleanups.tick().as_raw());
+        let origin = irp.origin();
+        if cleanups.forbid_queueing(origin, irql) {
+            self.core.counters.count(Error::CANCELLED);
+            return irp.complete(Err(Error::CANCELLED), irql);
+        }
         let irp = irp.into_raw();
         // SAFETY: the IRP was owned, and the queue takes it over.
         unsafe { mark_pending(irp) };
-        self.core.enlist(irp);
+        self.core.enlist(irp, serial);
         // SAFETY: the device object is ours, with the driver's StartIo routine; the IRP is pending, and the queue's.
         unsafe { IoStartPacket(self.core.device(), irp.as_ptr(), core::ptr::null_mut(), Some(cancel)) };
         if let Some(error) = self.core.closed.error() {
             self.core.end_all(|_| true, error, irql);
+        }
+        // As for a queue that is closed: a CLEANUP that came before the IRP had its cancel routine passed it over, and is found here.
+        if cleanups.forbid_queueing(origin, irql) {
+            self.core
+                .end_all(|irp| serial_of(irp) == serial, Error::CANCELLED, irql);
         }
         Disposed::new(Status::PENDING)
     }
@@ -288,8 +299,10 @@ impl<S: StartIo> StartIoQueue<S> {
         unsafe { IoStartNextPacket(self.core.device(), 1) };
         // SAFETY: taken out of the queue above.
         unsafe { clear_note(irp) };
+        // Its handle was open when it was put in.
+        let arrived = Moment::from_raw(serial.0);
         // SAFETY: taken out of the queue above, with the remove lock acquired for it; `f` takes it with a brand of its own.
-        let irp = unsafe { Irp::from_queue(irp, self.core.header) };
+        let irp = unsafe { Irp::from_queue(irp, self.core.header, arrived) };
         let _ = f(irp, irql);
         true
     }
@@ -298,8 +311,12 @@ impl<S: StartIo> StartIoQueue<S> {
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
     pub fn cancel_all_of<L: NoLockHeld>(&self, file: FileObject, irql: &mut Irql<L>) {
-        self.core
-            .end_all(|irp| irp.file_object() == file, Error::CANCELLED, irql);
+        let of_file = |irp| {
+            // SAFETY: the IRP is in the queue, whose lock is held.
+            let queued = unsafe { QueuedIrp::new(irp) };
+            queued.file_object() == file
+        };
+        self.core.end_all(of_file, Error::CANCELLED, irql);
     }
 
     /// How the IRPs ended that the queue has completed by itself. Any IRQL.
@@ -333,18 +350,21 @@ fn cancel_locked<R>(f: impl FnOnce() -> R) -> R {
 }
 
 impl StartIoCore {
-    fn device(&self) -> *mut DEVICE_OBJECT {
+    fn header(&self) -> &Header {
         // SAFETY: the header outlives everything in the extension.
-        unsafe { self.header.as_ref() }.device().as_ptr()
+        unsafe { self.header.as_ref() }
+    }
+
+    fn device(&self) -> *mut DEVICE_OBJECT {
+        self.header().device().as_ptr()
     }
 
     /// Numbers the IRP and puts it on the list.
-    fn enlist(&self, irp: NonNull<IRP>) {
-        let serial = self.next_serial.fetch_add(1, Ordering::Relaxed);
+    fn enlist(&self, irp: NonNull<IRP>, serial: Serial) {
         // SAFETY: the IRP is the queue's, and not started yet.
         let slot = unsafe { serial_slot(irp) };
         // SAFETY: the slot lies in the IRP.
-        unsafe { slot.write(serial) };
+        unsafe { slot.write(serial.0) };
         cancel_locked(|| {
             // SAFETY: the lock is held, and the IRP is in no list.
             unsafe { irp_list::append(self.list.get(), irp.as_ptr()) };
@@ -369,7 +389,7 @@ impl StartIoCore {
     }
 
     /// Completes every IRP that `wanted` says yes to with `status`.
-    fn end_all<L: NoLockHeld>(&self, wanted: impl Fn(&QueuedIrp<'_>) -> bool, error: Error, _irql: &mut Irql<L>) {
+    fn end_all<L: NoLockHeld>(&self, wanted: impl Fn(NonNull<IRP>) -> bool, error: Error, _irql: &mut Irql<L>) {
         loop {
             let mut previous: KIRQL = 0;
             // SAFETY: at most DISPATCH_LEVEL, as the token proves.
@@ -385,16 +405,14 @@ impl StartIoCore {
     }
 
     /// Takes the first IRP that is `wanted` and that nobody else has taken. Under the cancel spin lock.
-    fn take_first(&self, wanted: &impl Fn(&QueuedIrp<'_>) -> bool) -> Option<NonNull<IRP>> {
+    fn take_first(&self, wanted: &impl Fn(NonNull<IRP>) -> bool) -> Option<NonNull<IRP>> {
         let mut irp = core::ptr::null_mut();
         loop {
             // SAFETY: the lock is held, and `irp` is null or in the list.
             irp = unsafe { irp_list::next(self.list.get(), irp) };
             let candidate = NonNull::new(irp)?;
             // SAFETY: the IRP is in the queue, and the lock is held.
-            let queued = unsafe { QueuedIrp::new(candidate) };
-            // SAFETY: as above.
-            if wanted(&queued) && unsafe { take(candidate) } {
+            if wanted(candidate) && unsafe { take(candidate) } {
                 return Some(candidate);
             }
         }

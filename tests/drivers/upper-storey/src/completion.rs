@@ -55,6 +55,18 @@ impl CompletionRoutine for KeepInQueue {
     }
 }
 
+/// Leaves the request where nobody takes it up.
+pub enum KeepAndWait {}
+
+impl CompletionRoutine for KeepAndWait {
+    type Device = UpperStorey;
+
+    fn completed<'i>(storey: &UpperStorey, irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
+        count(storey, &irp);
+        storey.waiting.insert(irp.into_irp(), irql).into()
+    }
+}
+
 /// Sends the request down again. If it was answered that is refused: the answer has taken the place of the input.
 pub enum SendAgain {}
 

@@ -12,10 +12,10 @@ use vouched::Ask;
 use crate::{
     UpperStorey,
     bare::{IN_THREAD_LATER, REPARSE},
-    completion::{Continue, Keep, KeepInQueue, SendAgain},
+    completion::{Continue, Keep, KeepAndWait, KeepInQueue, SendAgain},
     protocol::{
-        ASK, CONTINUE, COUNTS, KEEP, KEEP_IN_QUEUE, QUEUE_AND_CONTINUE, QUEUE_AND_FORWARD, SEND_TWICE, SHUT, STARTS,
-        WAIT,
+        ASK, CONTINUE, COUNTS, KEEP, KEEP_AND_WAIT, KEEP_IN_QUEUE, QUEUE_AND_CONTINUE, QUEUE_AND_FORWARD, SEND_TWICE,
+        SHUT, STARTS, WAIT,
     },
 };
 
@@ -25,6 +25,7 @@ pub fn device_control<'i>(storey: &UpperStorey, mut irp: Irp<'i>, irql: &mut Irq
         Some(CONTINUE) => return irp.forward_with::<Continue, _>(irql),
         Some(KEEP | REPARSE) => return irp.forward_with::<Keep, _>(irql),
         Some(KEEP_IN_QUEUE) => return irp.forward_with::<KeepInQueue, _>(irql),
+        Some(KEEP_AND_WAIT) => return irp.forward_with::<KeepAndWait, _>(irql),
         Some(QUEUE_AND_FORWARD | QUEUE_AND_CONTINUE | IN_THREAD_LATER) => return storey.queue(irp, irql),
         Some(WAIT) => return storey.waiting.insert(irp, irql),
         Some(SEND_TWICE) => return irp.forward_with::<SendAgain, _>(irql),

@@ -39,3 +39,5 @@ pub const SHUT: u32 = buffered(0x909);
 pub const WAIT: u32 = buffered(0x90A);
 /// The upper storey answers itself: how often the drivers below have started the device, as a `u32`.
 pub const STARTS: u32 = buffered(0x90B);
+/// The upper storey takes it back and queues it, and never takes it up.
+pub const KEEP_AND_WAIT: u32 = buffered(0x90C);

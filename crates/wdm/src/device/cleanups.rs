@@ -1,0 +1,211 @@
+//! Which file objects have had their `IRP_MJ_CLEANUP`.
+//!
+//! That request, sent when the last handle of a file object is closed, ends what is in the driver's queues
+//! ([DispatchCleanup Routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/dispatchcleanup-routines)). What the driver has outside of them at
+//! that moment it does not find: what a dispatch routine has just got, what was taken out of a queue, what comes back from the lower driver. Put
+//! into a queue afterwards, such a request would wait for nobody, and for ever. So the device remembers each file object from its CLEANUP until its
+//! `IRP_MJ_CLOSE`, which is sent when all its requests have ended, and whoever keeps an IRP asks here first.
+//!
+//! `FO_CLEANUP_COMPLETE` of the
+//! [`FILE_OBJECT`](https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/ns-wdm-_file_object) is of no use for that: file systems set it, at the
+//! end of their own cleanup.
+//!
+//! A driver can have a file object without a handle, as
+//! [`IoGetDeviceObjectPointer`](https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-iogetdeviceobjectpointer) gives it, and make requests
+//! for it long after its CLEANUP. So it counts which of the two came first. A program has no request without a handle: one of its requests that comes
+//! after the CLEANUP was made by a thread that was overtaken by the one which closed the handle.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use wdk_sys::IRP;
+
+use super::FileObject;
+use crate::{
+    irp::{MajorFunction, current_stack_location, is_of_a_program},
+    irql::{AtMostDispatch, Irql},
+    pool::PoolBox,
+    spin_lock::SpinLock,
+};
+
+/// A moment in the life of a device: tells which of two things happened first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    pub(crate) const fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    pub(crate) const fn as_raw(self) -> u64 {
+        self.0
+    }
+}
+
+/// What is asked about an IRP.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    /// What it was made through.
+    file: FileObject,
+    /// When it came to the device.
+    arrived: Moment,
+    of_a_program: bool,
+}
+
+impl Origin {
+    /// # Safety
+    /// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
+    pub(crate) unsafe fn of(irp: NonNull<IRP>, arrived: Moment) -> Self {
+        // SAFETY: promised by the caller.
+        let stack = unsafe { current_stack_location(irp) };
+        // SAFETY: promised by the caller.
+        let of_a_program = unsafe { is_of_a_program(irp) };
+        Self {
+            file: FileObject::new(stack.FileObject),
+            arrived,
+            // Its own CLEANUP is not ended by itself.
+            of_a_program: of_a_program && stack.MajorFunction != MajorFunction::CLEANUP.as_raw(),
+        }
+    }
+}
+
+/// The file objects of a device that have had their CLEANUP, and not their CLOSE.
+///
+/// A CLEANUP [notes](Self::note) its file object first, and then looks through the queues. Whoever puts an IRP into a queue asks under that queue's lock,
+/// or after it: so one of the two sees the other.
+pub(crate) struct Cleanups {
+    /// The next [`Moment`].
+    clock: AtomicU64,
+    /// How many notes there are: mostly none.
+    count: AtomicUsize,
+    /// What came before this moment belongs to a file object that there was no memory to note, for all that is known.
+    unknown_before: AtomicU64,
+    notes: SpinLock<Option<PoolBox<Note>>>,
+}
+
+/// A CLEANUP.
+struct Note {
+    file: FileObject,
+    at: Moment,
+    next: Option<PoolBox<Note>>,
+}
+
+impl Cleanups {
+    pub(super) const fn none() -> Self {
+        Self {
+            clock: AtomicU64::new(1),
+            count: AtomicUsize::new(0),
+            unknown_before: AtomicU64::new(0),
+            notes: SpinLock::new(None),
+        }
+    }
+
+    /// The present moment: every CLEANUP that is noted afterwards is at it, or later.
+    pub(crate) fn now(&self) -> Moment {
+        Moment(self.clock.load(Ordering::SeqCst))
+    }
+
+    /// A moment that there is but once, above 0.
+    pub(crate) fn tick(&self) -> Moment {
+        Moment(self.clock.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// `IRP_MJ_CLEANUP` of `file` has come.
+    ///
+    /// Where there is no memory to note that, every IRP which the driver has outside of its queues just now counts as one of the file object's: some
+    /// requests that nobody has given up end as cancelled then, but none waits for ever.
+    pub(crate) fn note<L: AtMostDispatch>(&self, file: FileObject, irql: &mut Irql<L>) {
+        let note = Note {
+            file,
+            at: Moment(0),
+            next: None,
+        };
+        let note = PoolBox::new(note, irql);
+        self.notes.with(irql, |_irql, first| {
+            let at = self.tick();
+            match note {
+                Ok(mut note) => {
+                    note.at = at;
+                    note.next = first.take();
+                    *first = Some(note);
+                    self.count.fetch_add(1, Ordering::SeqCst);
+                }
+                Err(_no_memory) => {
+                    self.unknown_before.fetch_max(at.0.saturating_add(1), Ordering::SeqCst);
+                }
+            }
+        });
+    }
+
+    /// `IRP_MJ_CLOSE` of `file` has come: all its requests have ended, and its address may be that of another file object from now on.
+    pub(crate) fn forget<L: AtMostDispatch>(&self, file: FileObject, irql: &mut Irql<L>) {
+        self.forget_those(|note| note.file == file, irql);
+    }
+
+    /// For teardown.
+    pub(super) fn forget_all<L: AtMostDispatch>(&self, irql: &mut Irql<L>) {
+        self.forget_those(|_| true, irql);
+    }
+
+    fn forget_those<L: AtMostDispatch>(&self, unwanted: impl Fn(&Note) -> bool + Sync, irql: &mut Irql<L>) {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let mut forgotten = self.notes.with(irql, |_irql, first| {
+            let (mut rest, mut forgotten) = (first.take(), None);
+            while let Some(mut note) = rest {
+                rest = note.next.take();
+                let list = if unwanted(&note) {
+                    self.count.fetch_sub(1, Ordering::SeqCst);
+                    &mut forgotten
+                } else {
+                    &mut *first
+                };
+                note.next = list.take();
+                *list = Some(note);
+            }
+            forgotten
+        });
+        while let Some(note) = forgotten {
+            forgotten = note.free(irql).next;
+        }
+    }
+
+    /// Whether a CLEANUP of its file object has come since the IRP came to the device: then it was outside of the queues.
+    pub(crate) fn have_missed<L: AtMostDispatch>(&self, origin: Origin, irql: &mut Irql<L>) -> bool {
+        self.are_any(origin, |at| at >= origin.arrived, irql)
+    }
+
+    /// Whether no queue may take the IRP: it was [missed](Self::have_missed), or is a program's that came after the program's last handle was closed.
+    pub(crate) fn forbid_queueing<L: AtMostDispatch>(&self, origin: Origin, irql: &mut Irql<L>) -> bool {
+        self.are_any(origin, |at| origin.of_a_program || at >= origin.arrived, irql)
+    }
+
+    /// Whether there is a CLEANUP of the IRP's file object at a moment that `counts`.
+    fn are_any<L: AtMostDispatch>(
+        &self,
+        origin: Origin,
+        counts: impl Fn(Moment) -> bool + Sync,
+        irql: &mut Irql<L>,
+    ) -> bool {
+        if origin.file.is_none() {
+            return false;
+        }
+        if origin.arrived.0 < self.unknown_before.load(Ordering::SeqCst) {
+            return true;
+        }
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return false;
+        }
+        self.notes.with(irql, |_irql, first| {
+            let mut rest = first.as_ref();
+            while let Some(note) = rest {
+                if note.file == origin.file && counts(note.at) {
+                    return true;
+                }
+                rest = note.next.as_ref();
+            }
+            false
+        })
+    }
+}
