@@ -112,7 +112,7 @@ fn calls_since_the_request_for_d3(run: &Run) -> u64 {
     let mut requests = 0;
     let mut fallible = 0;
     for routine in calls {
-        fallible += u64::from(["IoSetCompletionRoutineEx", "PoRequestPowerIrp", "ExAllocatePool2"].contains(&routine));
+        fallible += u64::from(["IoSetCompletionRoutineEx", "PoRequestPowerIrp"].contains(&routine));
         requests += u64::from(routine == "PoRequestPowerIrp");
         if requests == 2 {
             break;

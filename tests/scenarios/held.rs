@@ -4,7 +4,7 @@
 use std::{cell::Cell, rc::Rc};
 
 use ntsim::{
-    Config, NtStatus, Outcome,
+    NtStatus, Outcome,
     sched::{ThreadId, ThreadSpec},
     trace::Counter,
 };
@@ -123,33 +123,44 @@ fn a_request_that_came_back_from_the_lower_driver_is_not_queued() {
     }
 }
 
-/// Where there is no memory to remember the file object, whatever is held just then ends.
+/// Where there is no memory to remember a file object, whatever is held just then ends. A device can remember a few without.
 #[test]
 fn a_request_that_was_taken_out_ends_without_memory_too() {
     let calls = Rc::new(Cell::new(0));
     for failing_call in [None, Some(())] {
-        let setup = Setup {
-            config: Config {
-                failing_call: failing_call.map(|()| calls.get()),
-                ..Setup::by_line(1).config
-            },
-            ..Setup::by_line(1)
-        };
+        let failing_call = failing_call.map(|()| calls.get());
+        let mut setup = Setup::by_line(1);
+        setup.config.failing_call = failing_call;
         let counted = calls.clone();
         let run = Run::stacked(&[test_driver("holds-requests")], setup, async move |pc: Pc| {
             pc.start().await?;
-            let [closed, kept] = [Program::open(&pc).await?, Program::open(&pc).await?];
-            let held = closed.send(WAIT, &[], 0).await?;
+            let kept = Program::open(&pc).await?;
+            let (mut closed, mut held) = (Vec::new(), Vec::new());
+            for _ in 0..6 {
+                let program = Program::open(&pc).await?;
+                held.push(program.send(WAIT, &[], 0).await?);
+                closed.push(program);
+            }
             let holder = hold(&pc, &kept, HOLD_FOR_THE_QUEUE);
             pc.k.delay(MEANWHILE).await?;
-            // The next one is that of IRP_MJ_CLEANUP.
-            counted.set(pc.k.recorded().counters.get(Counter::FallibleCalls));
-            closed.close().await?;
+            for program in closed {
+                // At last the number of the call for the last one that is closed.
+                counted.set(pc.k.recorded().counters.get(Counter::FallibleCalls));
+                program.close().await?;
+            }
             pc.k.join(holder).await?;
-            assert_eq!(held.result().map(|done| done.status), Some(NtStatus::CANCELLED));
+            for request in &held {
+                assert_eq!(request.wait(&pc.k).await?.status, NtStatus::CANCELLED);
+            }
             kept.close().await
         });
-        let _ = run.clean();
+        let trace = run.clean();
+        let told = format!(
+            "ExAllocatePool2 fails, as this run was told: fallible call {}",
+            calls.get()
+        );
+        let failed = trace.records().iter().any(|record| record.event.to_string() == told);
+        assert_eq!(failed, failing_call.is_some());
     }
 }
 

@@ -128,6 +128,7 @@ unsafe fn initialize_value<R: Role>(
     is_initialised: &mut bool,
     irql: &mut Irql<Passive>,
 ) -> Result<()> {
+    header.cleanups.reserve(irql)?;
     let device = header.device();
     // SAFETY: no reference is made.
     let slot = unsafe { Extension::data_slot(extension) };

@@ -22,8 +22,9 @@ use wdk_sys::IRP;
 
 use super::FileObject;
 use crate::{
+    error::Result,
     irp::{MajorFunction, current_stack_location, is_of_a_program},
-    irql::{AtMostDispatch, Irql},
+    irql::{AtMostDispatch, Irql, Passive},
     pool::PoolBox,
     spin_lock::SpinLock,
 };
@@ -80,7 +81,16 @@ pub(crate) struct Cleanups {
     count: AtomicUsize,
     /// What came before this moment belongs to a file object that there was no memory to note, for all that is known.
     unknown_before: AtomicU64,
-    notes: SpinLock<Option<PoolBox<Note>>>,
+    lists: SpinLock<Lists>,
+}
+
+/// How many notes `AddDevice` makes: CLOSE mostly follows soon, so that there are few at a time.
+const RESERVE: usize = 4;
+
+struct Lists {
+    notes: List,
+    /// Notes that are not in use: nothing is allocated for a handle, unless more are being closed at a time than ever before.
+    spare: List,
 }
 
 /// A CLEANUP.
@@ -90,14 +100,48 @@ struct Note {
     next: Option<PoolBox<Note>>,
 }
 
+struct List(Option<PoolBox<Note>>);
+
+impl List {
+    fn push(&mut self, mut note: PoolBox<Note>) {
+        note.next = self.0.take();
+        self.0 = Some(note);
+    }
+
+    fn pop(&mut self) -> Option<PoolBox<Note>> {
+        let mut note = self.0.take()?;
+        self.0 = note.next.take();
+        Some(note)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Note> {
+        core::iter::successors(self.0.as_deref(), |note| note.next.as_deref())
+    }
+}
+
 impl Cleanups {
     pub(super) const fn none() -> Self {
         Self {
             clock: AtomicU64::new(1),
             count: AtomicUsize::new(0),
             unknown_before: AtomicU64::new(0),
-            notes: SpinLock::new(None),
+            lists: SpinLock::new(Lists {
+                notes: List(None),
+                spare: List(None),
+            }),
         }
+    }
+
+    /// Makes the first notes. For `AddDevice`.
+    ///
+    /// # Errors
+    /// `STATUS_INSUFFICIENT_RESOURCES`.
+    pub(super) fn reserve(&self, irql: &mut Irql<Passive>) -> Result<()> {
+        (0..RESERVE).try_for_each(|_| {
+            let note = new_note(irql)?;
+            self.lists.with(irql, |_irql, lists| lists.spare.push(note));
+            Ok(())
+        })
     }
 
     /// The present moment: every CLEANUP that is noted afterwards is at it, or later.
@@ -115,60 +159,47 @@ impl Cleanups {
     /// Where there is no memory to note that, every IRP which the driver has outside of its queues just now counts as one of the file object's: some
     /// requests that nobody has given up end as cancelled then, but none waits for ever.
     pub(crate) fn note<L: AtMostDispatch>(&self, file: FileObject, irql: &mut Irql<L>) {
-        let note = Note {
-            file,
-            at: Moment(0),
-            next: None,
-        };
-        let note = PoolBox::new(note, irql);
-        self.notes.with(irql, |_irql, first| {
+        self.lists.with(irql, |irql, lists| {
             let at = self.tick();
-            match note {
-                Ok(mut note) => {
-                    note.at = at;
-                    note.next = first.take();
-                    *first = Some(note);
-                    self.count.fetch_add(1, Ordering::SeqCst);
-                }
-                Err(_no_memory) => {
-                    self.unknown_before.fetch_max(at.0.saturating_add(1), Ordering::SeqCst);
-                }
-            }
+            let Some(mut note) = lists.spare.pop().or_else(|| new_note(irql).ok()) else {
+                self.unknown_before.fetch_max(at.0.saturating_add(1), Ordering::SeqCst);
+                return;
+            };
+            note.file = file;
+            note.at = at;
+            lists.notes.push(note);
+            self.count.fetch_add(1, Ordering::SeqCst);
         });
     }
 
     /// `IRP_MJ_CLOSE` of `file` has come: all its requests have ended, and its address may be that of another file object from now on.
     pub(crate) fn forget<L: AtMostDispatch>(&self, file: FileObject, irql: &mut Irql<L>) {
-        self.forget_those(|note| note.file == file, irql);
-    }
-
-    /// For teardown.
-    pub(super) fn forget_all<L: AtMostDispatch>(&self, irql: &mut Irql<L>) {
-        self.forget_those(|_| true, irql);
-    }
-
-    fn forget_those<L: AtMostDispatch>(&self, unwanted: impl Fn(&Note) -> bool + Sync, irql: &mut Irql<L>) {
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
-        let mut forgotten = self.notes.with(irql, |_irql, first| {
-            let (mut rest, mut forgotten) = (first.take(), None);
-            while let Some(mut note) = rest {
-                rest = note.next.take();
-                let list = if unwanted(&note) {
+        self.lists.with(irql, |_irql, Lists { notes, spare }| {
+            let mut all = List(notes.0.take());
+            while let Some(note) = all.pop() {
+                if note.file == file {
                     self.count.fetch_sub(1, Ordering::SeqCst);
-                    &mut forgotten
+                    spare.push(note);
                 } else {
-                    &mut *first
-                };
-                note.next = list.take();
-                *list = Some(note);
+                    notes.push(note);
+                }
             }
-            forgotten
         });
-        while let Some(note) = forgotten {
-            forgotten = note.free(irql).next;
+    }
+
+    /// Frees the notes. For teardown.
+    pub(super) fn free(&self, irql: &mut Irql<Passive>) {
+        let next = |irql: &mut Irql<Passive>| {
+            self.lists
+                .with(irql, |_irql, lists| lists.notes.pop().or_else(|| lists.spare.pop()))
+        };
+        while let Some(note) = next(irql) {
+            note.free(irql);
         }
+        self.count.store(0, Ordering::SeqCst);
     }
 
     /// Whether a CLEANUP of its file object has come since the IRP came to the device: then it was outside of the queues.
@@ -197,15 +228,19 @@ impl Cleanups {
         if self.count.load(Ordering::SeqCst) == 0 {
             return false;
         }
-        self.notes.with(irql, |_irql, first| {
-            let mut rest = first.as_ref();
-            while let Some(note) = rest {
-                if note.file == origin.file && counts(note.at) {
-                    return true;
-                }
-                rest = note.next.as_ref();
-            }
-            false
+        self.lists.with(irql, |_irql, lists| {
+            let mut of_file = lists.notes.iter().filter(|note| note.file == origin.file);
+            of_file.any(|note| counts(note.at))
         })
     }
+}
+
+/// A note for the future.
+fn new_note<L: AtMostDispatch>(irql: &mut Irql<L>) -> Result<PoolBox<Note>> {
+    let note = Note {
+        file: FileObject::new(core::ptr::null_mut()),
+        at: Moment(0),
+        next: None,
+    };
+    PoolBox::new(note, irql)
 }

@@ -150,7 +150,7 @@ pub(super) unsafe fn end<T: 'static>(extension: NonNull<Extension<T>>, is_initia
     }
     // SAFETY: they are closed, and the handles were in the value.
     unsafe { header.objects.free(irql) };
-    header.cleanups.forget_all(irql);
+    header.cleanups.free(irql);
     // SAFETY: nobody else is left.
     let interface = unsafe { &mut *header.interface.get() };
     interface.free(irql);
