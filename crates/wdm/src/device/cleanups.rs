@@ -156,7 +156,7 @@ impl Cleanups {
 
     /// `IRP_MJ_CLEANUP` of `file` has come.
     ///
-    /// Where there is no memory to note that, every IRP which the driver has outside of its queues just now counts as one of the file object's: some
+    /// Where there is no memory to note that, every IRP that the driver has just now counts as one of the file object's, when it is next to be kept: some
     /// requests that nobody has given up end as cancelled then, but none waits for ever.
     pub(crate) fn note<L: AtMostDispatch>(&self, file: FileObject, irql: &mut Irql<L>) {
         self.lists.with(irql, |irql, lists| {

@@ -34,7 +34,8 @@
 //!   only, and no handle.
 //! - Queues are exact: what is in none of them is refused by all. The lower driver may be called at the same moment that the `IRP_MJ_CLEANUP` comes: what
 //!   is passed down then is for its own queues to end, or for the sender to cancel.
-//! - Where there is no memory to remember a file object, every request counts as its own that is outside of the queues just then.
+//! - A device remembers as many file objects as it needs to. Where there is no memory for one more, every request that the driver has just then counts as
+//!   one of it, when it is next to be kept.
 //!
 //! See [DispatchCleanup Routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/dispatchcleanup-routines).
 //!
