@@ -30,7 +30,10 @@ where
 {
     Run::stacked(&drivers.map(test_driver), Setup::by_line(seed), async move |pc: Pc| {
         pc.start().await?;
-        script(pc).await
+        let k = pc.k.clone();
+        script(pc).await?;
+        // A file object goes when its last request has: IRP_MJ_CLOSE comes after that, in a thread of its own.
+        k.delay(MEANWHILE).await
     })
 }
 
@@ -98,9 +101,7 @@ fn a_request_in_its_dispatch_routine_is_not_queued() {
             });
             pc.k.delay(MEANWHILE).await?;
             program.close().await?;
-            pc.k.join(sender).await?;
-            // The file object goes when its last request has: IRP_MJ_CLOSE comes after that.
-            pc.k.delay(MEANWHILE).await
+            pc.k.join(sender).await
         });
         let _ = run.clean();
     }
@@ -152,7 +153,8 @@ fn a_request_that_was_taken_out_ends_without_memory_too() {
             for request in &held {
                 assert_eq!(request.wait(&pc.k).await?.status, NtStatus::CANCELLED);
             }
-            kept.close().await
+            kept.close().await?;
+            pc.k.delay(MEANWHILE).await
         });
         let trace = run.clean();
         let told = format!(
