@@ -7,6 +7,8 @@ use ntsim::{
     bus::Absent,
     io::pnp,
     po::{self, SystemState},
+    trace::Counter,
+    user::Request,
 };
 use scenarios::{
     boot::{Pc, Run, Setup},
@@ -100,6 +102,49 @@ fn a_request_that_comes_later_ends_with_the_first_timeout() {
     });
 }
 
+/// How often registers have been touched.
+fn accesses(pc: &Pc) -> u64 {
+    let counters = &pc.k.recorded().counters;
+    counters.get(Counter::RegisterReads) + counters.get(Counter::RegisterWrites)
+}
+
+async fn send(program: &Program, which: u32) -> Outcome<Request> {
+    match which {
+        0 => Ok(program.factorial(40).await?.request),
+        1 => program.write(0, &[7; 100]).await,
+        _ => program.raise(0x2).await,
+    }
+}
+
+/// Each request costs what telling the device costs, and one look when the time is up: nothing is tried again. When the system knows, a request ends at
+/// once, and touches nothing.
+#[test]
+fn requests_to_an_absent_device_touch_few_registers() {
+    for (which, most) in [(0, 8), (1, 12), (2, 5)] {
+        each(3, async move |pc| {
+            let program = Program::open(&pc).await?;
+            unplug(&pc);
+            let before = accesses(&pc);
+            let request = send(&program, which).await?;
+            assert_eq!(request.wait(&pc.k).await?.status, NtStatus::DEVICE_REMOVED);
+            let touched = accesses(&pc) - before;
+            assert!(touched <= most, "request {which} touched {touched} registers");
+            taken_out(&pc).await?;
+            // What the driver does because of that is over then.
+            pc.k.delay(TIMEOUT).await?;
+            let (before, at) = (accesses(&pc), pc.k.now());
+            for which in 0..3 {
+                let request = send(&program, which).await?;
+                assert_eq!(request.wait(&pc.k).await?.status, NtStatus::DEVICE_REMOVED);
+            }
+            assert_eq!(accesses(&pc), before, "nothing is touched");
+            let took = pc.k.now() - at;
+            assert!(took <= SOME / 1000, "{took} ns");
+            program.close().await
+        });
+    }
+}
+
 /// Found on an independent NT kernel in QEMU: 0 was answered, with success.
 #[test]
 fn a_liveness_check_fails() {
@@ -181,7 +226,6 @@ fn a_device_that_does_not_come_back_is_not_used() {
 /// Surprise removal touches a device that does not answer only to find that out.
 #[test]
 fn surprise_removal_touches_no_register_of_an_absent_device() {
-    use ntsim::trace::Counter;
     each(1, async |pc| {
         let count = |counter| pc.k.recorded().counters.get(counter);
         let before = (count(Counter::RegisterReads), count(Counter::RegisterWrites));
