@@ -235,16 +235,48 @@ fn the_power_of_a_stopped_device_is_reported() {
             let program = Program::open(&pc).await?;
             assert!(pnp::query_stop_device(&pc.k, pc.pdo).await?.is_success());
             pnp::stop_device(&pc.k, pc.pdo).await?;
-            let request = pc.k.routine_address("PoRequestPowerIrp");
             for to in [DevicePower::D3, DevicePower::D0] {
-                let arguments = [pc.pdo.get(), SET_POWER, u64::from(to.value()), 0, 0, 0];
-                assert_eq!(pc.k.call(request, &arguments).await?, u64::from(NtStatus::PENDING.0));
-                while power(&pc) != to {
-                    pc.k.delay(100).await?;
-                }
+                send_to(&pc, to).await?;
+                assert_eq!(power(&pc), to);
             }
             pc.start().await?;
             assert_eq!(program.factorial(5).await?.wait().await?, NtStatus::SUCCESS);
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
+
+/// `PoRequestPowerIrp` for a state of the device; the time that the drivers take for it goes by.
+async fn send_to(pc: &Pc, to: DevicePower) -> Outcome<()> {
+    let request = pc.k.routine_address("PoRequestPowerIrp");
+    let arguments = [pc.pdo.get(), SET_POWER, u64::from(to.value()), 0, 0, 0];
+    assert_eq!(pc.k.call(request, &arguments).await?, u64::from(NtStatus::PENDING.0));
+    pc.k.delay(10_000_000).await
+}
+
+/// A driver may say again what state a device is to be in ("Sending `IRP_MN_QUERY_POWER` or `IRP_MN_SET_POWER` for Device Power States"): nothing is saved
+/// or restored then, and what the device is at goes on.
+#[test]
+fn a_device_that_is_in_a_state_is_sent_there_again() {
+    for seed in seeds::up_to(20) {
+        let run = Run::started(Setup::seed(seed), async |pc| {
+            let program = Program::open(&pc).await?;
+            pc.with_device(|device| device.faults_mut().extra_latency = 100_000_000);
+            let in_flight = program.factorial(5).await?;
+            let before = accesses(&pc);
+            send_to(&pc, DevicePower::D0).await?;
+            assert_eq!(accesses(&pc), before, "it is in D0");
+            assert_eq!(in_flight.request.result(), None, "it is not waited for");
+            pc.with_device(|device| device.faults_mut().extra_latency = 0);
+            assert_eq!(in_flight.wait().await?, NtStatus::SUCCESS);
+            send_to(&pc, DevicePower::D3).await?;
+            let held = program.factorial(6).await?;
+            let before = accesses(&pc);
+            send_to(&pc, DevicePower::D3).await?;
+            assert_eq!(accesses(&pc), before, "it is asleep");
+            send_to(&pc, DevicePower::D0).await?;
+            assert_eq!(held.wait().await?, NtStatus::SUCCESS);
             program.close().await
         });
         let _ = run.clean();

@@ -15,7 +15,7 @@ const PCI_BUS: u32 = 5;
 /// Address bits of a device that drives neither 32 nor 64: the ISA bus has 24.
 ///
 /// For fewer there is no adapter here. That is stricter than the page of `DEVICE_DESCRIPTION`, which allows a `DmaAddressWidth` of 1 to 64 in version 3: it
-/// promises no adapter, and no version before could ask for less than 24 bits. A driver has to be ready for NULL in any case ("IoGetDmaAdapter").
+/// promises no adapter, and no version before could ask for less than 24 bits. A driver has to be ready for NULL in any case.
 const ISA_WIDTH: u32 = 24;
 /// Most map registers that an adapter gets. There is no guarantee of the number that a driver hopes for.
 const MOST_MAP_REGISTERS: u64 = 64;

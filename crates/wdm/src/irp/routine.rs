@@ -20,6 +20,14 @@ type CompletionRoutine = unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP, *mut
 /// When it lets the IRP go, or sets the event that its sender waits for, the device may be removed by another thread, the driver be unloaded, and the
 /// routine return into an image that is gone. The remove lock does not help: the routine itself gives it back, and runs on. A routine registered so
 /// keeps the driver from being unloaded until it has returned.
+///
+/// What the page says of that:
+/// - The registration can fail, with `STATUS_INSUFFICIENT_RESOURCES`: it allocates memory, which is given back when the routine is called. So who has
+///   registered one sends the IRP.
+/// - The routine has to be one of the driver that owns the device object. It is for that reason that the routine is not unloaded before it returns.
+///
+/// (Where the page compares it with `IoSetCompletionRoutine` it says less: that a driver that is no Plug and Play driver is there until the routine is
+/// called. This layer relies on the other sentence.)
 #[derive(Clone, Copy)]
 pub(crate) struct Routine {
     call: CompletionRoutine,
