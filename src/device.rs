@@ -61,6 +61,9 @@ impl DeviceExtension for EduDevice {
         Some(Guid::new(class.data1, class.data2, class.data3, class.data4))
     };
 
+    /// The device keeps nothing that a program has not got, and is known to be gone by its identification.
+    const SURPRISE_REMOVAL_OK: bool = true;
+
     const IO_METHOD: IoMethod = IoMethod::Direct;
 
     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error> {

@@ -2,6 +2,7 @@
 
 mod absent;
 mod address_width;
+mod attached;
 mod bad_input;
 mod broken_drivers;
 mod cancel;

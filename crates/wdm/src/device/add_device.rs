@@ -8,7 +8,7 @@ use pinned_init::PinInit;
 use wdk_sys::{
     DEVICE_OBJECT, DO_DEVICE_INITIALIZING, DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, NTSTATUS,
     PDEVICE_OBJECT, ULONG,
-    ntddk::{IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice},
+    ntddk::{IoCreateDevice, IoDeleteDevice, IoDetachDevice},
 };
 
 use super::{
@@ -138,9 +138,11 @@ unsafe fn initialize_value<R: Role>(
     unsafe { initializer.__pinned_init(slot) }?;
     *is_initialised = true;
 
-    let lower = attach::<R>(header, device, irql)?;
-    header.lower.attach(lower);
+    register::<R>(header, irql)?;
+    // A request may come before the next call returns.
     header.set_open(true);
+    // SAFETY: the device object is this driver's, and the physical one that it is to drive.
+    let lower = unsafe { header.lower.attach(device, header.pdo(), irql) }?;
 
     // SAFETY: the lower device object is in our stack.
     let below = unsafe { Appearance::of(lower) };
@@ -151,21 +153,14 @@ unsafe fn initialize_value<R: Role>(
     Ok(())
 }
 
-/// Registers the device interface and puts the device on top of its stack; the device object below.
-fn attach<R: Role>(
-    header: &Header,
-    device: NonNull<DEVICE_OBJECT>,
-    irql: &mut Irql<Passive>,
-) -> Result<NonNull<DEVICE_OBJECT>> {
-    let pdo = header.pdo();
+/// Registers the device interface, if there is one.
+fn register<R: Role>(header: &Header, irql: &mut Irql<Passive>) -> Result<()> {
     // SAFETY: AddDevice has the extension for itself.
     let interface = unsafe { &mut *header.interface.get() };
     if let Some(class) = R::INTERFACE {
-        *interface = DeviceInterface::register(pdo, &class, irql)?;
+        *interface = DeviceInterface::register(header.pdo(), &class, irql)?;
     }
-    // SAFETY: both device objects are valid, and belong to this driver and to the PnP manager's stack.
-    let lower = unsafe { IoAttachDeviceToDeviceStack(device.as_ptr(), pdo.as_ptr()) };
-    NonNull::new(lower).ok_or(Error::NO_SUCH_DEVICE)
+    Ok(())
 }
 
 /// Takes the device out of its stack and deletes it.

@@ -4,12 +4,13 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use rundown::Rundown;
-use wdk_sys::DEVICE_OBJECT;
+use wdk_sys::{DEVICE_OBJECT, ntddk::IoAttachDeviceToDeviceStackSafe};
 
 use crate::{
     error::{Error, Result},
     irql::{Irql, Passive},
     revocable::wait_for_users,
+    status::Status,
 };
 
 /// The device object below this one in its stack, and who is calling its driver, or the bus driver.
@@ -33,12 +34,31 @@ impl Lower {
         }
     }
 
-    /// `device` is below from now on. Called once, by `AddDevice`.
-    pub(super) fn attach(&self, device: NonNull<DEVICE_OBJECT>) {
+    /// Puts `device`, whose extension this lies in, on top of the stack of `pdo`; the device object that is below from now on. Called once, by
+    /// `AddDevice`.
+    ///
+    /// A request can come as soon as the device is in the stack, and must find the one below.
+    /// [`IoAttachDeviceToDeviceStackSafe`](https://learn.microsoft.com/windows-hardware/drivers/ddi/ntddk/nf-ntddk-ioattachdevicetodevicestacksafe) sees
+    /// to that: it stores it under the lock that it attaches the device under.
+    ///
+    /// # Errors
+    /// `STATUS_NO_SUCH_DEVICE`.
+    ///
+    /// # Safety
+    /// Both device objects must be valid, that of this driver and the one that it is to drive.
+    pub(super) unsafe fn attach(
+        &self,
+        device: NonNull<DEVICE_OBJECT>,
+        pdo: NonNull<DEVICE_OBJECT>,
+        _irql: &mut Irql<Passive>,
+    ) -> Result<NonNull<DEVICE_OBJECT>> {
         if self.calls.begin_publish() {
-            self.device.store(device.as_ptr(), Ordering::Release);
             self.calls.finish_publish();
         }
+        // SAFETY: promised by the caller. What is filled in is null, and others only read it as an aligned pointer.
+        let status = unsafe { IoAttachDeviceToDeviceStackSafe(device.as_ptr(), pdo.as_ptr(), self.device.as_ptr()) };
+        Status::from_raw(status).into_result()?;
+        self.device().ok_or(Error::NO_SUCH_DEVICE)
     }
 
     /// Calls `f` with the device object below, which is there until `f` returns. Any IRQL. Removal waits until `f` returns, so a

@@ -140,6 +140,13 @@ pub trait DeviceExtension: Sized + Send + Sync + 'static {
     /// `IoSetDeviceInterfaceState`).
     const INTERFACE: Option<Guid>;
 
+    /// `SurpriseRemovalOK` of the device's capabilities: a promise to the user, who is then not told to announce that he will take the device out. It can be
+    /// taken out at any time, whatever the driver is doing: nothing is lost with it that a user would miss, and no method of the driver waits long for
+    /// it, or does harm by what it reads then. That [`surprise_removal`](Self::surprise_removal) ends every request is not enough.
+    ///
+    /// A driver that does not say so leaves the answer to the lower drivers: [`DEVICE_CAPABILITIES`](https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/ns-wdm-_device_capabilities).
+    const SURPRISE_REMOVAL_OK: bool = false;
+
     /// How the buffers of [`read`](Self::read) and [`write`](Self::write) come.
     const IO_METHOD: IoMethod = IoMethod::Buffered;
 

@@ -166,8 +166,7 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
     /// The lower drivers answer; what they say of power states is kept. The PnP manager asks whenever the device is about to be started, and after
     /// it was.
     ///
-    /// [`SurpriseRemovalOK`](https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/ns-wdm-_device_capabilities) is the function driver's to
-    /// set, when the request is on its way back: each driver on this layer lets go of a device that is gone.
+    /// [`SurpriseRemovalOK`](DeviceExtension::SURPRISE_REMOVAL_OK) is the function driver's to set, when the request is on its way back.
     fn query_capabilities(&mut self) -> Status {
         let status = self.forward_and_wait();
         if status.is_success() {
@@ -178,7 +177,9 @@ impl<T: DeviceExtension> PnpRequest<'_, T> {
             // SAFETY: the structure is the sender's, valid until the request is completed.
             if let Some(capabilities) = unsafe { capabilities.as_mut() } {
                 self.header.device_states.learn(capabilities);
-                capabilities.set_SurpriseRemovalOK(1);
+                if T::SURPRISE_REMOVAL_OK {
+                    capabilities.set_SurpriseRemovalOK(1);
+                }
             }
         }
         self.complete(status)
