@@ -103,10 +103,12 @@ fn a_request_that_needs_its_thread_is_passed_down_in_it_or_not_at_all() {
     for seed in seeds::up_to(10) {
         let run = filtered("bare-storey", seed, async |pc| {
             let program = Program::open(&pc).await?;
-            let at_once = program.call(IN_THREAD, &[1, 2, 3, 4], 4).await?;
-            assert_eq!(at_once.status, NtStatus::SUCCESS);
-            let later = program.call(IN_THREAD_LATER, &[1, 2, 3, 4], 4).await?;
-            assert_eq!(later.status, NtStatus::INVALID_DEVICE_REQUEST);
+            for (at_once, later) in IN_THREAD.into_iter().zip(IN_THREAD_LATER) {
+                let done = program.call(at_once, &[1, 2, 3, 4], 4).await?;
+                assert_eq!(done.status, NtStatus::SUCCESS, "{at_once:#x}");
+                let refused = program.call(later, &[1, 2, 3, 4], 4).await?;
+                assert_eq!(refused.status, NtStatus::INVALID_DEVICE_REQUEST, "{later:#x}");
+            }
             program.close().await
         });
         let _ = run.clean();

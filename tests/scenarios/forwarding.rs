@@ -10,7 +10,7 @@ use scenarios::{
 };
 
 use crate::storeys::{
-    bare::{IN_THREAD, IN_THREAD_LATER, SEEN},
+    bare::{IN_THREAD, IN_THREAD_LATER, SEEN, UNKNOWN_LATER, VOUCHED_LATER},
     careless::OPEN_BELOW,
 };
 
@@ -43,10 +43,35 @@ fn a_request_that_needs_its_thread_is_passed_down_in_it_or_not_at_all() {
     for seed in seeds::up_to(10) {
         let run = carelessly(seed, async |pc| {
             let program = Program::open(&pc).await?;
-            let at_once = program.call(IN_THREAD, &[1, 2, 3, 4], 4).await?;
-            assert_eq!(at_once.status, NtStatus::SUCCESS);
-            let later = program.call(IN_THREAD_LATER, &[1, 2, 3, 4], 4).await?;
-            assert_eq!(later.status, NtStatus::INVALID_DEVICE_REQUEST);
+            for (at_once, later) in IN_THREAD.into_iter().zip(IN_THREAD_LATER) {
+                let done = program.call(at_once, &[1, 2, 3, 4], 4).await?;
+                assert_eq!(done.status, NtStatus::SUCCESS, "{at_once:#x}");
+                let refused = program.call(later, &[1, 2, 3, 4], 4).await?;
+                assert_eq!(refused.status, NtStatus::INVALID_DEVICE_REQUEST, "{later:#x}");
+            }
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}
+
+#[test]
+fn a_request_that_is_the_same_in_every_thread_is_passed_down_in_any() {
+    for seed in seeds::up_to(10) {
+        let run = carelessly(seed, async |pc| {
+            let program = Program::open(&pc).await?;
+            let input = [1, 2, 3, 4];
+            let cases: [(u32, &[u8], NtStatus); 4] = [
+                (VOUCHED_LATER, &input, NtStatus::SUCCESS),
+                (VOUCHED_LATER, &[], NtStatus::SUCCESS),
+                (UNKNOWN_LATER, &input, NtStatus::INVALID_DEVICE_REQUEST),
+                // The program has put nothing into it.
+                (UNKNOWN_LATER, &[], NtStatus::SUCCESS),
+            ];
+            for (code, input, expected) in cases {
+                let done = program.call(code, input, 4).await?;
+                assert_eq!(done.status, expected, "{code:#x} with {input:?}");
+            }
             program.close().await
         });
         let _ = run.clean();

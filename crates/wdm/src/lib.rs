@@ -22,7 +22,7 @@
 //! | filter driver | [`FilterDevice`], [`filter_entry!`] |
 //! | dispatch routines | [`DeviceExtension::device_control`], `read`, `write`, `create`, … |
 //! | `IRP`: buffers, completion | [`Irp`], [the ownership of IRPs](irp) |
-//! | passing an IRP down, `IoCompletion` routines | [`Irp::forward`], [`CompletionRoutine`], [`ReturnedIrp`] |
+//! | passing an IRP down, `IoCompletion` routines | [`Irp::forward`], [`AnyThreadRequest`], [`CompletionRoutine`], [`ReturnedIrp`] |
 //! | requests to the lower driver | [`LowerDevice`], [`LowerRequest`] |
 //! | cancel-safe queue | [`CancelSafeQueue`] |
 //! | `StartIo`, `IoStartPacket`, `DpcForIsr` | [`StartIoQueue`], [`StartIo`], [`DpcForIsr`] |
@@ -58,7 +58,8 @@
 //! - **Memory that others write** (a program, by direct I/O; a device, by DMA) is copied in and out, and never a `&[u8]`. Output that was not written
 //!   is not returned: an answer carries no byte by accident.
 //! - **What the kernel sends a lower driver** is trusted there, so a driver sends [a request](LowerRequest) that somebody vouches for, and nothing else.
-//!   What it passes down comes as the lower driver expects it, or [not at all](Irp::forward).
+//!   What it passes down comes as the lower driver expects it, or [not at all](Irp::forward); from a queue, only if somebody vouches that it is [the same
+//!   in every thread](AnyThreadRequest).
 //! - **Allocation** asks for the token, can fail, and is never hidden: there is no global allocator.
 //!
 //! What must not compile is listed, and tried, in `crates/wdm/ui`.
@@ -122,8 +123,8 @@ pub use guid::Guid;
 pub use hardware_key::HardwareKey;
 pub use interrupt::{Claim, Interrupt, InterruptService};
 pub use irp::{
-    Completed, CompletionRoutine, DeviceControl, Disposed, IoStatus, Irp, MajorFunction, ReadWrite, ReturnedIrp,
-    Transfer,
+    AnyThreadRequest, Completed, CompletionRoutine, DeviceControl, Disposed, IoStatus, Irp, MajorFunction, ReadWrite,
+    ReturnedIrp, Transfer,
 };
 pub use irql::Irql;
 pub use lower_device::{LowerDevice, LowerRequest};

@@ -24,7 +24,8 @@ use crate::{
 /// - It has no resources of the device, so it can map no registers and connect no interrupt.
 ///
 /// A request with addresses of a program's, which mean something in that program's thread only, [can be passed down](Irp::forward) in the method that got
-/// it, and nowhere else.
+/// it, and nowhere else. Of most device control requests the safe layer cannot tell: somebody has to [vouch](crate::AnyThreadRequest) for those that are
+/// passed down later.
 ///
 /// ```no_run
 /// use core::sync::atomic::{AtomicU64, Ordering};

@@ -26,8 +26,15 @@ impl<'i> Irp<'i> {
     ///   [`IO_METHOD`](crate::DeviceExtension::IO_METHOD) here and by `DO_BUFFERED_IO` or `DO_DIRECT_IO` there. Those of a
     ///   [filter](crate::FilterDevice) never do.
     /// - What can hold addresses of a program's, once it was queued, or has come back in a [`CompletionRoutine`]: they mean something in that program's thread
-    ///   only. That is a device control request with `METHOD_NEITHER`; a read or write of a stack that does neither buffered nor direct I/O; and what is not
-    ///   `IRP_MJ_READ`, `WRITE`, `DEVICE_CONTROL`, `INTERNAL_DEVICE_CONTROL`, `FLUSH_BUFFERS` or `SYSTEM_CONTROL`.
+    ///   only. That is
+    ///   - a device control request with `METHOD_NEITHER`: it has nothing but addresses;
+    ///   - a device control request with another method, if a program has sent it (`Irp->RequestorMode`) and nobody has [vouched](Self::vouch) for its
+    ///     code. The system buffer and the MDL are the same in every thread, an address in what the program has put there is not. There is nothing
+    ///     for `METHOD_BUFFERED` and `METHOD_OUT_DIRECT` without input, which need no vouching;
+    ///   - a read or write of a stack that does neither buffered nor direct I/O. With one of the two the bytes count as data, in which no driver looks for
+    ///     addresses;
+    ///   - what is not `IRP_MJ_READ`, `WRITE`, `DEVICE_CONTROL`, `INTERNAL_DEVICE_CONTROL`, `FLUSH_BUFFERS` or `SYSTEM_CONTROL`. What only drivers send has
+    ///     addresses of the kernel's, which are the same in every process.
     /// - A device control request with `METHOD_BUFFERED` that output was written for, by this driver or by the lower one the last time: the output lies
     ///   where the input was, and the lower driver trusts the sender of that.
     /// - `IRP_MJ_CREATE`, `IRP_MJ_CLEANUP` and `IRP_MJ_CLOSE`, which a function driver completes itself: the lower driver sees all three of an open,

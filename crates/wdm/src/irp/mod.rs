@@ -69,6 +69,7 @@
 //! # fn main() {}
 //! ```
 
+mod any_thread;
 mod buffer;
 mod completion;
 mod disposed;
@@ -88,6 +89,7 @@ use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
+pub use any_thread::AnyThreadRequest;
 pub(crate) use buffer::{METHOD_MASK, read_input};
 pub use completion::{Completed, CompletionRoutine};
 use disposed::Brand;
@@ -135,6 +137,8 @@ pub struct Irp<'i> {
     information: usize,
     /// When it came to this device.
     arrived: Moment,
+    /// It means the same in every thread: [`vouch`](Self::vouch).
+    is_vouched_for: bool,
     brand: Brand<'i>,
 }
 
@@ -154,6 +158,7 @@ impl<'i> Irp<'i> {
             header,
             information: 0,
             arrived,
+            is_vouched_for: false,
             brand: PhantomData,
         }
     }
@@ -169,6 +174,7 @@ impl<'i> Irp<'i> {
             // SAFETY: promised by the caller.
             information: unsafe { information(raw) },
             arrived,
+            is_vouched_for: false,
             brand: PhantomData,
         }
     }

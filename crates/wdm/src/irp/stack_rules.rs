@@ -1,6 +1,6 @@
 //! What the drivers of a stack rely on when a request is passed down to them.
 
-use wdk_sys::{DO_BUFFERED_IO, DO_DIRECT_IO, METHOD_BUFFERED, METHOD_NEITHER};
+use wdk_sys::{DO_BUFFERED_IO, DO_DIRECT_IO, METHOD_BUFFERED};
 
 use super::{
     Irp, MajorFunction,
@@ -59,14 +59,12 @@ impl Irp<'_> {
         request.is_some_and(|request| request.code & METHOD_MASK == METHOD_BUFFERED) && self.transferred() != 0
     }
 
-    /// Whether the request can hold addresses of the program that has sent it, which are of use in that program's thread only.
+    /// Whether the request can hold addresses of the program that has sent it, which are of use in that program's thread only. What a program reads and
+    /// writes is data.
     fn may_need_its_thread(&self) -> bool {
         match self.major_function() {
             MajorFunction::READ | MajorFunction::WRITE => self.device_flags() & BUFFERS == 0,
-            MajorFunction::DEVICE_CONTROL => {
-                let request = self.device_control();
-                request.is_none_or(|request| request.code & METHOD_MASK == METHOD_NEITHER)
-            }
+            MajorFunction::DEVICE_CONTROL => self.may_hold_addresses(),
             // The first is sent by drivers, the others have no data of a program's.
             MajorFunction::INTERNAL_DEVICE_CONTROL | MajorFunction::FLUSH_BUFFERS | MajorFunction::SYSTEM_CONTROL => {
                 false

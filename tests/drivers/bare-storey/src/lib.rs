@@ -10,7 +10,7 @@ mod protocol;
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use protocol::{IN_THREAD, IN_THREAD_LATER, LOOK, NOTIFIED, REPARSE, SEEN};
+use protocol::{IN_THREAD, IN_THREAD_LATER, LOOK, NOTIFIED, REPARSE, SEEN, UNKNOWN_LATER, VOUCHED_LATER};
 use test_driver_common::{Device, TestDriver, driver_entry, finish, pass_down, set_status, stack_location};
 use wdk_sys::{
     _DEVICE_USAGE_NOTIFICATION_TYPE::{DeviceUsageTypeDumpFile, DeviceUsageTypeHibernation},
@@ -186,7 +186,9 @@ unsafe extern "C" fn device_control(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTAT
         }
         // SAFETY: as above.
         REPARSE => unsafe { finish(irp, STATUS_REPARSE) },
-        IN_THREAD | IN_THREAD_LATER => {
+        // SAFETY: as above.
+        VOUCHED_LATER | UNKNOWN_LATER => unsafe { finish(irp, STATUS_SUCCESS) },
+        _ if IN_THREAD.contains(&code) || IN_THREAD_LATER.contains(&code) => {
             // SAFETY: the IRP is at this driver.
             let tail = unsafe { &(*irp).Tail };
             // SAFETY: an IRP at a driver has this member of the union in use.

@@ -12,7 +12,7 @@ mod protocol;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use bare::IN_THREAD_LATER;
+use bare::{IN_THREAD_LATER, UNKNOWN_LATER, VOUCHED_LATER};
 use edu::interface::GUID_DEVINTERFACE_EDU;
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use protocol::{ASK_INTERNALLY, OPEN_BELOW};
@@ -87,7 +87,7 @@ impl DeviceExtension for Careless {
                 let answered = self.ask(irql).and_then(|seen| irp.write_output(&seen));
                 irp.complete(answered, irql)
             }
-            Some(IN_THREAD_LATER) => {
+            Some(code) if IN_THREAD_LATER.contains(&code) || [VOUCHED_LATER, UNKNOWN_LATER].contains(&code) => {
                 let disposed = self.queue.insert(irp, irql);
                 self.dpc.queue((), ());
                 disposed
@@ -120,6 +120,7 @@ impl DpcRoutine for Later {
     }
 }
 
-fn pass_down<'i>(irp: Irp<'i>, irql: &mut Irql<Dispatch>) -> Disposed<'i> {
+fn pass_down<'i>(mut irp: Irp<'i>, irql: &mut Irql<Dispatch>) -> Disposed<'i> {
+    irp.vouch::<vouched::Later>();
     irp.forward(irql)
 }

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
+use vouched::SentTwice;
 use wdm::{Completed, CompletionRoutine, Irql, ReturnedIrp, irql::UpToDispatch};
 
 use crate::UpperStorey;
@@ -75,6 +76,8 @@ impl CompletionRoutine for SendAgain {
 
     fn completed<'i>(storey: &UpperStorey, irp: ReturnedIrp<'i>, irql: &mut Irql<UpToDispatch>) -> Completed<'i> {
         count(storey, &irp);
-        irp.into_irp().forward_with::<Continue, _>(irql).into()
+        let mut irp = irp.into_irp();
+        irp.vouch::<SentTwice>();
+        irp.forward_with::<Continue, _>(irql).into()
     }
 }

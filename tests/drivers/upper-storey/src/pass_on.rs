@@ -7,7 +7,7 @@ use wdm::{
     irql::{Dispatch, UpToDispatch},
 };
 
-use vouched::Ask;
+use vouched::{Ask, QueuedAndContinued, QueuedAndForwarded};
 
 use crate::{
     UpperStorey,
@@ -26,7 +26,8 @@ pub fn device_control<'i>(storey: &UpperStorey, mut irp: Irp<'i>, irql: &mut Irq
         Some(KEEP | REPARSE) => return irp.forward_with::<Keep, _>(irql),
         Some(KEEP_IN_QUEUE) => return irp.forward_with::<KeepInQueue, _>(irql),
         Some(KEEP_AND_WAIT) => return irp.forward_with::<KeepAndWait, _>(irql),
-        Some(QUEUE_AND_FORWARD | QUEUE_AND_CONTINUE | IN_THREAD_LATER) => return storey.queue(irp, irql),
+        Some(QUEUE_AND_FORWARD | QUEUE_AND_CONTINUE) => return storey.queue(irp, irql),
+        Some(code) if IN_THREAD_LATER.contains(&code) => return storey.queue(irp, irql),
         Some(WAIT) => return storey.waiting.insert(irp, irql),
         Some(SEND_TWICE) => return irp.forward_with::<SendAgain, _>(irql),
         Some(ASK) => ask(storey, &mut irp, irql),
@@ -44,9 +45,16 @@ pub fn device_control<'i>(storey: &UpperStorey, mut irp: Irp<'i>, irql: &mut Irq
 
 /// Passes on what was queued for that, and completes what a completion routine has left here. IRQL: DISPATCH.
 pub fn take_up(storey: &UpperStorey, irql: &mut Irql<Dispatch>) {
-    while storey.queue.remove_next(irql, |irp, irql| match code(&irp) {
-        Some(QUEUE_AND_FORWARD | IN_THREAD_LATER) => irp.forward(irql),
-        Some(QUEUE_AND_CONTINUE) => irp.forward_with::<Continue, _>(irql),
+    while storey.queue.remove_next(irql, |mut irp, irql| match code(&irp) {
+        Some(QUEUE_AND_FORWARD) => {
+            irp.vouch::<QueuedAndForwarded>();
+            irp.forward(irql)
+        }
+        Some(code) if IN_THREAD_LATER.contains(&code) => irp.forward(irql),
+        Some(QUEUE_AND_CONTINUE) => {
+            irp.vouch::<QueuedAndContinued>();
+            irp.forward_with::<Continue, _>(irql)
+        }
         _ => {
             let status = noted_status(&irp);
             irp.complete(status.into_result(), irql)

@@ -11,7 +11,7 @@ mod bare;
 #[expect(dead_code, reason = "as above")]
 mod protocol;
 
-use wdm::LowerRequest;
+use wdm::{AnyThreadRequest, LowerRequest};
 
 /// Asks the lower storey for its answer to a number.
 pub enum Ask {}
@@ -52,4 +52,36 @@ unsafe impl LowerRequest for Seen {
     const INTERNAL: bool = true;
     type Input = ();
     type Output = [u32; 4];
+}
+
+/// A request that the driver above passes down later.
+pub enum Later {}
+
+// SAFETY: the bare storey does not look at its input.
+unsafe impl AnyThreadRequest for Later {
+    const CODE: u32 = bare::VOUCHED_LATER;
+}
+
+/// What the upper storey queues, and passes down to forget it.
+pub enum QueuedAndForwarded {}
+
+// SAFETY: the lower storey computes with the number that is the input.
+unsafe impl AnyThreadRequest for QueuedAndForwarded {
+    const CODE: u32 = protocol::QUEUE_AND_FORWARD;
+}
+
+/// What the upper storey queues, and passes down to hear of its completion.
+pub enum QueuedAndContinued {}
+
+// SAFETY: as above.
+unsafe impl AnyThreadRequest for QueuedAndContinued {
+    const CODE: u32 = protocol::QUEUE_AND_CONTINUE;
+}
+
+/// What the upper storey sends down twice.
+pub enum SentTwice {}
+
+// SAFETY: as above.
+unsafe impl AnyThreadRequest for SentTwice {
+    const CODE: u32 = protocol::SEND_TWICE;
 }

@@ -1,0 +1,11 @@
+//@ check-pass
+//! What is passed down from a queue is looked at in another process: somebody vouches that no part of it is taken for an address.
+#![no_std]
+
+use wdm::AnyThreadRequest;
+
+pub enum ScsiPassThroughDirect {}
+
+unsafe impl AnyThreadRequest for ScsiPassThroughDirect {
+    const CODE: u32 = 0x0004_D014;
+}
