@@ -188,3 +188,23 @@ fn a_device_that_cannot_be_started_again_is_given_up() {
         let _ = run.clean();
     }
 }
+
+/// The lower drivers do not find it any more: it has nothing, neither what it had before nor what it was to get.
+#[test]
+fn a_device_that_is_not_there_is_not_started_again() {
+    for seed in 1..=10 {
+        let run = Run::started(Setup::seed(seed), async |pc| {
+            let program = Program::open(&pc).await?;
+            let under_way = [program.factorial(5).await?, program.factorial(6).await?];
+            let other = pc.k.bus().borrow().other_resources(pc.slot);
+            pc.k.bus().borrow_mut().function_mut(pc.slot).unplug();
+            let status = pnp::start_started_device(&pc.k, pc.pdo, other).await?;
+            assert_eq!(status, NtStatus::NO_SUCH_DEVICE);
+            for computation in &under_way {
+                assert_served_or_removed(computation.wait().await?);
+            }
+            program.close().await
+        });
+        let _ = run.clean();
+    }
+}

@@ -21,6 +21,8 @@ pub enum Circumstance {
     RemovedAfterClose,
     /// The device is given other resources.
     StoppedAndRestarted,
+    /// The same without a stop.
+    StartedAgain,
     /// The system sleeps, and wakes up.
     PoweredDownAndUp,
     /// The device takes more than twice as long as the watchdog waits.
@@ -35,7 +37,7 @@ pub enum Circumstance {
 
 impl Circumstance {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Completes,
         Self::CancelledWhileQueued,
         Self::CancelledInFlight,
@@ -45,6 +47,7 @@ impl Circumstance {
         Self::RestartFailedAbove,
         Self::RemovedAfterClose,
         Self::StoppedAndRestarted,
+        Self::StartedAgain,
         Self::PoweredDownAndUp,
         Self::DeviceSlow,
         Self::InterruptLost,

@@ -28,6 +28,7 @@ pub async fn play(kind: Kind, circumstance: Circumstance, pc: &Pc) -> Outcome<()
         Circumstance::SurpriseRemovedWhilePresent => surprise_removed_while_present(kind, pc).await,
         Circumstance::RestartFailedAbove => restart_failed_above(kind, pc).await,
         Circumstance::StoppedAndRestarted => stopped_and_restarted(kind, pc).await,
+        Circumstance::StartedAgain => started_again(kind, pc).await,
         Circumstance::PoweredDownAndUp => powered_down_and_up(kind, pc).await,
         Circumstance::DeviceSlow => device_slow(kind, pc).await,
         Circumstance::InterruptLost => interrupt_lost(kind, pc).await,
@@ -283,6 +284,22 @@ async fn stopped_and_restarted(kind: Kind, pc: &Pc) -> Outcome<()> {
     pc.start().await?;
     succeeds(kind, &meanwhile, pc).await?;
     program.close().await
+}
+
+/// Nothing is lost.
+async fn started_again(kind: Kind, pc: &Pc) -> Outcome<()> {
+    let program = Program::open(pc).await?;
+    keep_in_flight(kind, pc);
+    let requests = [kind.send(&program).await?, kind.send(&program).await?];
+    let other = pc.k.bus().borrow().other_resources(pc.slot);
+    let status = pnp::start_started_device(&pc.k, pc.pdo, other).await?;
+    assert_eq!(status, NtStatus::SUCCESS);
+    mend(pc);
+    for request in &requests {
+        succeeds(kind, request, pc).await?;
+    }
+    program.close().await?;
+    completes(kind, pc).await
 }
 
 async fn powered_down_and_up(kind: Kind, pc: &Pc) -> Outcome<()> {

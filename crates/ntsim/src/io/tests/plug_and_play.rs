@@ -147,6 +147,32 @@ fn a_device_is_started_again_with_other_resources() {
     }
 }
 
+/// `IRP_MN_START_DEVICE` for a device that is started: it moves when its bus driver has the request.
+#[test]
+fn a_started_device_is_started_again_without_a_stop() {
+    for seed in 1..=20 {
+        let machine = run_pnp(seed, |k, pdo, _| async move {
+            let slot = k.bus().borrow().functions()[0].slot();
+            let other = k.bus().borrow().other_resources(slot);
+            let started = pnp::start_started_device(&k, pdo, other.clone()).await?;
+            assert_eq!(started, NtStatus::SUCCESS);
+            assert_eq!(pnp::state(&k, pdo), Some(DeviceState::Started));
+            assert_eq!(*k.bus().borrow().function(slot).resources(), other);
+            assert_eq!(sent(&k, Minor::START_DEVICE), 2);
+            assert_eq!(sent(&k, Minor::STOP_DEVICE), 0);
+
+            let next = k.bus().borrow().other_resources(slot);
+            k.write(start_fails(), 1_u32)?;
+            let started = pnp::start_started_device(&k, pdo, next).await?;
+            assert_eq!(started, NtStatus::UNSUCCESSFUL);
+            pnp::wait_for_removal(&k, pdo).await?;
+            assert_eq!(sent(&k, Minor::SURPRISE_REMOVAL), 1);
+            Ok(())
+        });
+        assert_clean(&machine);
+    }
+}
+
 #[test]
 fn a_device_that_does_not_start_again_is_taken_for_gone() {
     for seed in 1..=20 {
