@@ -1,6 +1,6 @@
 //! A machine that has booted a driver, from `DriverEntry` to the last check after it was unloaded.
 
-use std::{env, future::Future, rc::Rc};
+use std::{env, future::Future, rc::Rc, thread};
 
 use edu::interface::GUID_DEVINTERFACE_EDU;
 use ntsim::{
@@ -15,6 +15,8 @@ use ntsim::{
     trace::{Counter, Trace},
     user,
 };
+
+use crate::seeds::SEED;
 
 /// What a run starts from.
 #[derive(Clone, Debug)]
@@ -338,8 +340,21 @@ impl Run {
     #[must_use]
     pub fn report(&self) -> String {
         self.machine
-            .crash_report(None)
+            .crash_report(Some(self.replay()))
             .unwrap_or_else(|| "no rule was broken".to_owned())
+    }
+
+    /// The command that runs the test again, with this seed only if it tries many.
+    fn replay(&self) -> String {
+        let interrupts = match usual_interrupts() {
+            InterruptMode::Line => "line",
+            InterruptMode::Message => "message",
+        };
+        let test = thread::current().name().unwrap_or_default().to_owned();
+        format!(
+            "{SEED}={} {INTERRUPTS}={interrupts} cargo test --package scenarios --test scenarios -- --exact {test}",
+            self.seed
+        )
     }
 
     /// The machine as it was left.
