@@ -19,7 +19,7 @@ use crate::{
 /// # use device::Device;
 /// use wdm::{Completed, CompletionRoutine, Disposed, Error, Irp, Irql, ReturnedIrp, irql::UpToDispatch};
 ///
-/// /// Sends a request down once more that the lower driver had no time for.
+/// /// Sends a read or write down once more that the lower driver had no time for.
 /// enum Retry {}
 ///
 /// impl CompletionRoutine for Retry {
