@@ -91,7 +91,8 @@ impl Registers<'_> {
         self.memory.read32::<IDENTIFICATION>() == self.identification
     }
 
-    /// Whether a register was read from the device, and not where nobody answers. What is `expected` of the device is taken for its answer.
+    /// Whether a register was read from the device, and not where nobody answers. `expected`: the value is one that the device gives; where it is not, the
+    /// identification is read.
     fn has_answered(&self, expected: bool) -> bool {
         expected || self.is_present()
     }

@@ -38,7 +38,7 @@ impl DeviceEngine for FactorialEngine {
     }
 
     /// Two reads: what is the result, and is the device there and finished. With the write that starts it and the two accesses of the ISR a factorial
-    /// costs 5 register accesses.
+    /// costs 5 register accesses; 7, if what the result read as may be the n of a computation that has ended between the two.
     fn answer(registers: &Registers, FactorialInput { n }: FactorialInput) -> Option<u32> {
         let result = read_result(registers)?;
         // While the device computes the result reads as n, and it may have finished just afterwards. 1! and 2! are n.

@@ -36,14 +36,10 @@ impl DmaBuffer {
         try_pin_init!(Self { memory <- CommonBuffer::new(device) }? Error)
     }
 
-    /// Allocates the memory, of a device that does no DMA. It is there already where a started device is started again, and was not seen before to be
-    /// finished with it. What it must not have is an address that the device cannot drive: it would leave
-    /// out the upper bits, and write to memory that is somebody else's.
+    /// Allocates the memory, of a device that does no DMA. Its address must be one that the device can drive: it would leave out the upper bits, and write
+    /// to memory that is somebody else's.
     pub fn acquire(&self, resources: &Resources<'_>, irql: &mut Irql<Passive>) -> Result<()> {
-        let first = match self.memory.logical_address() {
-            Some(kept) => kept,
-            None => self.memory.allocate(resources, DESCRIPTION, LENGTH, irql)?,
-        };
+        let first = self.memory.allocate(resources, DESCRIPTION, LENGTH, irql)?;
         let last = first.get().checked_add(u64::from(LENGTH - 1));
         if last.is_none_or(|last| last > ADDRESS_MASK) {
             return Err(Error::INSUFFICIENT_RESOURCES);

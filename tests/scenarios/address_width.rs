@@ -40,3 +40,20 @@ fn a_device_that_drives_too_few_or_too_many_has_none() {
         assert_eq!(started_with(width), NtStatus::INSUFFICIENT_RESOURCES, "{width}");
     }
 }
+
+/// The driver does not say that its device has finished with the buffer, so the device has it still when it is started once more.
+#[test]
+fn a_device_that_is_started_again_keeps_its_common_buffer() {
+    let image = test_driver("allocates-for-any-width");
+    let run = Run::of(&image, Setup::seed(1), async move |pc: Pc| {
+        cm::set_device_value(&pc.k, pc.pdo, "AddressWidth", cm::Value::Dword(32));
+        assert_eq!(pnp::start_device(&pc.k, pc.pdo).await?, NtStatus::SUCCESS);
+        let other = pc.k.bus().borrow().other_resources(pc.slot);
+        assert_eq!(
+            pnp::start_started_device(&pc.k, pc.pdo, other).await?,
+            NtStatus::SUCCESS
+        );
+        Ok(())
+    });
+    let _ = run.clean();
+}

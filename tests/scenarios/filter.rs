@@ -4,6 +4,7 @@ use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 
 use ntsim::{
     NtStatus, Outcome,
+    bus::DevicePower,
     io::pnp::{self, Minor},
     po::{self, SystemState},
     trace::Counter,
@@ -21,6 +22,8 @@ use crate::storeys::{
     upper::{SHUT, STARTS, WAIT},
 };
 
+/// `IRP_MN_SET_POWER`.
+const SET_POWER: u64 = 2;
 /// A success, which is not `STATUS_SUCCESS`.
 const STATUS_REPARSE: NtStatus = NtStatus(0x104);
 /// `FILE_DEVICE_SERIAL_PORT`, of the device below.
@@ -115,6 +118,46 @@ fn a_request_that_needs_its_thread_is_passed_down_in_it_or_not_at_all() {
     }
 }
 
+/// For each device object, in the order of their making, the power states that its driver has reported.
+fn reports(run: &Run) -> BTreeMap<String, Vec<String>> {
+    let trace = run.clean();
+    let mut reports: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for record in trace.records() {
+        let text = record.event.to_string();
+        if let Some((device, power)) = text.split_once(" is reported to be in ") {
+            reports.entry(device.to_owned()).or_default().push(power.to_owned());
+        }
+    }
+    reports
+}
+
+/// A device that has the hibernation file keeps its power until that is written, and its drivers do not report D3 ("`IRP_MN_DEVICE_USAGE_NOTIFICATION`").
+/// For any other the filter reports it.
+#[test]
+fn a_filter_does_not_report_d3_of_the_device_with_the_hibernation_file() {
+    for (has_file, expected) in [(true, vec!["D0", "D0", "D3"]), (false, vec!["D0", "D3", "D0", "D3"])] {
+        let run = filtered("bare-storey", 1, async move |pc| {
+            if has_file {
+                assert_eq!(notify(&pc, true, HIBERNATION).await?, NtStatus::SUCCESS);
+            }
+            assert!(po::sleep(&pc.k, SystemState::Hibernate).await?.is_ok());
+            // Nobody in this stack has the power policy.
+            let request = pc.k.routine_address("PoRequestPowerIrp");
+            for power in [DevicePower::D3, DevicePower::D0] {
+                let arguments = [pc.pdo.get(), SET_POWER, u64::from(power.value()), 0, 0, 0];
+                assert_eq!(pc.k.call(request, &arguments).await?, u64::from(NtStatus::PENDING.0));
+                pc.k.delay(1_000_000).await?;
+            }
+            po::wake(&pc.k).await
+        });
+        let reports = reports(&run);
+        assert_eq!(
+            reports.values().next_back(),
+            Some(&expected.into_iter().map(str::to_owned).collect())
+        );
+    }
+}
+
 /// Filters too call `PoSetPowerState`, for their own device objects: "Handling `IRP_MN_SET_POWER` for Device Power States".
 #[test]
 fn each_driver_of_the_stack_reports_its_power() {
@@ -127,14 +170,7 @@ fn each_driver_of_the_stack_reports_its_power() {
             assert_eq!(pnp::remove_device(&pc.k, pc.pdo).await?, pnp::Removal::Done);
             Ok(())
         });
-        let trace = run.clean();
-        let mut reports: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for record in trace.records() {
-            let text = record.event.to_string();
-            if let Some((device, power)) = text.split_once(" is reported to be in ") {
-                reports.entry(device.to_owned()).or_default().push(power.to_owned());
-            }
-        }
+        let reports = reports(&run);
         let [bus, drivers @ ..] = &reports.values().collect::<Vec<_>>()[..] else {
             panic!("nobody reports anything");
         };

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use ntlayout::{device_object, io_stack_location as stack, irp as layout};
 
-use super::{Minor, SystemState, device, power_type, request, watchdog};
+use super::{Minor, SystemState, device, power_type, request, state::Action, watchdog};
 use crate::{
     bugcheck::{BugCheck, BugCheckCode as Code, Outcome, VerifierRule},
     bus::DevicePower,
@@ -147,7 +147,10 @@ fn ended(k: &Kernel, irp: Va, top: Va, spec: Spec, requested: bool, status: NtSt
     if status.is_success() && minor == Minor::SET_POWER {
         match target {
             // Of one that is not there any more the bus driver has reported D3: "Handling an IRP_MN_SURPRISE_REMOVAL Request".
-            Target::Device(power) if !is_gone(k, pdo) => check_reported(k, top, power)?,
+            // Nor is it for one that has the hibernation file, which keeps its power: "IRP_MN_DEVICE_USAGE_NOTIFICATION". Which that is is not known here.
+            Target::Device(power) if !is_gone(k, pdo) && spec.shutdown_type != Action::Hibernate.value() => {
+                check_reported(k, top, power)?;
+            }
             Target::System(state) => check_device_followed(k, pdo, state)?,
             Target::Device(_) | Target::Wake(_) => {}
         }

@@ -13,7 +13,8 @@
 //! A driver can have a file object without a handle, as
 //! [`IoGetDeviceObjectPointer`](https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-iogetdeviceobjectpointer) gives it, and make requests
 //! for it long after its CLEANUP. So it counts which of the two came first. A program has no request without a handle: one of its requests that comes
-//! after the CLEANUP was made by a thread that was overtaken by the one which closed the handle.
+//! after the CLEANUP was made by a thread that was overtaken by the one which closed the handle. There is one exception, which counts as that all the
+//! same: a driver of another stack that passes a program's request on through a file object of its own, which never had a handle.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -23,7 +24,7 @@ use wdk_sys::IRP;
 use super::FileObject;
 use crate::{
     error::Result,
-    irp::{MajorFunction, current_stack_location, is_of_a_program},
+    irp::{MajorFunction, current_stack_location, is_of_a_program, is_paging_io},
     irql::{AtMostDispatch, Irql, Passive},
     pool::PoolBox,
     spin_lock::SpinLock,
@@ -61,8 +62,16 @@ impl Origin {
         let stack = unsafe { current_stack_location(irp) };
         // SAFETY: promised by the caller.
         let of_a_program = unsafe { is_of_a_program(irp) };
+        // SAFETY: promised by the caller.
+        let is_paging = unsafe { is_paging_io(irp) };
+        // The memory manager needs no handle for a file that memory is mapped to.
+        let file = if is_paging {
+            core::ptr::null_mut()
+        } else {
+            stack.FileObject
+        };
         Self {
-            file: FileObject::new(stack.FileObject),
+            file: FileObject::new(file),
             arrived,
             // Its own CLEANUP is not ended by itself.
             of_a_program: of_a_program && stack.MajorFunction != MajorFunction::CLEANUP.as_raw(),
@@ -77,7 +86,7 @@ impl Origin {
 pub(crate) struct Cleanups {
     /// The next [`Moment`].
     clock: AtomicU64,
-    /// How many notes there are: mostly none.
+    /// How many notes there are, or are being made: mostly none.
     count: AtomicUsize,
     /// What came before this moment belongs to a file object that there was no memory to note, for all that is known.
     unknown_before: AtomicU64,
@@ -149,7 +158,7 @@ impl Cleanups {
         Moment(self.clock.load(Ordering::SeqCst))
     }
 
-    /// A moment that there is but once, above 0.
+    /// A number above 0 that is never returned again.
     pub(crate) fn tick(&self) -> Moment {
         Moment(self.clock.fetch_add(1, Ordering::SeqCst))
     }
@@ -157,18 +166,21 @@ impl Cleanups {
     /// `IRP_MJ_CLEANUP` of `file` has come.
     ///
     /// Where there is no memory to note that, every IRP that the driver has just now counts as one of the file object's, when it is next to be kept: some
-    /// requests that nobody has given up end as cancelled then, but none waits for ever.
+    /// requests that nobody has given up end as cancelled then. A program's request that comes after the CLEANUP is not found in that case: it waits until
+    /// it is cancelled, at the latest when its thread ends.
     pub(crate) fn note<L: AtMostDispatch>(&self, file: FileObject, irql: &mut Irql<L>) {
         self.lists.with(irql, |irql, lists| {
+            // First of all: who gets a later moment, and so may be no IRP of before, must not find that there are no notes.
+            self.count.fetch_add(1, Ordering::SeqCst);
             let at = self.tick();
             let Some(mut note) = lists.spare.pop().or_else(|| new_note(irql).ok()) else {
                 self.unknown_before.fetch_max(at.0.saturating_add(1), Ordering::SeqCst);
+                self.count.fetch_sub(1, Ordering::SeqCst);
                 return;
             };
             note.file = file;
             note.at = at;
             lists.notes.push(note);
-            self.count.fetch_add(1, Ordering::SeqCst);
         });
     }
 
@@ -222,13 +234,14 @@ impl Cleanups {
         if origin.file.is_none() {
             return false;
         }
-        if origin.arrived.0 < self.unknown_before.load(Ordering::SeqCst) {
-            return true;
-        }
+        let is_unknown = || origin.arrived.0 < self.unknown_before.load(Ordering::SeqCst);
         if self.count.load(Ordering::SeqCst) == 0 {
-            return false;
+            return is_unknown();
         }
         self.lists.with(irql, |_irql, lists| {
+            if is_unknown() {
+                return true;
+            }
             let mut of_file = lists.notes.iter().filter(|note| note.file == origin.file);
             of_file.any(|note| counts(note.at))
         })

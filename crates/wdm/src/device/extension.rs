@@ -68,6 +68,8 @@ pub(crate) struct Header {
     failed: AtomicBool,
     /// Of a filter's device. One at a time handles a notification of such a file.
     pub(crate) special_files: WaitLock<SpecialFiles>,
+    /// Whether a hibernation file is among them. Power requests ask, which must not wait for that lock.
+    pub(crate) has_hibernation_file: AtomicBool,
     pub(crate) device_states: DeviceStates,
     pub(crate) device_irps: DeviceIrps,
     pub(crate) interface: UnsafeCell<DeviceInterface>,
@@ -94,6 +96,7 @@ impl Header {
             cleanups: Cleanups::none(),
             failed: AtomicBool::new(false),
             special_files: WaitLock::new(SpecialFiles::none()),
+            has_hibernation_file: AtomicBool::new(false),
             device_states: DeviceStates::new(),
             device_irps: DeviceIrps::new(),
             interface: UnsafeCell::new(DeviceInterface::none()),

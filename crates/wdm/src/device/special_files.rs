@@ -52,6 +52,12 @@ impl SpecialFiles {
         counts.all(|(other, count)| count == u32::from(other == file))
     }
 
+    /// Whether there is a file of this type.
+    pub(crate) fn has(&self, file: SpecialFile) -> bool {
+        let mut counts = SpecialFile::ALL.into_iter().zip(self.counts);
+        counts.any(|(other, count)| other == file && count != 0)
+    }
+
     /// One has come, or gone.
     pub(crate) fn count(&mut self, file: SpecialFile, in_path: bool) {
         let mut counts = SpecialFile::ALL.into_iter().zip(&mut self.counts);

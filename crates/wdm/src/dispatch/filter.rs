@@ -62,7 +62,7 @@ fn opened<'i, T: FilterDevice>(filter: &T, irp: Irp<'i>, irql: &mut Irql<UpToDis
 /// # Safety
 /// To be called by the I/O manager only.
 pub(crate) unsafe extern "C" fn pnp<T: FilterDevice>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
-    // SAFETY: PnP requests are sent at PASSIVE_LEVEL, in the context of a system thread.
+    // SAFETY: PnP requests are sent at PASSIVE_LEVEL.
     let mut irql = unsafe { Irql::<Passive>::assume() };
     // SAFETY: the arguments are those of a dispatch routine.
     let (extension, irp) = match unsafe { enter_admitted::<T, _>(device, irp, &mut irql) } {

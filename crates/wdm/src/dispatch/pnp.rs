@@ -27,7 +27,7 @@ use crate::{
 /// # Safety
 /// To be called by the I/O manager only.
 pub(crate) unsafe extern "C" fn pnp<T: DeviceExtension>(device: PDEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
-    // SAFETY: PnP requests are sent at PASSIVE_LEVEL, in the context of a system thread.
+    // SAFETY: PnP requests are sent at PASSIVE_LEVEL.
     let mut irql = unsafe { Irql::<Passive>::assume() };
     // SAFETY: the arguments are those of a dispatch routine.
     let (extension, irp) = match unsafe { enter_admitted::<T, _>(device, irp, &mut irql) } {

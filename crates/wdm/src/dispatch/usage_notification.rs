@@ -20,7 +20,8 @@ use crate::{
     status::Status,
 };
 
-/// Has the lower drivers answer, and counts the file if they have taken it, or let go of it. A device that is not started takes no paging file.
+/// Has the lower drivers answer, and counts the file if they have taken it, or let go of it. A device that was never started, or is
+/// gone, takes no paging file.
 ///
 /// `DO_POWER_PAGABLE` is cleared when they have taken the first one, and set before they learn that the last one is gone: a driver must have it where
 /// one below does. It is set only where a file has cleared it, and not left set where the driver below does not have it: see
@@ -61,6 +62,8 @@ pub(super) unsafe fn usage_notification(header: &Header, irp: NonNull<IRP>, irql
         let status = unsafe { forward_and_wait(irp, header, irql) };
         if status.is_success() {
             files.count(file, in_path);
+            let hibernates = files.has(SpecialFile::Hibernation);
+            header.has_hibernation_file.store(hibernates, Ordering::Relaxed);
         }
         if in_path && status.is_success() {
             files.cleared |= own.fetch_and(!DO_POWER_PAGABLE, Ordering::Relaxed) & DO_POWER_PAGABLE != 0;

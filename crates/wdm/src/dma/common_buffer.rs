@@ -70,6 +70,7 @@ pub(crate) struct Buffer {
 struct Allocation {
     memory: CommonMemory,
     adapter: DmaAdapter,
+    description: DeviceDescription,
 }
 
 // SAFETY: the memory belongs to no thread; it is copied to and from only, by instructions that others may run at the same time.
@@ -101,6 +102,9 @@ impl CommonBuffer {
 
     /// Allocates `length` bytes, all 0, for the device that `description` describes; where the device finds them.
     ///
+    /// A started device that is started once more may have its bytes still, because it was not [known](crate::DeviceExtension::dma_is_idle) to have
+    /// finished with them. The same bytes are then returned, with what is in them.
+    ///
     /// Only who has the device's resources can do so, which is [`start`](crate::DeviceExtension::start): an adapter that is there while the device is
     /// stopped, or is asked for when `IRP_MN_REMOVE_DEVICE` has gone down, breaks rules of the system.
     ///
@@ -110,7 +114,7 @@ impl CommonBuffer {
     /// IRQL: `PASSIVE_LEVEL`. DDIs: `IoGetDmaAdapter`, `AllocateCommonBuffer`.
     ///
     /// # Errors
-    /// `STATUS_INVALID_PARAMETER` for no bytes at all; `STATUS_INVALID_DEVICE_STATE` if there are some already;
+    /// `STATUS_INVALID_PARAMETER` for no bytes at all; `STATUS_INVALID_DEVICE_STATE` if there are some already, for another description or length;
     /// `STATUS_INSUFFICIENT_RESOURCES` if the system has no adapter for such a device, or no memory.
     pub fn allocate(
         &self,
@@ -121,6 +125,13 @@ impl CommonBuffer {
     ) -> Result<LogicalAddress> {
         if length == 0 {
             return Err(Error::INVALID_PARAMETER);
+        }
+        let kept = self
+            .0
+            .allocation
+            .with(|allocation| allocation.serves(description, length));
+        if let Some(address) = kept {
+            return address.ok_or(Error::INVALID_DEVICE_STATE);
         }
         // SAFETY: the header outlives the device's kernel objects.
         let pdo = unsafe { self.0.header.as_ref() }.pdo();
@@ -135,7 +146,11 @@ impl CommonBuffer {
                 return Err(status);
             }
         };
-        let allocation = Allocation { memory, adapter };
+        let allocation = Allocation {
+            memory,
+            adapter,
+            description,
+        };
         let address = allocation.address();
         self.0
             .allocation
@@ -203,6 +218,11 @@ impl Allocation {
         // SAFETY: every bit pattern of this member is a number.
         let address = unsafe { self.memory.logical.QuadPart };
         LogicalAddress(address.cast_unsigned())
+    }
+
+    /// Where it is, if it is as long as that, and for such a device.
+    fn serves(&self, description: DeviceDescription, length: u32) -> Option<LogicalAddress> {
+        (self.description == description && self.memory.length == length).then(|| self.address())
     }
 
     /// Gives both back.

@@ -35,7 +35,7 @@
 //! - Queues are exact: what is in none of them is refused by all. The lower driver may be called at the same moment that the `IRP_MJ_CLEANUP` comes: what
 //!   is passed down then is for its own queues to end, or for the sender to cancel.
 //! - A device remembers as many file objects as it needs to. Where there is no memory for one more, every request that the driver has just then counts as
-//!   one of it, when it is next to be kept.
+//!   one of it, when it is next to be kept. Paging I/O never counts as one: it needs no handle.
 //!
 //! See [DispatchCleanup Routines](https://learn.microsoft.com/windows-hardware/drivers/kernel/dispatchcleanup-routines).
 //!
@@ -98,7 +98,7 @@ pub(crate) use lower::{forward_and_wait, forward_removal_and_wait, pass_down, pa
 pub use major_function::MajorFunction;
 pub(crate) use raw::{
     arrival, clear_note, complete, complete_unchanged, current_stack_location, finish, information, is_begun,
-    is_of_a_program, mark_pending, note, set_queued, set_status, status,
+    is_of_a_program, is_paging_io, mark_pending, note, set_queued, set_status, status,
 };
 use raw::{is_cancelled, note_slot, set_information};
 pub use request::{DeviceControl, ReadWrite, Transfer};

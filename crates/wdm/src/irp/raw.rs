@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use wdk_sys::{IO_STACK_LOCATION, IRP, NT_ERROR, SL_PENDING_RETURNED, ntddk::IofCompleteRequest};
+use wdk_sys::{IO_STACK_LOCATION, IRP, IRP_PAGING_IO, NT_ERROR, SL_PENDING_RETURNED, ntddk::IofCompleteRequest};
 
 use crate::{
     device::{Header, Moment},
@@ -117,6 +117,15 @@ pub(super) unsafe fn is_cancelled(irp: NonNull<IRP>) -> bool {
 pub(crate) const unsafe fn is_of_a_program(irp: NonNull<IRP>) -> bool {
     // SAFETY: promised by the caller.
     unsafe { (*irp.as_ptr()).RequestorMode != KERNEL_MODE }
+}
+
+/// Whether the request is paging I/O, which the memory manager makes: `IRP_PAGING_IO` in `Irp->Flags`.
+///
+/// # Safety
+/// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
+pub(crate) const unsafe fn is_paging_io(irp: NonNull<IRP>) -> bool {
+    // SAFETY: promised by the caller.
+    unsafe { (*irp.as_ptr()).Flags & IRP_PAGING_IO != 0 }
 }
 
 /// `IoMarkIrpPending`.

@@ -221,7 +221,8 @@ impl<S: StartIo> StartIoQueue<S> {
             return irp.complete(Err(Error::INVALID_PARAMETER), irql);
         }
         let cleanups = &self.core.header().cleanups;
-        // As far as handles go it comes to the device at the moment that is its number: what came before is looked at here.
+        // The IRP has no room for the moment when it came beside its number in this queue. So the number is a moment, and counts as the one when it came:
+        // a CLEANUP before that is looked for here.
         let serial = Serial(cleanups.tick().as_raw());
         let origin = irp.origin();
         if cleanups.forbid_queueing(origin, irql) {

@@ -7,6 +7,7 @@
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
 
 use wdk_sys::{DEVICE_OBJECT, IRP, NTSTATUS, PDEVICE_OBJECT, STATUS_SUCCESS};
 
@@ -87,7 +88,9 @@ unsafe extern "C" fn power_given(_device: *mut DEVICE_OBJECT, irp: *mut IRP, con
     STATUS_SUCCESS
 }
 
-/// The work item: the device is about to leave D0, or a state between.
+/// The work item: the device is about to leave D0, or a state between. One that the hibernation file is on keeps its power until that is written, and the
+/// power manager is told nothing:
+/// [`IRP_MN_DEVICE_USAGE_NOTIFICATION`](https://learn.microsoft.com/windows-hardware/drivers/kernel/irp-mn-device-usage-notification).
 ///
 /// # Safety
 /// To be called by the I/O manager only, with the header of a filter's extension as context.
@@ -101,7 +104,13 @@ unsafe extern "C" fn leaves_d0(_device: PDEVICE_OBJECT, context: *mut c_void) {
     let header = unsafe { header.as_ref() };
     let handle = |irp, irql: &mut Irql<Passive>| {
         // SAFETY: the IRP is a power request at this driver.
-        if let Request::SetDevice(to) = unsafe { Request::of(irp) } {
+        let request = unsafe { Request::of(irp) };
+        // SAFETY: as above.
+        let stays_on =
+            header.has_hibernation_file.load(Ordering::Relaxed) && unsafe { Request::is_of_hibernation(irp) };
+        if let Request::SetDevice(to) = request
+            && !stays_on
+        {
             report(header.device(), to, irql);
         }
         // SAFETY: the IRP is owned and given up, and the remove lock keeps the header.

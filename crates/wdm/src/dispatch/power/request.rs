@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use wdk_sys::{
     _POWER_STATE_TYPE::SystemPowerState, _SYSTEM_POWER_STATE::PowerSystemWorking, IRP, IRP_MN_QUERY_POWER,
-    IRP_MN_SET_POWER,
+    IRP_MN_SET_POWER, POWER_ACTION::PowerActionHibernate,
 };
 
 use crate::{irp::current_stack_location, power::DevicePowerState};
@@ -31,6 +31,17 @@ pub(super) enum Request {
 }
 
 impl Request {
+    /// Whether it is part of a hibernation: `ShutdownType` is `PowerActionHibernate`.
+    ///
+    /// # Safety
+    /// As [`of`](Self::of).
+    pub(super) unsafe fn is_of_hibernation(irp: NonNull<IRP>) -> bool {
+        // SAFETY: promised by the caller.
+        let stack = unsafe { current_stack_location(irp) };
+        // SAFETY: a power request has this member of the union in use.
+        unsafe { stack.Parameters.Power }.ShutdownType == PowerActionHibernate
+    }
+
     /// # Safety
     /// The IRP must be a power request at this driver.
     pub(super) unsafe fn of(irp: NonNull<IRP>) -> Self {
