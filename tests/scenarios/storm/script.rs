@@ -31,6 +31,8 @@ use super::{
 /// A millisecond and a second, in nanoseconds.
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
+/// Longer than the watchdogs wait in all: by default four times two seconds.
+const PATIENCE: u64 = 10 * SECOND;
 
 /// A storm.
 pub struct Storm {
@@ -209,7 +211,7 @@ impl Storm {
         let site = &self.sites[site];
         for _ in 0..self.dice(|dice| dice.below(6)) {
             let seconds = self.dice(|dice| dice.below(5 * SECOND));
-            let lost = self.dice(|dice| if dice.chance(80) { dice.between(1, 2) } else { 10 });
+            let lost = self.dice(|dice| if dice.chance(60) { dice.between(1, 2) } else { 10 });
             let lost = u32::try_from(lost).expect("a few");
             let which = self.dice(|dice| dice.below(3));
             site.pc.with_device(|device| {
@@ -345,6 +347,10 @@ impl Storm {
             if site.gone.get() {
                 notice(site).await?;
             } else {
+                if self.weather.manner == Manner::Lossy {
+                    // Long enough for a watchdog to give up what has lost every interrupt.
+                    self.k.delay(PATIENCE).await?;
+                }
                 site.pc
                     .with_device(|device| *device.faults_mut() = EduFaults::default());
                 end_waits(site).await?;
