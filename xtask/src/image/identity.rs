@@ -35,7 +35,7 @@ pub fn settle(image: &mut [u8], pdb: &mut [u8]) -> Result<()> {
     for place in places.timestamps {
         image[place..][..4].copy_from_slice(timestamp);
     }
-    let sum = checksum::compute(image, places.checksum);
+    let sum = pe_checksum::compute(image, places.checksum);
     image[places.checksum..][..4].copy_from_slice(&sum.to_le_bytes());
     Ok(())
 }

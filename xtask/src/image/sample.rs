@@ -56,7 +56,7 @@ pub fn image() -> Vec<u8> {
     put_debug_directory(&mut data);
     let sum = {
         let image = Image::parse(&data).unwrap();
-        checksum::compute(&data, checksum::field_offset(&image))
+        pe_checksum::compute(&data, checksum::field_offset(&image))
     };
     put_u32(&mut data, CHECKSUM, sum);
     data
