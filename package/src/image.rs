@@ -41,8 +41,7 @@ impl<'d> Image<'d> {
             file.nt_headers().optional_header().number_of_rva_and_sizes() as usize > pe::IMAGE_DIRECTORY_ENTRY_SECURITY,
             "the image has no room for certificates in its headers"
         );
-        let directory_entry =
-            optional_header + BEFORE_DIRECTORY + pe::IMAGE_DIRECTORY_ENTRY_SECURITY * DIRECTORY_ENTRY;
+        let directory_entry = optional_header + BEFORE_DIRECTORY + pe::IMAGE_DIRECTORY_ENTRY_SECURITY * DIRECTORY_ENTRY;
         let certificates = match file.data_directory(pe::IMAGE_DIRECTORY_ENTRY_SECURITY) {
             // For this one entry the address is an offset in the file.
             Some(entry) => {
@@ -67,10 +66,9 @@ impl<'d> Image<'d> {
     #[must_use]
     pub fn digest<D: Digest>(&self) -> Vec<u8> {
         let mut digest = D::new();
-        let after_checksum = self.checksum + pe_checksum::LENGTH;
         let after_entry = self.directory_entry + DIRECTORY_ENTRY;
         digest.update(&self.data[..self.checksum]);
-        digest.update(&self.data[after_checksum..self.directory_entry]);
+        digest.update(&self.data[self.checksum_range().end..self.directory_entry]);
         digest.update(&self.data[after_entry..self.certificates.start]);
         digest.finalize().to_vec()
     }
@@ -81,10 +79,22 @@ impl<'d> Image<'d> {
         !self.certificates.is_empty()
     }
 
+    /// Where the checksum is.
+    #[must_use]
+    pub fn checksum_range(&self) -> Range<usize> {
+        self.checksum..self.checksum + pe_checksum::LENGTH
+    }
+
+    /// The file's length without certificates.
+    #[must_use]
+    pub fn unsigned_length(&self) -> usize {
+        self.certificates.start
+    }
+
     /// Whether the checksum in the header is that of the file.
     #[must_use]
     pub fn has_right_checksum(&self) -> bool {
-        let field = &self.data[self.checksum..][..pe_checksum::LENGTH];
+        let field = &self.data[self.checksum_range()];
         field == pe_checksum::compute(self.data, self.checksum).to_le_bytes()
     }
 

@@ -1,6 +1,7 @@
 //! Makes and checks driver packages.
 
 use std::{
+    env,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -57,9 +58,9 @@ struct Make {
     /// Sign with the certificate in this PFX file, instead of a new test certificate.
     #[arg(long)]
     sign_with: Option<PathBuf>,
-    /// The PFX file's password.
-    #[arg(long, requires = "sign_with", default_value = "", hide_default_value = true)]
-    password: String,
+    /// The PFX file's password; without it, that in the variable `PFX_PASSWORD`.
+    #[arg(long, requires = "sign_with")]
+    password: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -78,7 +79,7 @@ fn make_package(options: &Make) -> Result<ExitCode> {
     let source = options.template.parent().context("the template is in no directory")?;
     let time = Timestamp::of_source(source)?;
     let signer = match &options.sign_with {
-        Some(path) => pfx::read(path, &options.password)?,
+        Some(path) => pfx::read(path, &password(options))?,
         None => certificate::make(time)?,
     };
     let programs: Vec<&str> = options.programs.iter().map(String::as_str).collect();
@@ -96,6 +97,12 @@ fn make_package(options: &Make) -> Result<ExitCode> {
     }
     println!("signed by {}", signer.certificate().tbs_certificate().subject());
     Ok(ExitCode::SUCCESS)
+}
+
+/// A command line can be seen by others, a variable cannot.
+fn password(options: &Make) -> String {
+    let given = options.password.clone();
+    given.or_else(|| env::var("PFX_PASSWORD").ok()).unwrap_or_default()
 }
 
 fn verify_package(directory: &Path) -> Result<ExitCode> {

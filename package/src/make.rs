@@ -49,7 +49,10 @@ pub fn make(sources: &Sources<'_>, output: &Path) -> Result<Vec<String>> {
         files.push((file.clone(), signed_if_image(file, contents, sources.signer)?));
     }
     let catalog = Catalog::new(&Contents {
-        files: files.iter().map(|(name, contents)| MemberFile { name, contents }).collect(),
+        files: files
+            .iter()
+            .map(|(name, contents)| MemberFile { name, contents })
+            .collect(),
         hardware_ids: facts.hardware_ids,
         releases: releases_from(facts.minimum_build),
         time: sources.time,
@@ -62,7 +65,10 @@ pub fn make(sources: &Sources<'_>, output: &Path) -> Result<Vec<String>> {
     files.push((pdb, symbols));
     for program in sources.programs {
         let contents = read_built(sources.images, program)?;
-        files.push(((*program).to_owned(), signed_if_image(program, contents, sources.signer)?));
+        files.push((
+            (*program).to_owned(),
+            signed_if_image(program, contents, sources.signer)?,
+        ));
     }
     write(output, &files)?;
     Ok(files.into_iter().map(|(name, _)| name).collect())
@@ -80,7 +86,10 @@ fn stamped_inf(sources: &Sources<'_>, name: &str) -> Result<String> {
     let stamped = inf::stamp(&text, &stamp).with_context(|| template.to_string())?;
     let findings = inf::check(&Inf::parse(&stamped));
     if findings.iter().any(inf::Finding::is_error) {
-        let findings: Vec<String> = findings.iter().map(|finding| format!("{template}: {finding}")).collect();
+        let findings: Vec<String> = findings
+            .iter()
+            .map(|finding| format!("{template}: {finding}"))
+            .collect();
         bail!("the INF has errors\n{}", findings.join("\n"));
     }
     Ok(stamped)

@@ -1,6 +1,7 @@
 //! Who signs: a key, its certificate, and the certificates that vouch for that one.
 
 use anyhow::{Context, Result, ensure};
+use der::Encode;
 use rsa::{
     PrivateKey, PublicKey,
     pkcs1v15::SigningKey,
@@ -8,8 +9,10 @@ use rsa::{
     sha2::Sha256,
     signature::{Keypair, SignatureEncoding, Signer as _},
 };
-use der::Encode;
-use x509_cert::{Certificate, ext::pkix::ExtendedKeyUsage};
+use x509_cert::{
+    Certificate,
+    ext::pkix::{BasicConstraints, ExtendedKeyUsage},
+};
 
 use crate::oid;
 
@@ -75,6 +78,11 @@ pub fn check_purpose(certificate: &Certificate) -> Result<()> {
         usage.0.contains(&oid::CODE_SIGNING),
         "the certificate is not for code signing (its extended key usage lacks {})",
         oid::CODE_SIGNING
+    );
+    let constraints = certificate.tbs_certificate().get_extension::<BasicConstraints>()?;
+    ensure!(
+        constraints.is_none_or(|(_, constraints)| !constraints.ca),
+        "the certificate is that of a certification authority, which cannot sign code itself"
     );
     Ok(())
 }

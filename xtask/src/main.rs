@@ -4,6 +4,7 @@ mod build;
 mod cross;
 mod image;
 mod lockfiles;
+mod package;
 mod process;
 mod provision;
 mod run;
@@ -35,6 +36,8 @@ enum Command {
     },
     /// Run the driver on ntsim, building what is stale.
     Run(run::Options),
+    /// Make a signed driver package of the release build in target/package, and check it.
+    Package(package::Options),
     /// Format, lints, dependencies, builds, and every test. One line per step.
     Test {
         /// Only the steps that have this in their names.
@@ -72,6 +75,7 @@ fn execute(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Run(options) => run::run(&workspace, &options),
+        Command::Package(options) => package::run(&workspace, &options, Show::All),
         Command::Test { filter } => test::test(&workspace, &filter.unwrap_or_default()),
         Command::Cargo { arguments } => {
             let cross = Cross::prepare(&workspace)?;

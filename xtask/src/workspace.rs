@@ -35,6 +35,16 @@ impl Workspace {
         self.root.join("target/driver").join(profile)
     }
 
+    /// The driver package.
+    pub fn package(&self) -> PathBuf {
+        self.root.join("target/package")
+    }
+
+    /// The template of the driver's INF.
+    pub fn inf_template(&self) -> PathBuf {
+        self.root.join("inf/customdpc.inx")
+    }
+
     /// The lockfile of builds on Windows and of what runs here.
     pub fn lockfile(&self) -> PathBuf {
         self.root.join("Cargo.lock")

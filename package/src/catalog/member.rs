@@ -107,14 +107,21 @@ impl MemberFile<'_> {
     }
 
     fn kind(&self) -> Kind {
-        if Self::is_image(self.name) { Kind::Image } else { Kind::Flat }
+        if Self::is_image(self.name) {
+            Kind::Image
+        } else {
+            Kind::Flat
+        }
     }
 
     fn member(&self, digest: Vec<u8>, indirect: Option<Attribute>) -> Result<Member> {
         let mut attributes = vec![
             asn1::attribute(oid::CATALOG_MEMBER_INFO_V2, self.kind().member_info()?)?,
             asn1::attribute(oid::CATALOG_NAME_VALUE, NameValue::new("OSAttr", OS_ATTRIBUTE)?.any()?)?,
-            asn1::attribute(oid::CATALOG_NAME_VALUE, NameValue::new("File", &self.name.to_lowercase())?.any()?)?,
+            asn1::attribute(
+                oid::CATALOG_NAME_VALUE,
+                NameValue::new("File", &self.name.to_lowercase())?.any()?,
+            )?,
         ];
         attributes.extend(indirect);
         Ok(Member {

@@ -63,7 +63,10 @@ impl Catalog {
     /// When a file that ends as PE images do is none, or nothing would be listed.
     pub fn new(contents: &Contents<'_>) -> Result<Self> {
         ensure!(!contents.files.is_empty(), "a catalog lists at least one file");
-        ensure!(!contents.releases.is_empty(), "the package is for no release of Windows");
+        ensure!(
+            !contents.releases.is_empty(),
+            "the package is for no release of Windows"
+        );
         let mut members = Vec::new();
         for file in &contents.files {
             members.extend(file.members()?);

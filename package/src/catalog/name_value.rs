@@ -83,6 +83,9 @@ mod tests {
         let expected = b"\x30\x1e\x1e\x08\0F\0i\0l\0e\x02\x04\x10\x01\0\x01\x04\x0cx\0.\0s\0y\0s\0\0\0";
         assert_eq!(encoded, expected);
         let read = NameValue::from_der(&encoded).unwrap();
-        assert_eq!((read.name().as_str(), read.value().unwrap().as_str()), ("File", "x.sys"));
+        assert_eq!(
+            (read.name().as_str(), read.value().unwrap().as_str()),
+            ("File", "x.sys")
+        );
     }
 }

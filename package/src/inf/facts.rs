@@ -36,9 +36,13 @@ impl Facts {
         for (models, decoration) in inf.models() {
             let platform = Platform::parse(&decoration)?;
             facts.minimum_build = facts.minimum_build.min(platform.build);
-            let section = inf.section(&models).with_context(|| format!("there is no [{models}]"))?;
+            let section = inf
+                .section(&models)
+                .with_context(|| format!("there is no [{models}]"))?;
             for entry in &section.entries {
-                facts.hardware_ids.extend(entry.values.iter().skip(1).map(|id| inf.expand(id)));
+                facts
+                    .hardware_ids
+                    .extend(entry.values.iter().skip(1).map(|id| inf.expand(id)));
             }
         }
         Ok(facts)

@@ -134,7 +134,10 @@ mod tests {
     #[test]
     fn entries_are_split_outside_quotes() {
         assert_eq!(entry("a = b , c ; d"), (Some("a".into()), vec!["b".into(), "c".into()]));
-        assert_eq!(entry("HKR,,\"a;b,c=d\""), (None, vec!["HKR".into(), String::new(), "a;b,c=d".into()]));
+        assert_eq!(
+            entry("HKR,,\"a;b,c=d\""),
+            (None, vec!["HKR".into(), String::new(), "a;b,c=d".into()])
+        );
         assert_eq!(entry("a = \"b\"\"c\""), (Some("a".into()), vec!["b\"c".into()]));
         assert_eq!(entry("a ="), (Some("a".into()), vec![]));
         assert_eq!(entry("1 = disk,,,").1.len(), 4);
@@ -151,6 +154,9 @@ mod tests {
         assert_eq!(problem("\na = b"), "line 2: error 1002: \"a = b\" is in no section");
         assert!(problem("[S").starts_with("line 1: error 1002"));
         assert_eq!(problem("[S]\na = \"b"), "line 2: error 1002: a quote is not closed");
-        assert_eq!(problem("[S]\n[T]\n[s]"), "line 3: error 1209: [s] is there already, on line 1");
+        assert_eq!(
+            problem("[S]\n[T]\n[s]"),
+            "line 3: error 1209: [s] is there already, on line 1"
+        );
     }
 }

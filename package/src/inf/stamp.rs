@@ -39,7 +39,9 @@ pub fn stamp(template: &str, stamp: &Stamp<'_>) -> Result<String> {
             in_version = same(trimmed, "[Version]");
         }
         let key = code.split_once('=').map_or("", |(key, _)| key);
-        let place = missing.iter().position(|(name, _)| in_version && same(name, key.trim()));
+        let place = missing
+            .iter()
+            .position(|(name, _)| in_version && same(name, key.trim()));
         lines.push(match place {
             Some(place) => {
                 let (_, value) = missing.remove(place);
@@ -94,13 +96,15 @@ mod tests {
     #[test]
     fn what_a_build_knows_is_filled_in() {
         let template = "; $ARCH$\n[Version]\nDriverVer = ; later\nCatalogFile=b.cat\n\n[Models.NT$ARCH$]\n";
-        let expected = "; $ARCH$\r\n[Version]\r\nDriverVer = 08/30/2026,1.2.3.0\r\nCatalogFile= a.cat\r\n\r\n[Models.NTamd64]\r\n";
+        let expected =
+            "; $ARCH$\r\n[Version]\r\nDriverVer = 08/30/2026,1.2.3.0\r\nCatalogFile= a.cat\r\n\r\n[Models.NTamd64]\r\n";
         assert_eq!(stamped(template).unwrap(), expected);
     }
 
     #[test]
     fn what_is_missing_goes_to_the_end_of_the_version_section() {
-        let expected = "[Version]\r\nClass = System\r\nDriverVer = 08/30/2026,1.2.3.0\r\nCatalogFile = a.cat\r\n\r\n[Strings]\r\n";
+        let expected =
+            "[Version]\r\nClass = System\r\nDriverVer = 08/30/2026,1.2.3.0\r\nCatalogFile = a.cat\r\n\r\n[Strings]\r\n";
         assert_eq!(stamped("[Version]\nClass = System\n\n[Strings]\n").unwrap(), expected);
     }
 

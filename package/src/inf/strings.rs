@@ -15,12 +15,14 @@ pub(super) enum Piece<'t> {
 
 /// The pieces of a value. Two percent signs are one, which is text.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
-    text.split('%').enumerate().map(|(index, part)| match (index % 2, part) {
-        (0, text) => Piece::Text(text),
-        (_, "") => Piece::Text("%"),
-        (_, number) if number.bytes().all(|byte| byte.is_ascii_digit()) => Piece::Directory(number),
-        (_, name) => Piece::Token(name),
-    })
+    text.split('%')
+        .enumerate()
+        .map(|(index, part)| match (index % 2, part) {
+            (0, text) => Piece::Text(text),
+            (_, "") => Piece::Text("%"),
+            (_, number) if number.bytes().all(|byte| byte.is_ascii_digit()) => Piece::Directory(number),
+            (_, name) => Piece::Token(name),
+        })
 }
 
 impl Inf {

@@ -50,7 +50,10 @@ impl<'c> Check<'c> {
                 file.name
             );
         }
-        Ok(format!("{} is in {}, by SHA-1 and SHA-256", file.name, self.facts.catalog))
+        Ok(format!(
+            "{} is in {}, by SHA-1 and SHA-256",
+            file.name, self.facts.catalog
+        ))
     }
 
     /// There must be no members of other files.
@@ -72,12 +75,20 @@ impl<'c> Check<'c> {
         let listed = self.catalog.value("OS")?.unwrap_or_default();
         let listed: Vec<&str> = listed.split(',').collect();
         for release in releases_from(self.facts.minimum_build) {
-            ensure!(listed.contains(&release.attribute), "{name} is not for {}", release.name);
+            ensure!(
+                listed.contains(&release.attribute),
+                "{name} is not for {}",
+                release.name
+            );
         }
         for (index, id) in self.facts.hardware_ids.iter().enumerate() {
             let listed = self.catalog.value(&format!("HWID{}", index + 1))?;
             ensure!(listed.as_deref() == Some(&id.to_lowercase()), "{name} is not for {id}");
         }
-        Ok(format!("{name} is for {}, {}", self.facts.hardware_ids.join(", "), listed.join(", ")))
+        Ok(format!(
+            "{name} is for {}, {}",
+            self.facts.hardware_ids.join(", "),
+            listed.join(", ")
+        ))
     }
 }

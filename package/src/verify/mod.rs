@@ -66,7 +66,9 @@ pub fn package(directory: &Path) -> Result<Report> {
     }
     let signer = catalog(directory, &facts, &files, &mut report);
 
-    let images = files_with(directory, "sys")?.into_iter().chain(files_with(directory, "exe")?);
+    let images = files_with(directory, "sys")?
+        .into_iter()
+        .chain(files_with(directory, "exe")?);
     for path in images {
         let contents = read(&path)?;
         report.note(image::check(&name_of(&path), &contents, signer.as_ref()));
@@ -97,7 +99,10 @@ fn catalog(directory: &Path, facts: &Facts, files: &[(String, Vec<u8>)], report:
             None
         }
     };
-    let files: Vec<MemberFile<'_>> = files.iter().map(|(name, contents)| MemberFile { name, contents }).collect();
+    let files: Vec<MemberFile<'_>> = files
+        .iter()
+        .map(|(name, contents)| MemberFile { name, contents })
+        .collect();
     match catalog::Check::new(&contents, facts) {
         Ok(check) => {
             for file in &files {

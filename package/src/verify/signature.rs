@@ -42,7 +42,10 @@ pub struct Signed {
 pub fn signature(file: &[u8]) -> Result<Signed> {
     let mut reader = SliceReader::new(file)?;
     let info = ContentInfo::decode(&mut reader).context("the signature is malformed")?;
-    ensure!(info.content_type == oid::SIGNED_DATA, "the signature is no PKCS #7 signed data");
+    ensure!(
+        info.content_type == oid::SIGNED_DATA,
+        "the signature is no PKCS #7 signed data"
+    );
     let signed: SignedData = info.content.decode_as().context("the signature is malformed")?;
     let [signer] = signed.signer_infos.0.as_slice() else {
         bail!("the signature has {} signers, not one", signed.signer_infos.0.len());
@@ -55,8 +58,15 @@ pub fn signature(file: &[u8]) -> Result<Signed> {
         .context("the signer's certificate is missing")?;
 
     let content_type = signed.encap_content_info.econtent_type;
-    let content = signed.encap_content_info.econtent.as_ref().context("nothing is signed")?;
-    let attributes = signer.signed_attrs.as_ref().context("the signature has no signed attributes")?;
+    let content = signed
+        .encap_content_info
+        .econtent
+        .as_ref()
+        .context("nothing is signed")?;
+    let attributes = signer
+        .signed_attrs
+        .as_ref()
+        .context("the signature has no signed attributes")?;
     ensure!(
         signer.digest_alg.oid == oid::SHA_256,
         "the signature's digest is not SHA-256"
@@ -138,7 +148,10 @@ fn check_issuer(certificate: &Certificate, certificates: &[&Certificate]) -> Res
     if certificate.signature_algorithm().oid != SHA_256_WITH_RSA {
         return Ok(());
     }
-    let signature = certificate.signature().as_bytes().context("the certificate is malformed")?;
+    let signature = certificate
+        .signature()
+        .as_bytes()
+        .context("the certificate is malformed")?;
     check_signature(issuer, &certificate.tbs_certificate().to_der()?, signature)
         .context("the certificate is not signed by its issuer")
 }

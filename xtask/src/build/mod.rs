@@ -52,6 +52,9 @@ impl Profile {
 /// The shipped driver's package.
 const DRIVER: &str = "customdpc";
 
+/// The app for Windows.
+pub const APP: &str = "eductl.exe";
+
 /// Builds everything for Windows into `target/driver/<profile>` and checks the driver images, whose paths it returns.
 ///
 /// # Errors
@@ -77,6 +80,20 @@ pub fn shipped_driver(workspace: &Workspace, profile: Profile, show: Show) -> Re
     let driver = builder.driver(DRIVER)?;
     builder.check_all(slice::from_ref(&driver))?;
     Ok(driver)
+}
+
+/// Builds what ships, the driver and eductl.exe, checks the driver's image, and returns the directory of both.
+///
+/// # Errors
+///
+/// As [`build`].
+pub fn shipped(workspace: &Workspace, profile: Profile, show: Show) -> Result<PathBuf> {
+    let builder = Builder::new(workspace, profile, show)?;
+    builder.cross.check_app_links()?;
+    let driver = builder.driver(DRIVER)?;
+    builder.app()?;
+    builder.check_all(slice::from_ref(&driver))?;
+    Ok(builder.output)
 }
 
 /// Builds for Windows with one profile.
@@ -162,7 +179,7 @@ impl<'w> Builder<'w> {
             "eductl",
         ]);
         self.show.run(&mut cargo)?;
-        self.publish("eductl.exe", &read(&self.cargo_output(APP_TARGET).join("eductl.exe"))?)
+        self.publish(APP, &read(&self.cargo_output(APP_TARGET).join(APP))?)
             .map(drop)
     }
 

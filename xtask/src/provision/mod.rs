@@ -8,6 +8,7 @@ mod headers;
 mod import_libs;
 mod library_source;
 mod packages;
+mod signify;
 mod target_libs;
 mod toolchain;
 
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 pub use headers::Headers;
+pub use signify::ensure as signify;
 use toolchain::Toolchain;
 
 use crate::workspace::Workspace;
@@ -49,7 +51,7 @@ impl Provisioned {
 ///
 /// When something is missing and cannot be fetched.
 pub fn ensure(workspace: &Workspace) -> Result<Provisioned> {
-    packages::ensure()?;
+    packages::ensure(&packages::FOR_BUILDS)?;
     let toolchain = Toolchain::query(workspace)?;
     Ok(Provisioned {
         import_libraries: import_libs::ensure(workspace)?,

@@ -18,15 +18,18 @@ use super::{
 };
 use crate::process;
 
-/// Something that the build uses, and the Debian package that brings it.
-struct Requirement {
+/// Something that is used, and the Debian package that brings it.
+pub struct Requirement {
     /// What it is, and for what.
-    what: &'static str,
-    package: &'static str,
-    present: fn() -> bool,
+    pub what: &'static str,
+    /// The Debian package.
+    pub package: &'static str,
+    /// Whether it is there.
+    pub present: fn() -> bool,
 }
 
-const REQUIREMENTS: [Requirement; 6] = [
+/// What builds use.
+pub const FOR_BUILDS: [Requirement; 6] = [
     Requirement {
         what: "libclang with its headers, for bindgen",
         package: "libclang-dev",
@@ -64,8 +67,8 @@ const REQUIREMENTS: [Requirement; 6] = [
 /// # Errors
 ///
 /// When something is missing and cannot be installed without a password, or the installation fails.
-pub fn ensure() -> Result<()> {
-    let missing: Vec<&Requirement> = REQUIREMENTS.iter().filter(|it| !(it.present)()).collect();
+pub fn ensure(requirements: &[Requirement]) -> Result<()> {
+    let missing: Vec<&Requirement> = requirements.iter().filter(|it| !(it.present)()).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -12,7 +12,9 @@ use super::{
 use crate::{
     build::{self, Profile},
     cross::{Cross, toml_string},
-    lockfiles, process,
+    lockfiles,
+    package::{self, PACKAGE},
+    process,
     process::Show,
     provision,
     workspace::Workspace,
@@ -79,6 +81,10 @@ pub const ALL: &[Step] = &[
     Step {
         name: "interleavings of the lock-free parts",
         run: interleavings,
+    },
+    Step {
+        name: "driver package, by three who verify it",
+        run: driver_package,
     },
     Step {
         name: "scenarios on the shipped driver",
@@ -192,7 +198,7 @@ fn unit_tests(workspace: &Workspace) -> Result<String> {
         packages
             .iter()
             .map(|name| name.as_str())
-            .filter(|name| *name != SCENARIOS),
+            .filter(|name| ![SCENARIOS, PACKAGE].contains(name)),
     );
     test_count(&process::read(&mut test)?)
 }
@@ -200,6 +206,16 @@ fn unit_tests(workspace: &Workspace) -> Result<String> {
 fn interleavings(workspace: &Workspace) -> Result<String> {
     let mut test = cargo(workspace, "test");
     test.args(LOCK_FREE).args(["--test", "interleavings"]);
+    test_count(&process::read(&mut test)?)
+}
+
+/// This project's own check, openssl and signify. The tests need the images that the release build left.
+fn driver_package(workspace: &Workspace) -> Result<String> {
+    let python = provision::signify(workspace)?;
+    package::run(workspace, &package::Options::default(), Show::OnFailure)?;
+    let mut test = cargo(workspace, "test");
+    test.env("SIGNIFY_PYTHON", python);
+    test.args(["--package", PACKAGE, "--", "--include-ignored"]);
     test_count(&process::read(&mut test)?)
 }
 

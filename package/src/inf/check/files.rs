@@ -44,7 +44,8 @@ impl Checker<'_> {
     /// Reports a place outside the driver store.
     pub(super) fn isolated(&mut self, line: usize, directory: &str, what: &str) {
         if directory != DRIVER_STORE {
-            let text = format!("{what} is not in the driver store (directory identifier {DRIVER_STORE}, here {directory})");
+            let text =
+                format!("{what} is not in the driver store (directory identifier {DRIVER_STORE}, here {directory})");
             self.error(line, 1322, text);
         }
     }
@@ -55,7 +56,11 @@ impl Checker<'_> {
             return;
         }
         if store && !same(to, from) {
-            self.error(line, 1100, format!("{from} cannot be renamed to {to} in the driver store"));
+            self.error(
+                line,
+                1100,
+                format!("{from} cannot be renamed to {to} in the driver store"),
+            );
         }
         let is_listed = self
             .inf
@@ -81,7 +86,10 @@ impl Checker<'_> {
             }
         }
         self.mark_used("DestinationDirs");
-        for entry in inf.section("DestinationDirs").map_or(&[][..], |section| &section.entries) {
+        for entry in inf
+            .section("DestinationDirs")
+            .map_or(&[][..], |section| &section.entries)
+        {
             let list = entry.key.as_deref().unwrap_or_default();
             if !same(list, "DefaultDestDir") && inf.section(list).is_none() {
                 let what = format!("[DestinationDirs] refers to [{list}], which is not there");
@@ -98,12 +106,24 @@ impl Checker<'_> {
             .section_for_any_architecture("SourceDisksNames")
             .any(|names| names.entry(&disk).is_some());
         if file.is_empty() || number(&disk).is_none() {
-            self.error(entry.line, 1008, format!("[{}] has an entry without a file or a disk", section.name));
+            self.error(
+                entry.line,
+                1008,
+                format!("[{}] has an entry without a file or a disk", section.name),
+            );
         } else if !is_named {
-            self.error(entry.line, 1273, format!("{file} is on disk {disk}, which is not in [SourceDisksNames]"));
+            self.error(
+                entry.line,
+                1273,
+                format!("{file} is on disk {disk}, which is not in [SourceDisksNames]"),
+            );
         }
         if file.ends_with(".cat") {
-            self.error(entry.line, 1213, format!("{file} is a catalog: only CatalogFile names it"));
+            self.error(
+                entry.line,
+                1213,
+                format!("{file} is a catalog: only CatalogFile names it"),
+            );
         } else if !self.copied.contains(&file) {
             self.warning(entry.line, 2083, format!("nothing copies {file}"));
         }

@@ -34,7 +34,15 @@ const LEGACY: [&str; 12] = [
 ];
 
 /// The sections named after an install section whose entries name further sections.
-const OTHER_SUFFIXES: [&str; 7] = ["Wdf", "Interfaces", "Filters", "Events", "Components", "Software", "COM"];
+const OTHER_SUFFIXES: [&str; 7] = [
+    "Wdf",
+    "Interfaces",
+    "Filters",
+    "Events",
+    "Components",
+    "Software",
+    "COM",
+];
 
 impl<'i> Checker<'i> {
     /// An install section and those named after it.

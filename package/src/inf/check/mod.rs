@@ -65,7 +65,11 @@ impl<'i> Checker<'i> {
         self.mark_used(name);
         let section = self.inf.section(name);
         if section.is_none() {
-            self.error(line, 1203, format!("{directive} refers to [{name}], which is not there"));
+            self.error(
+                line,
+                1203,
+                format!("{directive} refers to [{name}], which is not there"),
+            );
         }
         section
     }

@@ -11,7 +11,10 @@ use crate::inf::{
 impl Checker<'_> {
     pub(super) fn models(&mut self) {
         self.mark_used("Manufacturer");
-        let manufacturer = self.inf.section("Manufacturer").filter(|section| !section.entries.is_empty());
+        let manufacturer = self
+            .inf
+            .section("Manufacturer")
+            .filter(|section| !section.entries.is_empty());
         let Some(manufacturer) = manufacturer else {
             self.error(1, 1297, "the INF is for no device: [Manufacturer] is missing or empty");
             return;
@@ -47,7 +50,11 @@ impl Checker<'_> {
                 self.error(entry.line, 2010, what);
             }
             Ok(_) => {}
-            Err(error) => self.error(entry.line, 1287, format!("the decoration {decoration} is malformed: {error:#}")),
+            Err(error) => self.error(
+                entry.line,
+                1287,
+                format!("the decoration {decoration} is malformed: {error:#}"),
+            ),
         }
     }
 
@@ -71,7 +78,11 @@ impl Checker<'_> {
 
     fn model(&mut self, models: &Section, model: &Entry) {
         if model.key.as_deref().unwrap_or_default().is_empty() {
-            self.error(model.line, 1006, format!("a model in [{}] has no description", models.name));
+            self.error(
+                model.line,
+                1006,
+                format!("a model in [{}] has no description", models.name),
+            );
         }
         if model.values.iter().skip(1).all(String::is_empty) {
             self.error(model.line, 1006, "the model has no hardware identifier");

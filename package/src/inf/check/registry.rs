@@ -76,7 +76,12 @@ impl Checker<'_> {
         if flags & APPEND != 0 && kind != MULTI_SZ {
             self.error(entry.line, 1265, "only a REG_MULTI_SZ can be appended to");
         }
-        let values: Vec<String> = entry.values.iter().skip(4).map(|value| self.inf.expand(value)).collect();
+        let values: Vec<String> = entry
+            .values
+            .iter()
+            .skip(4)
+            .map(|value| self.inf.expand(value))
+            .collect();
         match kind {
             SZ | EXPAND_SZ | MULTI_SZ | NONE => {}
             DWORD => match values.as_slice() {
@@ -87,7 +92,11 @@ impl Checker<'_> {
             },
             QWORD | BINARY => {
                 if let Some(value) = values.iter().find(|value| !is_byte(value)) {
-                    self.error(entry.line, 1267, format!("{value:?} is no byte, two hexadecimal digits"));
+                    self.error(
+                        entry.line,
+                        1267,
+                        format!("{value:?} is no byte, two hexadecimal digits"),
+                    );
                 }
             }
             _ => self.error(entry.line, 1264, format!("the flags {flags:#x} name no type of value")),

@@ -51,7 +51,10 @@ impl Checker<'_> {
             self.error(services.line, 1211, what);
         }
         if associated == 0 && services.entry("Needs").is_none() {
-            let what = format!("[{}] has no service with the flag 2, which says that it is the device's", services.name);
+            let what = format!(
+                "[{}] has no service with the flag 2, which says that it is the device's",
+                services.name
+            );
             self.error(services.line, 1296, what);
         }
     }
@@ -67,7 +70,8 @@ impl Checker<'_> {
             "" => 0,
             text => number(text).unwrap_or_else(|| {
                 self.error(entry.line, 1082, format!("the flags {text:?} are no number"));
-                0
+                // Not known; one error is enough.
+                SPSVCINST_ASSOCSERVICE
             }),
         };
         if let Some(service) = self.referenced(entry.line, "AddService", entry.value(2)) {
@@ -134,7 +138,11 @@ impl Checker<'_> {
         self.isolated(entry.line, directory, &path);
         let file = file.rsplit('\\').next().unwrap_or(file).to_ascii_lowercase();
         if !self.copied.contains(&file) {
-            self.error(entry.line, 2084, format!("no CopyFiles brings the ServiceBinary {file}"));
+            self.error(
+                entry.line,
+                2084,
+                format!("no CopyFiles brings the ServiceBinary {file}"),
+            );
         }
     }
 }

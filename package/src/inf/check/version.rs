@@ -29,26 +29,43 @@ impl Checker<'_> {
         self.catalog(version);
         self.driver_ver(version);
         if version.entry("PnpLockdown").is_none_or(|entry| entry.value(0) != "1") {
-            self.error(version.line, 1324, "PnpLockdown is not 1: other programs could replace the files");
+            self.error(
+                version.line,
+                1324,
+                "PnpLockdown is not 1: other programs could replace the files",
+            );
         }
     }
 
     fn class(&mut self, version: &Section) {
-        let Some(class) = self.required(version, "Class") else { return };
-        let Some(guid) = self.required(version, "ClassGuid") else { return };
+        let Some(class) = self.required(version, "Class") else {
+            return;
+        };
+        let Some(guid) = self.required(version, "ClassGuid") else {
+            return;
+        };
         if !is_guid(&guid) {
-            self.error(version.line, 1010, format!("the ClassGuid {guid:?} is no GUID in braces"));
-        } else if same(&guid, SAMPLE_CLASS) || same(&class, "Sample") {
+            self.error(
+                version.line,
+                1010,
+                format!("the ClassGuid {guid:?} is no GUID in braces"),
+            );
+            return;
+        }
+        if same(&guid, SAMPLE_CLASS) || same(&class, "Sample") {
             self.error(version.line, 1284, "the class Sample is reserved");
         }
-        for (name, expected) in CLASSES {
-            if same(&class, name) != same(&guid, expected) {
-                let what = format!("the class {name} has the GUID {expected}; here are {class} and {guid}");
-                self.error(version.line, 1280, what);
-            }
+        let mismatch = |(name, expected): &&(&str, &str)| same(&class, name) != same(&guid, expected);
+        if let Some((name, expected)) = CLASSES.iter().find(mismatch) {
+            let what = format!("the class {name} has the GUID {expected}; here are {class} and {guid}");
+            self.error(version.line, 1280, what);
         }
         if same(&class, "Extension") && version.entry("ExtensionId").is_none_or(|id| !is_guid(id.value(0))) {
-            self.error(version.line, 1381, "an extension needs an ExtensionId, a GUID in braces");
+            self.error(
+                version.line,
+                1381,
+                "an extension needs an ExtensionId, a GUID in braces",
+            );
         }
     }
 
@@ -62,27 +79,47 @@ impl Checker<'_> {
 
     fn catalog(&mut self, version: &Section) {
         let is_catalog = |key: &str| key.to_ascii_lowercase().starts_with("catalogfile");
-        let mut catalogs = version.entries.iter().filter(|entry| entry.key.as_deref().is_some_and(is_catalog)).peekable();
+        let mut catalogs = version
+            .entries
+            .iter()
+            .filter(|entry| entry.key.as_deref().is_some_and(is_catalog))
+            .peekable();
         if catalogs.peek().is_none() {
-            self.error(version.line, 1233, "there is no CatalogFile: the package cannot be signed");
+            self.error(
+                version.line,
+                1233,
+                "there is no CatalogFile: the package cannot be signed",
+            );
         }
         for entry in catalogs {
             let name = self.inf.expand(entry.value(0));
             let stem = name.to_ascii_lowercase().strip_suffix(".cat").map(str::len);
             if stem.is_none_or(|length| length == 0) || name.contains(['\\', '/']) {
-                self.error(entry.line, 1214, format!("the CatalogFile {name:?} is no name of the form name.cat"));
+                self.error(
+                    entry.line,
+                    1214,
+                    format!("the CatalogFile {name:?} is no name of the form name.cat"),
+                );
             }
         }
     }
 
     fn driver_ver(&mut self, version: &Section) {
         let Some(entry) = version.entry("DriverVer") else {
-            self.error(version.line, 1233, "there is no DriverVer: the package cannot be signed");
+            self.error(
+                version.line,
+                1233,
+                "there is no DriverVer: the package cannot be signed",
+            );
             return;
         };
         let (date, number) = (self.inf.expand(entry.value(0)), self.inf.expand(entry.value(1)));
         if !is_date(&date) {
-            self.error(entry.line, 1218, format!("the date {date:?} is none of the form MM/DD/YYYY"));
+            self.error(
+                entry.line,
+                1218,
+                format!("the date {date:?} is none of the form MM/DD/YYYY"),
+            );
         }
         let numbers: Option<Vec<u16>> = number.split('.').map(|part| part.parse().ok()).collect();
         if numbers.is_none_or(|numbers| numbers.len() != 4 || numbers.iter().all(|number| *number == 0)) {
@@ -108,12 +145,17 @@ fn is_guid(text: &str) -> bool {
     };
     let groups: Vec<&str> = inner.split('-').collect();
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-    lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    lengths == [8, 4, 4, 4, 12]
+        && groups
+            .iter()
+            .all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn is_date(text: &str) -> bool {
     let parts: Vec<&str> = text.split(['/', '-']).collect();
-    let &[month, day, year] = parts.as_slice() else { return false };
+    let &[month, day, year] = parts.as_slice() else {
+        return false;
+    };
     let within = |part: &str, length, range: std::ops::RangeInclusive<u16>| {
         part.len() == length && part.parse().is_ok_and(|number| range.contains(&number))
     };
