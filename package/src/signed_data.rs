@@ -38,7 +38,7 @@ pub fn sign(content_type: ObjectIdentifier, content: Any, signer: &Signer) -> Re
     };
     let certificates = signer.certificates().iter().cloned();
     let certificates: Vec<_> = certificates.map(CertificateChoices::Certificate).collect();
-    let signed = SignedData {
+    let message = SignedData {
         version: CmsVersion::V1,
         digest_algorithms: SetOfVec::try_from(vec![asn1::algorithm(oid::SHA_256)])?,
         encap_content_info: EncapsulatedContentInfo {
@@ -51,12 +51,13 @@ pub fn sign(content_type: ObjectIdentifier, content: Any, signer: &Signer) -> Re
     };
     let info = ContentInfo {
         content_type: oid::SIGNED_DATA,
-        content: asn1::any(&signed)?,
+        content: asn1::any(&message)?,
     };
     Ok(info.to_der()?)
 }
 
 /// What names a certificate in a signature.
+#[must_use]
 pub fn identity(certificate: &Certificate) -> IssuerAndSerialNumber {
     let certificate = certificate.tbs_certificate();
     IssuerAndSerialNumber {

@@ -43,7 +43,7 @@ pub struct DigestInfo {
 pub enum Place {
     /// As signtool embeds it: no flags.
     Image,
-    /// As Inf2Cat lists it: resources and the import address table are said to be included.
+    /// As `Inf2Cat` lists it: resources and the import address table are said to be included.
     Catalog,
 }
 

@@ -122,8 +122,9 @@ fn what_models_lack() {
         1261,
         "[Instal] is not there",
     );
-    let twice = "%DeviceDescription% = Install, PCI\\VEN_1234, pci\\ven_1234";
-    assert_error_there(model, twice, 1294, "twice");
+    let again = "%DiskName% = Install, pci\\ven_1234&dev_11e8";
+    let shipped = "%DeviceDescription% = Install, PCI\\VEN_1234&DEV_11E8";
+    assert_error(model, &format!("{shipped}\r\n{again}"), 1294, again, "twice");
 }
 
 #[test]
@@ -134,7 +135,12 @@ fn what_install_sections_cannot_have() {
     let after = |line: &str, code, text: &str| assert_error(copy, &added(line), code, line, text);
     after("DelFiles = Install.CopyFiles", 1300, "not for Windows drivers");
     after("RegisterDlls = Install.CopyFiles", 1300, "not for Windows drivers");
-    after("CopyFile = Install.CopyFiles", 1290, "\"CopyFile\"");
+    let (inf, _) = changed(copy, &added("CopyFile = Install.CopyFiles"));
+    assert!(
+        findings(&inf)
+            .iter()
+            .any(|it| it.code == 1290 && it.what.contains("\"CopyFile\""))
+    );
     let installers = "[Install.NT.CoInstallers]";
     assert_error(
         "[Install.NT.HW]",
@@ -212,6 +218,16 @@ fn what_a_service_lacks() {
         "driver store",
     );
     assert_error_there("ServiceBinary", "ServiceBinary = %13%\\other.sys", 2084, "no CopyFiles");
+    // A device that needs no driver has a service without a name.
+    let (inf, _) = changed(add, "AddService = , 2");
+    assert!(findings(&inf).iter().all(|finding| !finding.is_error()));
+    assert_error(
+        add,
+        "AddService = , 0, Service\r\nAddService = a, 2, Service",
+        1253,
+        "AddService = , 0",
+        "no service",
+    );
     let twice = "AddService = other, 2, Service\r\nAddService = customdpc, %SPSVCINST_ASSOCSERVICE%, Service";
     assert_error(add, twice, 1211, "[Install.NT.Services]", "2 services");
     let (inf, _) = changed("[Install.NT.Services]", "[Install.NT.Service]");

@@ -51,3 +51,20 @@ fn it_takes_the_inf_template_from_inf() {
             .is_file()
     );
 }
+
+/// What the package has beside the files that wdk-build puts into it.
+#[test]
+fn the_package_has_the_signed_app() {
+    let makefile = makefile();
+    let tasks = &makefile["tasks"];
+    let names = |task: &str| -> Vec<&str> {
+        let dependencies = tasks[task]["dependencies"].as_array().expect("there are dependencies");
+        dependencies.iter().filter_map(Value::as_str).collect()
+    };
+    assert!(names("package-driver").contains(&"sign-app"));
+    assert!(names("sign-app").contains(&"copy-app-to-package"));
+    assert!(names("copy-app-to-package").contains(&"build-app"));
+    assert_eq!(tasks["sign-app"]["run_task"].as_str(), Some("signtool-sign"));
+    let signed = tasks["sign-app"]["env"]["WDK_BUILD_SIGNTOOL_SIGN_INPUT_FILE"].as_str();
+    assert!(signed.is_some_and(|path| path.ends_with("_package/eductl.exe")));
+}

@@ -18,7 +18,7 @@ pub struct Finding {
     pub line: usize,
     /// How bad it is.
     pub severity: Severity,
-    /// InfVerif's [code](https://learn.microsoft.com/windows-hardware/drivers/devtest/inf-validation-errors-and-warnings) for it.
+    /// `InfVerif`'s [code](https://learn.microsoft.com/windows-hardware/drivers/devtest/inf-validation-errors-and-warnings) for it.
     pub code: u16,
     /// What.
     pub what: String,

@@ -21,7 +21,7 @@ impl Inf {
                 section.entries.push(Entry::parse(line, &text));
             } else {
                 let what = format!("{text:?} is in no section");
-                inf.problems.push(Finding::error(line, 1002, what));
+                inf.problems.push(Finding::warning(line, 1002, what));
             }
         }
         inf
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn what_cannot_be_understood_is_found_with_its_line() {
         let problem = |text: &str| Inf::parse(text).problems[0].to_string();
-        assert_eq!(problem("\na = b"), "line 2: error 1002: \"a = b\" is in no section");
+        assert_eq!(problem("\na = b"), "line 2: warning 1002: \"a = b\" is in no section");
         assert!(problem("[S").starts_with("line 1: error 1002"));
         assert_eq!(problem("[S]\na = \"b"), "line 2: error 1002: a quote is not closed");
         assert_eq!(

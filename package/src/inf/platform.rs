@@ -72,6 +72,7 @@ fn number_of(text: &str) -> Result<u32> {
 
 /// The names of a section for 64-bit x86 Windows, in the order in which Windows looks for them: the decorations of install
 /// sections have no version.
+#[must_use]
 pub fn decorated(name: &str) -> [String; 3] {
     [format!("{name}.NTamd64"), format!("{name}.NT"), name.to_owned()]
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 ///
 /// # Errors
 /// When it is UTF-8 with a mark, which Windows does not take, malformed UTF-16, or has other characters than ASCII without
-/// being UTF-16. The message names the line and InfVerif's code.
+/// being UTF-16. The message names the line and `InfVerif`'s code.
 pub fn decode(file: &[u8]) -> Result<String> {
     ensure!(
         !file.starts_with(b"\xef\xbb\xbf"),
@@ -20,7 +20,7 @@ pub fn decode(file: &[u8]) -> Result<String> {
         return String::from_utf16(&units).context("error 1003: the file is no valid UTF-16");
     }
     if let Some(at) = file.iter().position(|byte| !byte.is_ascii()) {
-        let line = file[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = file[..at].split(|byte| *byte == b'\n').count();
         bail!("line {line}: error 1003: a character that is not ASCII; the file would have to be UTF-16 LE");
     }
     Ok(String::from_utf8_lossy(file).into_owned())

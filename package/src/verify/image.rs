@@ -15,12 +15,12 @@ pub fn check(name: &str, contents: &[u8], signer: Option<&Certificate>) -> Resul
     let of_image = || -> Result<()> {
         let image = Image::parse(contents)?;
         ensure!(image.has_right_checksum(), "the checksum in its header is wrong");
-        let signed = signature(image.signature()?)?;
+        let found = signature(image.signature()?)?;
         ensure!(
-            signed.content_type == oid::SPC_INDIRECT_DATA,
+            found.content_type == oid::SPC_INDIRECT_DATA,
             "what is signed is no digest of an image"
         );
-        let content: IndirectData = signed.content.decode_as().context("the signed digest is malformed")?;
+        let content: IndirectData = found.content.decode_as().context("the signed digest is malformed")?;
         ensure!(
             content.data.kind == oid::SPC_PE_IMAGE_DATA && content.digest.algorithm.oid == oid::SHA_256,
             "what is signed is no SHA-256 digest of an image"
@@ -30,7 +30,7 @@ pub fn check(name: &str, contents: &[u8], signer: Option<&Certificate>) -> Resul
             "it is not the image that was signed"
         );
         ensure!(
-            signer.is_none_or(|signer| *signer == signed.signer),
+            signer.is_none_or(|signer| *signer == found.signer),
             "it is signed by another certificate than the catalog"
         );
         Ok(())

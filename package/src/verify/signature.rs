@@ -46,19 +46,19 @@ pub fn signature(file: &[u8]) -> Result<Signed> {
         info.content_type == oid::SIGNED_DATA,
         "the signature is no PKCS #7 signed data"
     );
-    let signed: SignedData = info.content.decode_as().context("the signature is malformed")?;
-    let [signer] = signed.signer_infos.0.as_slice() else {
-        bail!("the signature has {} signers, not one", signed.signer_infos.0.len());
+    let message: SignedData = info.content.decode_as().context("the signature is malformed")?;
+    let [signer] = message.signer_infos.0.as_slice() else {
+        bail!("the signature has {} signers, not one", message.signer_infos.0.len());
     };
-    let certificates = certificates(&signed);
+    let certificates = certificates(&message);
     let certificate = certificates
         .iter()
         .copied()
         .find(|certificate| is_signer(signer, certificate))
         .context("the signer's certificate is missing")?;
 
-    let content_type = signed.encap_content_info.econtent_type;
-    let content = signed
+    let content_type = message.encap_content_info.econtent_type;
+    let content = message
         .encap_content_info
         .econtent
         .as_ref()
@@ -84,8 +84,8 @@ pub fn signature(file: &[u8]) -> Result<Signed> {
     })
 }
 
-fn certificates(signed: &SignedData) -> Vec<&Certificate> {
-    let choices = signed.certificates.iter().flat_map(|set| set.0.iter());
+fn certificates(message: &SignedData) -> Vec<&Certificate> {
+    let choices = message.certificates.iter().flat_map(|set| set.0.iter());
     choices
         .filter_map(|choice| match choice {
             CertificateChoices::Certificate(certificate) => Some(certificate),

@@ -118,7 +118,7 @@ impl Checker<'_> {
                 format!("{file} is on disk {disk}, which is not in [SourceDisksNames]"),
             );
         }
-        if file.ends_with(".cat") {
+        if file.rsplit_once('.').is_some_and(|(_, extension)| extension == "cat") {
             self.error(
                 entry.line,
                 1213,

@@ -98,8 +98,9 @@ impl<'i> Checker<'i> {
         } else if LEGACY.iter().any(|legacy| same(key, legacy)) {
             self.error(entry.line, 1300, format!("{key} is not for Windows drivers"));
         } else if !PLAIN.iter().any(|plain| same(key, plain)) {
-            let what = format!("[{}] cannot have the directive {key:?}", section.name);
-            self.error(entry.line, 1290, what);
+            // Some setup classes have directives of their own.
+            let what = format!("the directive {key:?} of [{}] is none for all classes", section.name);
+            self.warning(entry.line, 1290, what);
         }
     }
 
@@ -119,7 +120,8 @@ impl<'i> Checker<'i> {
         }
     }
 
-    fn is_extension(&self) -> bool {
+    /// Whether the INF adds to what another one installs.
+    pub(super) fn is_extension(&self) -> bool {
         let class = self.inf.section("Version").and_then(|version| version.entry("Class"));
         class.is_some_and(|class| same(class.value(0), "Extension"))
     }

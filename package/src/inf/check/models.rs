@@ -68,10 +68,10 @@ impl Checker<'_> {
         let mut identifiers = BTreeSet::new();
         for model in &models.entries {
             self.model(models, model);
-            for id in model.values.iter().skip(1) {
-                if !identifiers.insert(self.inf.expand(id).to_ascii_lowercase()) {
-                    self.error(model.line, 1294, format!("{id} is in [{name}] twice"));
-                }
+            // The first one is the hardware's, the others are of what it is compatible with.
+            let id = self.inf.expand(model.value(1)).to_ascii_lowercase();
+            if !id.is_empty() && !identifiers.insert(id) {
+                self.error(model.line, 1294, format!("{} is in [{name}] twice", model.value(1)));
             }
         }
     }

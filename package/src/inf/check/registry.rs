@@ -105,5 +105,6 @@ impl Checker<'_> {
 }
 
 fn is_byte(text: &str) -> bool {
-    text.len() <= 2 && u8::from_str_radix(text, 16).is_ok()
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    digits.len() <= 2 && u8::from_str_radix(digits, 16).is_ok()
 }

@@ -50,7 +50,7 @@ impl Checker<'_> {
             let what = format!("[{}] has {associated} services for one device", services.name);
             self.error(services.line, 1211, what);
         }
-        if associated == 0 && services.entry("Needs").is_none() {
+        if associated == 0 && services.entry("Needs").is_none() && !self.is_extension() {
             let what = format!(
                 "[{}] has no service with the flag 2, which says that it is the device's",
                 services.name
@@ -61,10 +61,6 @@ impl Checker<'_> {
 
     /// The service's flags.
     fn add_service(&mut self, entry: &Entry) -> u32 {
-        let name = entry.value(0);
-        if name.is_empty() {
-            self.error(entry.line, 1253, "AddService names no service");
-        }
         let text = self.inf.expand(entry.value(1));
         let flags = match text.as_str() {
             "" => 0,
@@ -74,6 +70,13 @@ impl Checker<'_> {
                 SPSVCINST_ASSOCSERVICE
             }),
         };
+        // A device without a name for its service needs no driver.
+        if entry.value(0).is_empty() {
+            if flags & SPSVCINST_ASSOCSERVICE == 0 {
+                self.error(entry.line, 1253, "AddService names no service");
+            }
+            return flags;
+        }
         if let Some(service) = self.referenced(entry.line, "AddService", entry.value(2)) {
             self.service(service, flags);
         }
