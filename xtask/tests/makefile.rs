@@ -68,3 +68,11 @@ fn the_package_has_the_signed_app() {
     let signed = tasks["sign-app"]["env"]["WDK_BUILD_SIGNTOOL_SIGN_INPUT_FILE"].as_str();
     assert!(signed.is_some_and(|path| path.ends_with("_package/eductl.exe")));
 }
+
+/// As in the package that `cargo xtask package` makes: Windows 10, version 2004, to Windows 11, version 24H2.
+#[test]
+fn the_catalog_is_for_the_same_releases_of_windows() {
+    let makefile = makefile();
+    let systems = &makefile["tasks"]["inf2cat"]["env"]["WDK_BUILD_INF2CAT_OS"];
+    assert_eq!(systems["value"].as_str(), Some("10_VB_X64,10_CO_X64,10_NI_X64,10_GE_X64"));
+}
