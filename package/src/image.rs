@@ -51,7 +51,7 @@ impl<'d> Image<'d> {
             None => data.len()..data.len(),
         };
         ensure!(
-            certificates.end == data.len() && certificates.start > directory_entry,
+            certificates.end == data.len() && certificates.start >= directory_entry + DIRECTORY_ENTRY,
             "the image's certificates are not at its end"
         );
         Ok(Self {

@@ -74,5 +74,8 @@ fn the_package_has_the_signed_app() {
 fn the_catalog_is_for_the_same_releases_of_windows() {
     let makefile = makefile();
     let systems = &makefile["tasks"]["inf2cat"]["env"]["WDK_BUILD_INF2CAT_OS"];
-    assert_eq!(systems["value"].as_str(), Some("10_VB_X64,10_CO_X64,10_NI_X64,10_GE_X64"));
+    assert_eq!(
+        systems["value"].as_str(),
+        Some("10_VB_X64,10_CO_X64,10_NI_X64,10_GE_X64")
+    );
 }

@@ -54,8 +54,12 @@ pub fn package(directory: &Path) -> Result<Report> {
     for finding in inf::check(&inf).into_iter().filter(inf::Finding::is_error) {
         report.wrong.push(format!("{inf_name}: {finding}"));
     }
+    if report.wrong.is_empty() {
+        report
+            .right
+            .push(format!("{inf_name} keeps the rules for Windows drivers"));
+    }
     let facts = Facts::of(&inf).with_context(|| inf_name.to_owned())?;
-    report.right.push(format!("{inf_name} is read"));
 
     let mut files = vec![(inf_name.to_owned(), contents)];
     for name in &facts.files {
@@ -89,16 +93,9 @@ fn catalog(directory: &Path, facts: &Facts, files: &[(String, Vec<u8>)], report:
             return None;
         }
     };
-    let signer = match catalog::signed(&facts.catalog, &contents) {
-        Ok(signer) => {
-            report.right.push(format!("{} is signed", facts.catalog));
-            Some(signer)
-        }
-        Err(error) => {
-            report.wrong.push(format!("{error:#}"));
-            None
-        }
-    };
+    let signed = catalog::signed(&facts.catalog, &contents);
+    let signer = signed.as_ref().ok().cloned();
+    report.note(signed.map(|_| format!("{} is signed", facts.catalog)));
     let files: Vec<MemberFile<'_>> = files
         .iter()
         .map(|(name, contents)| MemberFile { name, contents })

@@ -5,20 +5,19 @@ use super::{Checker, registry::Relative};
 use crate::inf::{Entry, Section, platform::decorated, same};
 
 /// What may be in an install section and needs no look of ours.
-const PLAIN: [&str; 9] = [
+const PLAIN: [&str; 8] = [
     "Include",
     "Needs",
     "FeatureScore",
     "DriverVer",
     "CopyINF",
     "ExcludeID",
-    "BootCritical",
     "LogConfig",
     "BitReg",
 ];
 
 /// What Windows drivers must not do any more: take things away, or run code.
-const LEGACY: [&str; 12] = [
+const LEGACY: [&str; 11] = [
     "DelReg",
     "DelFiles",
     "RenFiles",
@@ -30,7 +29,6 @@ const LEGACY: [&str; 12] = [
     "RegisterDlls",
     "UnregisterDlls",
     "Reboot",
-    "DelService",
 ];
 
 /// The sections named after an install section whose entries name further sections.
