@@ -67,9 +67,14 @@ pub fn signature(file: &[u8]) -> Result<Signed> {
         .signed_attrs
         .as_ref()
         .context("the signature has no signed attributes")?;
+    let digests = message.digest_algorithms.iter().chain([&signer.digest_alg]);
     ensure!(
-        signer.digest_alg.oid == oid::SHA_256,
+        digests.map(|algorithm| algorithm.oid).eq([oid::SHA_256; 2]),
         "the signature's digest is not SHA-256"
+    );
+    ensure!(
+        signer.signature_algorithm.oid == oid::RSA_ENCRYPTION,
+        "the signature is not by RSA"
     );
     check_attributes(attributes, content_type, content)?;
     check_signature(certificate, &attributes.to_der()?, signer.signature.as_bytes())
