@@ -29,14 +29,15 @@ const APART_FROM_GPL: [&str; 9] = [
 ];
 
 /// For a package, those that it must not reach. ARCHITECTURE.md has the table with the reasons.
-const KEPT_APART: [(&str, &[&str]); 7] = [
+const KEPT_APART: [(&str, &[&str]); 8] = [
+    ("driver-package", &["customdpc", "eductl", "wdm", "wdk-sys"]),
     ("edu", &["wdm", "wdk-sys", "ntsim"]),
     ("eductl", &["wdm", "wdk-sys"]),
     ("ntsim", &["customdpc", "wdm", "wdk-sys"]),
     ("rundown", &["wdm", "wdk-sys"]),
     ("scenarios", &["customdpc", "wdm", "wdk-sys"]),
     ("wdm", &["edu", "ntsim"]),
-    ("xtask", &["customdpc", "eductl", "ntsim", "wdm"]),
+    ("xtask", &["customdpc", "driver-package", "eductl", "ntsim", "wdm"]),
 ];
 
 /// Checks the workspace's dependencies.
