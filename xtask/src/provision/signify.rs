@@ -1,4 +1,4 @@
-//! [signify](https://pypi.org/project/signify), which verifies Authenticode signatures and catalogs: the tests of the driver package ask
+//! signify, which verifies Authenticode signatures and catalogs: the tests of the driver package ask
 //! it for a second opinion. It comes from `PyPI` into a virtual environment of ours.
 
 use std::{
