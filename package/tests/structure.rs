@@ -78,11 +78,11 @@ fn signatures_are_as_signtool_makes_them() {
         (&*catalog, include_str!("structure/catalog-attributes.txt")),
         (in_image, include_str!("structure/image-attributes.txt")),
     ] {
-        let signed = signed_data(file);
-        let version = describe(&signed.version.to_der().unwrap());
-        let digests = describe(&signed.digest_algorithms.to_der().unwrap());
+        let message = signed_data(file);
+        let version = describe(&message.version.to_der().unwrap());
+        let digests = describe(&message.digest_algorithms.to_der().unwrap());
         assert_structure(&(version + &digests), include_str!("structure/signed-data.txt"));
-        let [signer] = signed.signer_infos.0.as_slice() else {
+        let [signer] = message.signer_infos.0.as_slice() else {
             panic!("there is one signer")
         };
         let version = describe(&signer.version.to_der().unwrap());

@@ -93,9 +93,9 @@ fn catalog(directory: &Path, facts: &Facts, files: &[(String, Vec<u8>)], report:
             return None;
         }
     };
-    let signed = catalog::signed(&facts.catalog, &contents);
-    let signer = signed.as_ref().ok().cloned();
-    report.note(signed.map(|_| format!("{} is signed", facts.catalog)));
+    let signature = catalog::signed(&facts.catalog, &contents);
+    let signer = signature.as_ref().ok().cloned();
+    report.note(signature.map(|_| format!("{} is signed", facts.catalog)));
     let files: Vec<MemberFile<'_>> = files
         .iter()
         .map(|(name, contents)| MemberFile { name, contents })

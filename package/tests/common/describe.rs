@@ -30,9 +30,9 @@ fn element(text: &mut String, depth: usize, any: AnyRef<'_>) {
         other => other.to_string(),
     };
     writeln!(text, "{:indent$}{name}", "", indent = depth * 2).unwrap();
-    if tag.is_constructed() {
-        elements(text, depth + 1, any.value());
-    } else if tag == Tag::OctetString && any.value().starts_with(&[0x30]) && AnyRef::from_der(any.value()).is_ok() {
+    let holds_der =
+        tag == Tag::OctetString && any.value().starts_with(&[0x30]) && AnyRef::from_der(any.value()).is_ok();
+    if tag.is_constructed() || holds_der {
         elements(text, depth + 1, any.value());
     }
 }
