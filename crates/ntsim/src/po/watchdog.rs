@@ -120,8 +120,11 @@ pub(super) fn check_idle(k: &Kernel, device: Va) -> Outcome<()> {
         if number > record.stack_count() || record.passed(number).is_some() {
             continue;
         }
-        let holder: Va = k.read(io::irp::location(irp, number) + stack::DEVICE_OBJECT)?;
-        if holder == device {
+        let location = io::irp::location(irp, number);
+        let holder: Va = k.read(location + stack::DEVICE_OBJECT)?;
+        // One that is not marked pending has just come to the dispatch routine, which turns it away: no driver can wait for that.
+        let control: u8 = k.read(location + stack::CONTROL)?;
+        if holder == device && control & io::irp::SL_PENDING_RETURNED != 0 {
             return Err(k.bugcheck(failure(
                 [FREED_WITH_IRP, device.get(), 0, 0],
                 format!("device {device} is deleted while its driver has the power IRP {irp}"),

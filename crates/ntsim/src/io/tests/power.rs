@@ -45,6 +45,8 @@ enum Mistake {
     WantsIrp,
     /// It passes a failed IRP down.
     FailsAndPasses,
+    /// None: its device is being removed, and it turns IRPs away, which takes a while.
+    TurnsAway,
 }
 
 /// Copies the current stack location of the IRP in `rbx`, which is in `rax`, to the next, with the completion routine in `r10`, marks it pending
@@ -92,6 +94,12 @@ fn dispatch_power(f: &mut Function<'_>, mistake: Mistake) {
     let mut labels = [(); 4].map(|()| f.asm.create_label());
     let [device, send, down, end]: &mut [CodeLabel; 4] = &mut labels;
     f.asm.mov(rbx, rdx).unwrap();
+    if mistake == Mistake::TurnsAway {
+        f.asm.mov(ecx, 20).unwrap();
+        f.call("KeStallExecutionProcessor");
+        finish_with(f, NtStatus::DELETE_PENDING);
+        f.asm.jmp(*end).unwrap();
+    }
     f.asm.mov(rax, qword_ptr(rbx + layout::CURRENT_STACK_LOCATION)).unwrap();
     f.asm.cmp(dword_ptr(rax + stack::POWER_TYPE), 0).unwrap();
     f.asm.jne(*device).unwrap();
@@ -522,6 +530,23 @@ fn a_device_is_not_deleted_while_its_driver_has_a_power_irp() {
     let crash = machine.kernel().crash().expect("a rule is broken");
     assert_eq!(crash.bugcheck.code, Code::DRIVER_POWER_STATE_FAILURE);
     assert_eq!(crash.bugcheck.parameters[0], 1);
+}
+
+/// A request that has just come to a driver whose device is being removed is turned away, which nobody waits for.
+#[test]
+fn a_device_is_deleted_while_a_power_irp_is_turned_away() {
+    for seed in 1..=20 {
+        let machine = run_owner(Mistake::TurnsAway, seed, |k, pdo| async move {
+            let fdo = device::top_of_stack(&k, pdo)?;
+            request_power(&k, pdo, &[D3]).await?;
+            k.delay(10_000).await?;
+            device::detach(&k, pdo)?;
+            device::delete(&k, fdo)
+        });
+        let crash = machine.kernel().crash();
+        let rule = crash.as_ref().map(|crash| crash.bugcheck.rule);
+        assert_ne!(rule, Some("power-state-failure"), "seed {seed}");
+    }
 }
 
 /// A machine whose bus driver takes its time with every IRP, and the driver that owns its device's power policy.
