@@ -129,9 +129,11 @@ pub(super) async fn send(k: &Kernel, spec: Spec, record: &Record) -> Outcome<()>
     let top = io::top_of_stack(k, spec.pdo)?;
     let raised = at_dispatch_allowed(k, spec.pdo)? && k.random().borrow_mut().chance(DISPATCH_SHARE);
     let old = if raised { k.raise_irql(Irql::DISPATCH) } else { k.irql() };
+    // The device may be removed meanwhile, and turn the IRP away: its object, and with it the driver, is there until it has.
+    io::device::reference(k, top)?;
     io::call_driver(k, top, record.irp()).await?;
     k.lower_irql(old);
-    Ok(())
+    io::device::dereference(k, top)
 }
 
 /// Everyone has completed the IRP.
