@@ -16,10 +16,13 @@ use scenarios::{
     seeds,
 };
 
-use crate::storeys::{
-    bare::{IN_THREAD, IN_THREAD_LATER, LOOK, NOTIFIED, REPARSE, SEEN},
-    careless::ASK_INTERNALLY,
-    upper::{SHUT, STARTS, WAIT},
+use crate::{
+    forwarding::in_its_thread_or_not_at_all,
+    storeys::{
+        bare::{LOOK, NOTIFIED, REPARSE, SEEN},
+        careless::ASK_INTERNALLY,
+        upper::{SHUT, STARTS, WAIT},
+    },
 };
 
 /// `IRP_MN_SET_POWER`.
@@ -104,17 +107,7 @@ fn the_lower_driver_sees_all_of_an_open_or_nothing() {
 #[test]
 fn a_request_that_needs_its_thread_is_passed_down_in_it_or_not_at_all() {
     for seed in seeds::up_to(10) {
-        let run = filtered("bare-storey", seed, async |pc| {
-            let program = Program::open(&pc).await?;
-            for (at_once, later) in IN_THREAD.into_iter().zip(IN_THREAD_LATER) {
-                let done = program.call(at_once, &[1, 2, 3, 4], 4).await?;
-                assert_eq!(done.status, NtStatus::SUCCESS, "{at_once:#x}");
-                let refused = program.call(later, &[1, 2, 3, 4], 4).await?;
-                assert_eq!(refused.status, NtStatus::INVALID_DEVICE_REQUEST, "{later:#x}");
-            }
-            program.close().await
-        });
-        let _ = run.clean();
+        let _ = filtered("bare-storey", seed, in_its_thread_or_not_at_all).clean();
     }
 }
 

@@ -38,20 +38,22 @@ fn a_read_comes_as_the_lower_driver_expects_it_or_not_at_all() {
     let _ = run.clean();
 }
 
+/// Each request is passed down in the thread of its program, and refused when the driver has queued it before.
+pub async fn in_its_thread_or_not_at_all(pc: Pc) -> Outcome<()> {
+    let program = Program::open(&pc).await?;
+    for (at_once, later) in IN_THREAD.into_iter().zip(IN_THREAD_LATER) {
+        let done = program.call(at_once, &[1, 2, 3, 4], 4).await?;
+        assert_eq!(done.status, NtStatus::SUCCESS, "{at_once:#x}");
+        let refused = program.call(later, &[1, 2, 3, 4], 4).await?;
+        assert_eq!(refused.status, NtStatus::INVALID_DEVICE_REQUEST, "{later:#x}");
+    }
+    program.close().await
+}
+
 #[test]
 fn a_request_that_needs_its_thread_is_passed_down_in_it_or_not_at_all() {
     for seed in seeds::up_to(10) {
-        let run = carelessly(seed, async |pc| {
-            let program = Program::open(&pc).await?;
-            for (at_once, later) in IN_THREAD.into_iter().zip(IN_THREAD_LATER) {
-                let done = program.call(at_once, &[1, 2, 3, 4], 4).await?;
-                assert_eq!(done.status, NtStatus::SUCCESS, "{at_once:#x}");
-                let refused = program.call(later, &[1, 2, 3, 4], 4).await?;
-                assert_eq!(refused.status, NtStatus::INVALID_DEVICE_REQUEST, "{later:#x}");
-            }
-            program.close().await
-        });
-        let _ = run.clean();
+        let _ = carelessly(seed, in_its_thread_or_not_at_all).clean();
     }
 }
 

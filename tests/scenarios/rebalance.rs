@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ntsim::{
-    NtStatus,
+    NtStatus, Outcome,
     bus::{Interrupt, InterruptMode},
     io::pnp,
     po::{self, SystemState},
@@ -12,7 +12,7 @@ use ntsim::{
 };
 use scenarios::{
     boot::{Run, Setup},
-    program::{Program, assert_served_or_removed},
+    program::{Computation, Program, assert_served_or_removed},
 };
 
 /// `STATUS_DEVICE_CONFIGURATION_ERROR`.
@@ -29,6 +29,22 @@ fn interrupted(records: &[Record]) -> impl Iterator<Item = Option<usize>> + '_ {
     isrs.map(|record| record.processor)
 }
 
+/// Four requests at a time.
+async fn factorials(program: &Program) -> Outcome<Vec<Computation>> {
+    let mut under_way = Vec::new();
+    for n in 1..=4 {
+        under_way.push(program.factorial(n).await?);
+    }
+    Ok(under_way)
+}
+
+async fn succeed(under_way: &[Computation]) -> Outcome<()> {
+    for computation in under_way {
+        assert_eq!(computation.wait().await?, NtStatus::SUCCESS);
+    }
+    Ok(())
+}
+
 #[test]
 fn requests_survive_that_their_device_moves() {
     for interrupts in [InterruptMode::Line, InterruptMode::Message] {
@@ -41,13 +57,8 @@ fn requests_survive_that_their_device_moves() {
                 let program = pc.k.spawn(ThreadSpec::user("program"), async move |_| {
                     let program = Program::open(&user).await?;
                     for _ in 0..4 {
-                        let mut under_way = Vec::new();
-                        for n in 1..=4 {
-                            under_way.push(program.factorial(n).await?);
-                        }
-                        for computation in &under_way {
-                            assert_eq!(computation.wait().await?, NtStatus::SUCCESS);
-                        }
+                        let under_way = factorials(&program).await?;
+                        succeed(&under_way).await?;
                     }
                     program.close().await
                 });
@@ -102,6 +113,7 @@ fn an_interrupt_of_passive_level_is_refused() {
     });
     let _ = run.clean();
 }
+
 /// `IRP_MN_START_DEVICE` for a device that is started: what it has is given back first, and nothing is lost.
 #[test]
 fn requests_survive_that_their_started_device_is_started_again() {
@@ -114,14 +126,9 @@ fn requests_survive_that_their_started_device_is_started_again() {
                 let program = pc.k.spawn(ThreadSpec::user("program"), async move |_| {
                     let program = Program::open(&user).await?;
                     for _ in 0..4 {
-                        let mut under_way = Vec::new();
-                        for n in 1..=4 {
-                            under_way.push(program.factorial(n).await?);
-                        }
+                        let under_way = factorials(&program).await?;
                         let read = program.read(0, 100).await?;
-                        for computation in &under_way {
-                            assert_eq!(computation.wait().await?, NtStatus::SUCCESS);
-                        }
+                        succeed(&under_way).await?;
                         assert_eq!(read.wait(&user.k).await?.status, NtStatus::SUCCESS);
                     }
                     program.close().await
