@@ -104,7 +104,7 @@ use raw::{is_cancelled, note_slot, set_information};
 pub use request::{DeviceControl, ReadWrite, Transfer};
 use request::{device_control, read_write};
 pub use returned::{IoStatus, ReturnedIrp};
-pub(crate) use routine::Routine;
+pub(crate) use routine::{IoCompletionRoutine, Routine};
 use wdk_sys::IRP;
 
 use crate::{

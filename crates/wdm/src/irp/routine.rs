@@ -12,7 +12,7 @@ use super::raw::next_stack_location;
 use crate::{device::Header, error::Result, status::Status};
 
 /// An `IO_COMPLETION_ROUTINE`.
-type CompletionRoutine = unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP, *mut c_void) -> NTSTATUS;
+pub(crate) type IoCompletionRoutine = unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP, *mut c_void) -> NTSTATUS;
 
 /// A completion routine and its context.
 ///
@@ -30,7 +30,7 @@ type CompletionRoutine = unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP, *mut
 /// called. This layer relies on the other sentence.)
 #[derive(Clone, Copy)]
 pub(crate) struct Routine {
-    call: CompletionRoutine,
+    call: IoCompletionRoutine,
     context: *mut c_void,
     /// The request must go down, whether there is memory or not.
     must_go: bool,
@@ -38,7 +38,7 @@ pub(crate) struct Routine {
 
 impl Routine {
     /// For a request that can fail where there is no memory.
-    pub(crate) const fn new(call: CompletionRoutine, context: *mut c_void) -> Self {
+    pub(crate) const fn new(call: IoCompletionRoutine, context: *mut c_void) -> Self {
         Self {
             call,
             context,
@@ -48,7 +48,7 @@ impl Routine {
 
     /// For a PnP or power request: most of them no driver may fail. Where there is no memory `IoSetCompletionRoutine` is used, an inline function, which
     /// needs none: what is missing then is that nothing keeps the image for the last instructions of the routine.
-    pub(crate) const fn that_must_go(call: CompletionRoutine, context: *mut c_void) -> Self {
+    pub(crate) const fn that_must_go(call: IoCompletionRoutine, context: *mut c_void) -> Self {
         Self {
             call,
             context,

@@ -13,42 +13,19 @@ use wdk_sys::{
     ntddk::IofCompleteRequest,
 };
 
-use super::{request::Request, send_down, work_off};
+use super::{leave_to_work_item, request::Request, work_off};
 use crate::{
     device::{DeviceExtension, Extension, Header, failure, lifecycle},
-    irp::{mark_pending, pass_down, status},
+    irp::{pass_down, status},
     irql::{Irql, Passive, UpToDispatch},
     power::DevicePowerState,
-    status::Status,
 };
-
-/// Leaves the request to [`work`], before the lower drivers take the power away, or after they have given it.
-///
-/// # Safety
-/// As [`system`].
-pub(super) unsafe fn set_device<T: DeviceExtension>(
-    header: &Header,
-    irp: NonNull<IRP>,
-    to: DevicePowerState,
-    irql: &mut Irql<UpToDispatch>,
-) -> NTSTATUS {
-    // SAFETY: the IRP is owned.
-    unsafe { mark_pending(irp) };
-    if to == DevicePowerState::D0 {
-        // SAFETY: the IRP is owned and pending, and the remove lock keeps the header.
-        unsafe { send_down(header, irp, power_given::<T>) };
-    } else {
-        // SAFETY: the IRP is owned and pending.
-        unsafe { leave_to_work::<T>(header, irp, irql) };
-    }
-    Status::PENDING.as_raw()
-}
 
 /// The lower drivers have set D0, or have failed to.
 ///
 /// # Safety
 /// To be called by the I/O manager only, with the header of an `Extension<T>` as context.
-unsafe extern "C" fn power_given<T: DeviceExtension>(
+pub(super) unsafe extern "C" fn power_given<T: DeviceExtension>(
     _device: *mut DEVICE_OBJECT,
     irp: *mut IRP,
     context: *mut c_void,
@@ -61,28 +38,15 @@ unsafe extern "C" fn power_given<T: DeviceExtension>(
     // SAFETY: the remove lock keeps the header.
     let header = unsafe { header.as_ref() };
     // SAFETY: the IRP is at this driver again, and pending.
-    unsafe { leave_to_work::<T>(header, irp, &mut irql) };
+    unsafe { leave_to_work_item(header, irp, work::<T>, &mut irql) };
     STATUS_MORE_PROCESSING_REQUIRED
 }
 
-/// # Safety
-/// The IRP must be a set-power request, owned, pending, with the remove lock acquired for it; the caller gives it up. The header must be that of
-/// an `Extension<T>`.
-pub(super) unsafe fn leave_to_work<T: DeviceExtension>(
-    header: &Header,
-    irp: NonNull<IRP>,
-    irql: &mut Irql<UpToDispatch>,
-) {
-    let context = core::ptr::from_ref(header).cast_mut().cast();
-    // SAFETY: promised by the caller; the remove lock keeps the header.
-    unsafe { header.device_irps.put(irp, work::<T>, context, irql) };
-}
-
-/// The work item of [`leave_to_work`].
+/// The work item: the device is to leave D0, or the lower drivers have set it, or [`super::system`] could not ask for a state of the device.
 ///
 /// # Safety
 /// To be called by the I/O manager only, with the header of an `Extension<T>` as context.
-unsafe extern "C" fn work<T: DeviceExtension>(_device: PDEVICE_OBJECT, context: *mut c_void) {
+pub(super) unsafe extern "C" fn work<T: DeviceExtension>(_device: PDEVICE_OBJECT, context: *mut c_void) {
     let Some(extension) = NonNull::new(context.cast::<Extension<T>>()) else {
         return;
     };

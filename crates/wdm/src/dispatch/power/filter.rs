@@ -11,13 +11,12 @@ use core::sync::atomic::Ordering;
 
 use wdk_sys::{DEVICE_OBJECT, IRP, NTSTATUS, PDEVICE_OBJECT, STATUS_SUCCESS};
 
-use super::{super::enter_admitted, request::Request, send_down, work_off};
+use super::{super::enter_admitted, request::Request, set_device, work_off};
 use crate::{
     device::{Extension, FilterDevice, Header},
-    irp::{mark_pending, pass_down, pass_on, status},
+    irp::{pass_down, pass_on, status},
     irql::{Irql, Passive, UpToDispatch},
-    power::{DevicePowerState, report, report_d0},
-    status::Status,
+    power::{report, report_d0},
 };
 
 /// `IRP_MJ_POWER`.
@@ -37,34 +36,10 @@ pub(crate) unsafe extern "C" fn power<T: FilterDevice>(device: PDEVICE_OBJECT, i
     // SAFETY: the IRP is at this driver.
     match unsafe { Request::of(irp) } {
         // SAFETY: the IRP is owned, with the remove lock acquired, and given up.
-        Request::SetDevice(to) => unsafe { set_device(header, irp, to, &mut irql) },
+        Request::SetDevice(to) => unsafe { set_device(header, irp, to, power_given, leaves_d0, &mut irql) },
         // SAFETY: as above.
-        _ => unsafe { pass_on(irp, header) },
+        _ => unsafe { pass_on(irp, header) }.as_raw(),
     }
-    .as_raw()
-}
-
-/// `PoSetPowerState` may be called at `DISPATCH_LEVEL`, where this may run, for D0 only: a work item says the rest.
-///
-/// # Safety
-/// The IRP must be owned, with the remove lock of `header` acquired for it; the caller gives it up.
-unsafe fn set_device(
-    header: &Header,
-    irp: NonNull<IRP>,
-    to: DevicePowerState,
-    irql: &mut Irql<UpToDispatch>,
-) -> Status {
-    // SAFETY: the IRP is owned.
-    unsafe { mark_pending(irp) };
-    if to == DevicePowerState::D0 {
-        // SAFETY: the IRP is owned and pending, and the remove lock keeps the header.
-        unsafe { send_down(header, irp, power_given) };
-    } else {
-        let context = core::ptr::from_ref(header).cast_mut().cast();
-        // SAFETY: the IRP is owned and pending, and the remove lock keeps the header.
-        unsafe { header.device_irps.put(irp, leaves_d0, context, irql) };
-    }
-    Status::PENDING
 }
 
 /// The lower drivers have set D0, or have failed to.

@@ -5,17 +5,19 @@ pub(super) mod filter;
 mod request;
 mod system;
 
-use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use request::Request;
-use wdk_sys::{DEVICE_OBJECT, IRP, NTSTATUS, PDEVICE_OBJECT};
+use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT};
 
 use super::enter_admitted;
 use crate::{
     device::{DeviceExtension, Extension, Header, PnpState},
-    irp::{Routine, complete, pass_down_with_routine, pass_on},
+    irp::{IoCompletionRoutine, Routine, complete, mark_pending, pass_down_with_routine, pass_on},
     irql::{Irql, Passive, UpToDispatch},
+    power::DevicePowerState,
+    status::Status,
+    work_item::WorkItemRoutine,
 };
 
 /// `IRP_MJ_POWER`. Since Windows Vista such a request is passed down by `IoCallDriver`, as any other, and the next one needs not be asked for.
@@ -39,7 +41,9 @@ pub(crate) unsafe extern "C" fn power<T: DeviceExtension>(device: PDEVICE_OBJECT
         // SAFETY: the IRP is owned, and has the remove lock.
         Request::System(_) if ours => unsafe { system::system::<T>(header, irp) },
         // SAFETY: as above.
-        Request::SetDevice(to) => unsafe { device::set_device::<T>(header, irp, to, &mut irql) },
+        Request::SetDevice(to) => unsafe {
+            set_device(header, irp, to, device::power_given::<T>, device::work::<T>, &mut irql)
+        },
         // SAFETY: as above.
         _ => unsafe { pass_on(irp, header) }.as_raw(),
     }
@@ -53,16 +57,56 @@ const fn is_working(state: PnpState) -> bool {
     )
 }
 
-/// Sends a request down, to be gone on with by `routine`, which gets the header as context.
+/// Begins a request that sets the state of the device. D0 goes down first, and `given` is called when the lower drivers have set it; any other state is
+/// left to a work item, `leaves_d0`, which runs before the lower drivers see the request. Both get the header as context.
+///
+/// `PoSetPowerState` may be called at `DISPATCH_LEVEL`, where this may run, for D0 only.
+///
+/// # Safety
+/// The IRP must be such a request, owned, with the remove lock of `header` acquired for it; the caller gives it up. The routines must be ones for
+/// such a request of the header's device.
+unsafe fn set_device(
+    header: &Header,
+    irp: NonNull<IRP>,
+    to: DevicePowerState,
+    given: IoCompletionRoutine,
+    leaves_d0: WorkItemRoutine,
+    irql: &mut Irql<UpToDispatch>,
+) -> NTSTATUS {
+    // SAFETY: the IRP is owned.
+    unsafe { mark_pending(irp) };
+    if to == DevicePowerState::D0 {
+        // SAFETY: the IRP is owned and pending; the rest is promised by the caller.
+        unsafe { send_down(header, irp, given) };
+    } else {
+        // SAFETY: as above.
+        unsafe { leave_to_work_item(header, irp, leaves_d0, irql) };
+    }
+    Status::PENDING.as_raw()
+}
+
+/// Leaves a request to the work item `routine`, which gets the header as context.
 ///
 /// # Safety
 /// The IRP must be a power request, owned and pending, with the remove lock of `header` acquired for it; the caller gives it up. The routine must be
 /// one for such a request of the header's device.
-unsafe fn send_down(
+unsafe fn leave_to_work_item(
     header: &Header,
     irp: NonNull<IRP>,
-    routine: unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP, *mut c_void) -> NTSTATUS,
+    routine: WorkItemRoutine,
+    irql: &mut Irql<UpToDispatch>,
 ) {
+    let context = core::ptr::from_ref(header).cast_mut().cast();
+    // SAFETY: promised by the caller; the remove lock keeps the header.
+    unsafe { header.device_irps.put(irp, routine, context, irql) };
+}
+
+/// Sends a request down. `routine` is called when the lower drivers are done with it, and gets the header as context.
+///
+/// # Safety
+/// The IRP must be a power request, owned and pending, with the remove lock of `header` acquired for it; the caller gives it up. The routine must be
+/// one for such a request of the header's device.
+unsafe fn send_down(header: &Header, irp: NonNull<IRP>, routine: IoCompletionRoutine) {
     let routine = Routine::that_must_go(routine, core::ptr::from_ref(header).cast_mut().cast());
     // SAFETY: promised by the caller; the remove lock keeps the header until the routine gives it back.
     if let Err(error) = unsafe { pass_down_with_routine(irp, header, routine) } {

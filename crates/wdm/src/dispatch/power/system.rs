@@ -16,7 +16,8 @@ use wdk_sys::{
 };
 
 use super::{
-    device::leave_to_work,
+    device::work,
+    leave_to_work_item,
     request::{Request, SystemRequest},
     send_down,
 };
@@ -107,7 +108,7 @@ unsafe fn query_device_state(header: &Header, irp: NonNull<IRP>) -> GoesOn {
 /// The system goes to sleep, and the device with it. The system waits for that.
 ///
 /// # Safety
-/// As [`query_device_state`], and as [`leave_to_work`] demands.
+/// As [`query_device_state`], and as [`leave_to_work_item`] demands.
 unsafe fn sleep_device<T: DeviceExtension>(
     header: &Header,
     irp: NonNull<IRP>,
@@ -118,7 +119,7 @@ unsafe fn sleep_device<T: DeviceExtension>(
     if outcome != Status::PENDING {
         // The work item cares for the device, without a request for its state.
         // SAFETY: nobody else got the IRP, which is at this driver again, and pending.
-        unsafe { leave_to_work::<T>(header, irp, irql) };
+        unsafe { leave_to_work_item(header, irp, work::<T>, irql) };
     }
     GoesOn::Later
 }
