@@ -332,8 +332,20 @@ impl Run {
     /// When it has not, with the report.
     #[must_use]
     pub fn clean(&self) -> std::cell::Ref<'_, Trace> {
-        assert!(self.end == RunEnd::Idle, "seed {}: {}", self.seed, self.report());
-        self.machine.kernel().recorded()
+        self.result()
+            .unwrap_or_else(|report| panic!("seed {}: {report}", self.seed))
+    }
+
+    /// The trace of a run that has ended without a broken rule.
+    ///
+    /// # Errors
+    /// When a rule was broken, with the report.
+    pub fn result(&self) -> Result<std::cell::Ref<'_, Trace>, String> {
+        if self.end == RunEnd::Idle {
+            Ok(self.machine.kernel().recorded())
+        } else {
+            Err(self.report())
+        }
     }
 
     /// The report of the broken rule.

@@ -150,7 +150,7 @@
 //! - [`cpu`], [`sched`]: the emulated processors and the scheduler.
 //! - [`ke`], [`mm`], [`ex`], [`rtl`], [`crt`], [`io`], [`ob`], [`fs`], [`ps`], [`se`], [`cm`], [`hal`], [`po`], [`wmi`], [`etw`]: the kernel model, by component.
 //! - [`ddi`]: the table of exports and their IRQL contracts.
-//! - [`trace`], [`report`], [`bugcheck`]: what a run leaves behind.
+//! - [`trace`], [`report`], [`bugcheck`], [`profile`]: what a run leaves behind.
 //! - [`image`], [`verifier`], [`bus`], [`devices`]: the driver's image, rules over runs, and hardware.
 
 pub mod bugcheck;
@@ -175,6 +175,7 @@ pub mod mm;
 mod named;
 pub mod ob;
 pub mod po;
+pub mod profile;
 pub mod ps;
 pub mod report;
 pub mod rtl;

@@ -61,6 +61,8 @@ const TRAPPED: u8 = 1;
 const PAGED: u8 = 2;
 /// An instruction starts at this byte.
 const KNOWN: u8 = 4;
+/// A string instruction with a repeat prefix starts at this byte: the emulator reports each of its rounds.
+const REPEATED: u8 = 8;
 
 /// Unmapped pages between images, so that what runs off the end of one does not reach the next.
 const GAP: u64 = 16 * PAGE_SIZE;
@@ -95,6 +97,7 @@ impl LoadedImages {
         self.flags.extend(code.map.code().map(|at| match at {
             CodeAt::Unknown => 0,
             CodeAt::Instruction => KNOWN,
+            CodeAt::Repeated => KNOWN | REPEATED,
             CodeAt::System => KNOWN | TRAPPED,
         }));
         self.images.push(code);
@@ -140,10 +143,15 @@ impl LoadedImages {
         self.flags_at(pc) & KNOWN != 0
     }
 
+    /// Whether the instruction at `pc` does what it does several times.
+    pub(super) fn is_repeated(&self, pc: Va) -> bool {
+        self.flags_at(pc) & REPEATED != 0
+    }
+
     /// Why the instruction at `pc` must not simply run at this IRQL.
     pub(super) fn stop_at(&self, pc: Va, irql: Irql) -> Option<Exit> {
         let flags = self.flags_at(pc);
-        if flags & !KNOWN == 0 {
+        if flags & !(KNOWN | REPEATED) == 0 {
             return None;
         }
         if flags & PAGED != 0 && irql >= Irql::DISPATCH {

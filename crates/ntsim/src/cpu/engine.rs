@@ -31,6 +31,17 @@ pub struct Engine {
     fresh: Registers,
 }
 
+/// What came of running guest code.
+#[derive(Debug)]
+pub struct Ran {
+    /// Why it stopped.
+    pub exit: Exit,
+    /// How many steps it took.
+    pub steps: u64,
+    /// How many instructions it began.
+    pub instructions: u64,
+}
+
 /// The emulator's number of vector register `index`: they are consecutive.
 fn vector_register(index: usize) -> i32 {
     RegisterX86::XMM0 as i32 + i32::try_from(index).expect("below 16")
@@ -65,6 +76,11 @@ impl Engine {
         let on = Rc::clone(watch);
         unicorn.add_code_hook(begin, end, move |unicorn, address, _| {
             let go_on = on.on_instruction(Va(address), &mut |pa, bytes| unicorn.mem_read(pa.0, bytes).is_ok());
+            if on.steps.wanted()
+                && let Ok(stack) = unicorn.reg_read(RegisterX86::RSP)
+            {
+                on.steps.note_stack(Va(stack));
+            }
             if !go_on {
                 // Stopping fails only without a running emulation, and this is one.
                 let _ = unicorn.emu_stop();
@@ -219,12 +235,13 @@ impl Engine {
             .expect("registers can be saved");
     }
 
-    /// Runs guest code for at most `budget` instructions, and says why it stopped and after how many.
+    /// Runs guest code for at most `budget` steps. A step is an instruction, or a round of a repeated one. `last` is the instruction that the
+    /// code has executed before.
     ///
     /// # Panics
     /// Never: unicorn takes back what it has saved.
-    pub fn run(&mut self, registers: &mut Registers, gs_base: Va, budget: u64) -> (Exit, u64) {
-        self.watch.begin(budget);
+    pub fn run(&mut self, registers: &mut Registers, gs_base: Va, budget: u64, last: Va) -> Ran {
+        self.watch.begin(budget, last);
         if self.watch.translations_for_slice.take() {
             self.flush_translations();
         }
@@ -247,6 +264,10 @@ impl Engine {
                 access: Access::Execute,
             }),
         });
-        (exit, self.watch.executed.get())
+        Ran {
+            exit,
+            steps: self.watch.executed.get(),
+            instructions: self.watch.instructions.get(),
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
     rc::Rc,
 };
 
-use super::{Access, PageFault, code::LoadedImages};
+use super::{Access, PageFault, Steps, code::LoadedImages};
 use crate::{
     bus::{DeviceFault, Ram, Width},
     image::SystemInstruction,
@@ -156,10 +156,13 @@ pub struct Watch {
     pub hardware: Rc<RefCell<dyn Hardware>>,
     /// Device accesses of the slice, for the trace.
     pub device_accesses: RefCell<Vec<DeviceAccess>>,
+    /// The instructions of the slice, for a profile.
+    pub steps: Steps,
     /// The addresses of kernel exports: fetching from there is a call into the model.
     pub exports: Cell<(Va, u64)>,
     pub(super) budget: Cell<u64>,
     pub(super) executed: Cell<u64>,
+    pub(super) instructions: Cell<u64>,
     pub(super) exit: RefCell<Option<Exit>>,
     pc: Cell<Va>,
     /// The emulator has been given translations that hold for this slice only.
@@ -197,9 +200,11 @@ impl Watch {
             sharing: RefCell::new(SharingRule::new(processors)),
             hardware,
             device_accesses: RefCell::default(),
+            steps: Steps::default(),
             exports: Cell::default(),
             budget: Cell::new(0),
             executed: Cell::new(0),
+            instructions: Cell::new(0),
             exit: RefCell::default(),
             pc: Cell::default(),
             translations_for_slice: Cell::new(false),
@@ -220,9 +225,12 @@ impl Watch {
         self.pc.get()
     }
 
-    pub(super) fn begin(&self, budget: u64) {
+    /// A slice begins of at most `budget` steps. The instruction at `last` is the one that its code has executed before.
+    pub(super) fn begin(&self, budget: u64, last: Va) {
+        self.pc.set(last);
         self.budget.set(budget);
         self.executed.set(0);
+        self.instructions.set(0);
         *self.exit.borrow_mut() = None;
     }
 
@@ -249,9 +257,13 @@ impl Watch {
             self.stop(Exit::Budget);
             return false;
         }
-        let (stop, known) = {
+        let (stop, known, repeated) = {
             let code = self.code.borrow();
-            (code.stop_at(pc, self.irql.get()), code.is_known(pc))
+            (
+                code.stop_at(pc, self.irql.get()),
+                code.is_known(pc),
+                code.is_repeated(pc),
+            )
         };
         let stop = stop.or_else(|| {
             let unknown = (!known).then(|| self.decode(pc, memory)).flatten();
@@ -260,6 +272,11 @@ impl Watch {
         if let Some(exit) = stop {
             self.stop(exit);
             return false;
+        }
+        // The emulator asks before each round of a repeated instruction. All of them take time; they are one instruction.
+        if !(repeated && pc == self.pc.get()) {
+            self.instructions.set(self.instructions.get() + 1);
+            self.steps.note(pc);
         }
         self.pc.set(pc);
         self.budget.set(self.budget.get() - 1);

@@ -92,6 +92,8 @@ pub enum CodeAt {
     Unknown,
     /// An instruction that the processor runs.
     Instruction,
+    /// A string instruction that the processor runs, with a prefix that repeats it (`rep movsb`).
+    Repeated,
     /// One that the machine runs.
     System,
 }
@@ -104,6 +106,8 @@ pub struct CodeMap {
     /// The load of each [`AccessKind::RmwStore`].
     loads: BTreeMap<u32, u32>,
     system: Vec<SystemInstruction>,
+    /// String instructions with a prefix that repeats them, by ascending RVA.
+    repeated: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -159,9 +163,12 @@ impl CodeMap {
     /// For each byte of the image, what starts there.
     pub fn code(&self) -> impl Iterator<Item = CodeAt> + '_ {
         let mut system = self.system.iter().map(|instruction| instruction.rva).peekable();
+        let mut repeated = self.repeated.iter().peekable();
         self.classes.iter().enumerate().map(move |(rva, class)| {
             if system.next_if(|&next| next as usize == rva).is_some() {
                 CodeAt::System
+            } else if repeated.next_if(|&&next| next as usize == rva).is_some() {
+                CodeAt::Repeated
             } else if *class == Class::Unknown {
                 CodeAt::Unknown
             } else {
@@ -195,6 +202,9 @@ impl CodeMap {
                     length: length_of(instruction),
                     kind,
                 });
+            }
+            if instruction.is_string_instruction() && (instruction.has_rep_prefix() || instruction.has_repne_prefix()) {
+                self.repeated.push(rva);
             }
             let info = info.info(instruction);
             for memory in info.used_memory() {

@@ -101,6 +101,12 @@ impl DriverImage {
         &self.image
     }
 
+    /// What its disassembly says.
+    #[must_use]
+    pub fn code(&self) -> &CodeMap {
+        &self.code
+    }
+
     /// What it imports, in the order of its import table, and what `registry` has of that.
     #[must_use]
     pub fn imports(&self, registry: &Registry) -> Vec<BoundImport> {

@@ -68,6 +68,8 @@ pub struct GuestFrame {
     pub registers: Registers,
     /// Where its return value goes.
     pub reply: Rc<Cell<Option<u64>>>,
+    /// The instruction that it has executed last; null before the first.
+    pub last: Va,
     /// What it is, in the driver author's terms ("DPC", "dispatch routine").
     pub label: &'static str,
     /// The function.

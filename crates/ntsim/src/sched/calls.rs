@@ -130,6 +130,7 @@ pub(super) fn enter_guest(k: &Kernel, call: CallRequest) -> Outcome<()> {
     });
     let frame = GuestFrame {
         registers,
+        last: Va::NULL,
         reply: call.reply,
         label: call.label,
         routine: call.routine,

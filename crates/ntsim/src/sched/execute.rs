@@ -21,7 +21,7 @@ use crate::{
     ke::{self, Irql},
     kernel::Kernel,
     mm::{Va, fault, pageable},
-    ps,
+    profile, ps,
     status::NtStatus,
     trace::{Counter, Event},
     verifier::SyncObject,
@@ -211,7 +211,11 @@ fn run_slice(k: &Kernel, processor: usize) -> Outcome<()> {
         let mut random = k.random().borrow_mut();
         raised.slice(random.between(1, k.temperament().longest_slice))
     };
-    let (exit, executed) = {
+    let cpu::Ran {
+        exit,
+        steps,
+        instructions,
+    } = {
         let mut scheduler = k.scheduler().borrow_mut();
         let this = &mut scheduler.processors[processor];
         k.watch().irql.set(this.irql);
@@ -221,16 +225,25 @@ fn run_slice(k: &Kernel, processor: usize) -> Outcome<()> {
         let Some(Frame::Guest(guest)) = activity.frames.last_mut() else {
             unreachable!("the step runs guest code");
         };
-        k.engine().borrow_mut().run(&mut guest.registers, kpcr, budget)
+        let ran = k
+            .engine()
+            .borrow_mut()
+            .run(&mut guest.registers, kpcr, budget, guest.last);
+        guest.last = k.watch().program_counter();
+        ran
     };
+    // What the model carries out in the processor's place is an instruction of the driver's as well.
+    let instructions = instructions + u64::from(matches!(exit, Exit::System(_)));
     watchdog::note_slice(
         k,
         processor,
-        executed,
-        !matches!(exit, Exit::Budget) || executed < budget,
+        steps,
+        instructions,
+        !matches!(exit, Exit::Budget) || steps < budget,
     );
-    k.watch().clock.set(k.now() + raised.cost(executed));
-    k.count_many(Counter::Instructions, executed);
+    profile::note_slice(k, processor, &exit);
+    k.watch().clock.set(k.now() + raised.cost(steps));
+    k.count_many(Counter::Instructions, instructions);
     note_device_accesses(k);
     handle(k, exit)
 }

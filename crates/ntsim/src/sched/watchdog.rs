@@ -34,6 +34,8 @@ const SLOW_EXIT: VirtualTime = 50_000;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Raised {
     time: VirtualTime,
+    /// Instructions, and the rounds of those that are repeated.
+    steps: u64,
     instructions: u64,
     exits: u64,
 }
@@ -41,22 +43,27 @@ pub struct Raised {
 impl Raised {
     /// How many instructions the next slice may have, when the scheduler says `budget`.
     pub(super) fn slice(&self, budget: u64) -> u64 {
-        if self.instructions < LONG {
+        if self.steps < LONG {
             budget
         } else {
-            budget.max(self.instructions / 8)
+            budget.max(self.steps / 8)
         }
     }
 
-    /// What a slice of `executed` instructions costs.
-    pub(super) fn cost(&self, executed: u64) -> VirtualTime {
-        let instructions = if self.instructions < ENDLESS {
-            executed
+    /// Instructions.
+    pub(crate) fn instructions(&self) -> u64 {
+        self.instructions
+    }
+
+    /// What a slice of `steps` costs.
+    pub(super) fn cost(&self, steps: u64) -> VirtualTime {
+        let time = if self.steps < ENDLESS {
+            steps
         } else {
-            executed * SLOW_INSTRUCTION
+            steps * SLOW_INSTRUCTION
         };
         let exit = if self.exits < ENDLESS_EXITS { 0 } else { SLOW_EXIT };
-        instructions + exit
+        time + exit
     }
 }
 
@@ -87,12 +94,13 @@ pub(super) fn raised(k: &Kernel, processor: usize) -> Raised {
     k.scheduler().borrow().processors[processor].raised
 }
 
-/// A slice of guest code has run: how many instructions, and whether it ended before its budget did.
-pub(super) fn note_slice(k: &Kernel, processor: usize, executed: u64, exit: bool) {
+/// A slice of guest code has run: how many steps and instructions, and whether it ended before its budget did.
+pub(super) fn note_slice(k: &Kernel, processor: usize, steps: u64, instructions: u64, exit: bool) {
     let mut scheduler = k.scheduler().borrow_mut();
     let this = &mut scheduler.processors[processor];
     if this.irql >= Irql::DISPATCH {
-        this.raised.instructions += executed;
+        this.raised.steps += steps;
+        this.raised.instructions += instructions;
         this.raised.exits += u64::from(exit);
     }
 }
