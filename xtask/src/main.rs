@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything that is done with customdpc on a Linux machine.
 
+mod bench;
 mod build;
 mod cross;
 mod image;
@@ -36,6 +37,8 @@ enum Command {
     },
     /// Run the driver on ntsim, building what is stale.
     Run(run::Options),
+    /// Count on ntsim what requests cost the driver: instructions, calls, locks, stack.
+    Bench(bench::Options),
     /// Make a signed driver package of the release build in target/package, and check it.
     Package(package::Options),
     /// Format, lints, dependencies, builds, and every test. One line per step.
@@ -75,6 +78,7 @@ fn execute(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Run(options) => run::run(&workspace, &options),
+        Command::Bench(options) => bench::run(&workspace, &options),
         Command::Package(options) => package::run(&workspace, &options, Show::All),
         Command::Test { filter } => test::test(&workspace, &filter.unwrap_or_default()),
         Command::Cargo { arguments } => {

@@ -29,7 +29,8 @@ const APART_FROM_GPL: [&str; 9] = [
 ];
 
 /// For a package, those that it must not reach. ARCHITECTURE.md has the table with the reasons.
-const KEPT_APART: [(&str, &[&str]); 8] = [
+const KEPT_APART: [(&str, &[&str]); 9] = [
+    ("driver-bench", &["customdpc", "wdm", "wdk-sys"]),
     ("driver-package", &["customdpc", "eductl", "wdm", "wdk-sys"]),
     ("edu", &["wdm", "wdk-sys", "ntsim"]),
     ("eductl", &["wdm", "wdk-sys"]),
@@ -37,7 +38,10 @@ const KEPT_APART: [(&str, &[&str]); 8] = [
     ("rundown", &["wdm", "wdk-sys"]),
     ("scenarios", &["customdpc", "wdm", "wdk-sys"]),
     ("wdm", &["edu", "ntsim"]),
-    ("xtask", &["customdpc", "driver-package", "eductl", "ntsim", "wdm"]),
+    (
+        "xtask",
+        &["customdpc", "driver-bench", "driver-package", "eductl", "ntsim", "wdm"],
+    ),
 ];
 
 /// Checks the workspace's dependencies.
