@@ -84,6 +84,25 @@ pub enum Command {
     Selftest,
 }
 
+impl Command {
+    /// The name that it has on the command line and in JSON.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Liveness { .. } => "liveness",
+            Self::Factorial { .. } => "factorial",
+            Self::Raise { .. } => "raise",
+            Self::Wait { .. } => "wait",
+            Self::Read(_) => "read",
+            Self::Write(_) => "write",
+            Self::Echo(_) => "echo",
+            Self::Stats { .. } => "stats",
+            Self::Selftest => "selftest",
+        }
+    }
+}
+
 /// What to read, and where to.
 #[derive(Args, Clone, Debug)]
 pub struct ReadArguments {
@@ -206,6 +225,19 @@ mod tests {
     #[test]
     fn clap_finds_no_fault_with_the_definition() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_are_named_as_on_the_command_line() {
+        for arguments in [
+            &["info"] as &[&str],
+            &["raise", "0x10"],
+            &["stats", "--reset"],
+            &["selftest"],
+        ] {
+            let cli = Cli::parse_from(["eductl"].iter().chain(arguments));
+            assert_eq!(cli.command.name(), arguments[0]);
+        }
     }
 
     #[test]

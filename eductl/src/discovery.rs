@@ -39,10 +39,11 @@ pub enum ChoiceError {
     /// There is none.
     #[error(
         "no edu device is ready. Check, in this order:\n  \
-         - is the device there?       pnputil /enum-devices /deviceid \"{HARDWARE_ID}\"\n  \
+         - is the device there?       pnputil /enum-devices /connected | findstr \"{}\"\n  \
          - is the driver installed?   pnputil /add-driver customdpc.inf /install\n  \
-         - has the device started?    Device Manager shows its problem code\n  \
-         - is its interface there?    pnputil /enum-interfaces /class {GUID_DEVINTERFACE_EDU_TEXT}"
+         - has the device started?    pnputil /enum-devices /problem\n  \
+         - is its interface there?    pnputil /enum-interfaces /class {GUID_DEVINTERFACE_EDU_TEXT}",
+        instance_id_part()
     )]
     NoDevice,
 
@@ -58,6 +59,11 @@ pub enum ChoiceError {
         /// The devices that there are.
         present: Vec<InterfacePath>,
     },
+}
+
+/// What the instance ID of every edu device has in it; findstr takes a backslash for an escape.
+fn instance_id_part() -> &'static str {
+    HARDWARE_ID.trim_start_matches(r"PCI\")
 }
 
 fn listed(paths: &[InterfacePath]) -> String {
@@ -103,6 +109,25 @@ mod tests {
 
     fn present(paths: &[&str]) -> Vec<InterfacePath> {
         InterfacePath::split_list(&list(paths))
+    }
+
+    /// The commands and options that Windows 10, version 2004, has: the page on the command syntax of pnputil.
+    #[test]
+    fn the_hints_are_commands_of_the_oldest_windows() {
+        const KNOWN: [&str; 7] = [
+            "/add-driver",
+            "/install",
+            "/enum-devices",
+            "/connected",
+            "/problem",
+            "/enum-interfaces",
+            "/class",
+        ];
+        let text = ChoiceError::NoDevice.to_string();
+        assert!(text.contains("findstr \"VEN_1234&DEV_11E8\""), "{text}");
+        let used: Vec<&str> = text.split_whitespace().filter(|word| word.starts_with('/')).collect();
+        assert!(KNOWN.iter().all(|option| used.contains(option)), "{text}");
+        assert!(used.iter().all(|option| KNOWN.contains(option)), "{text}");
     }
 
     #[test]
@@ -151,7 +176,7 @@ mod tests {
     fn without_a_device_the_error_says_what_to_check() {
         let error = choose(Vec::new(), Some(0)).expect_err("there is no device");
         assert_eq!(error, ChoiceError::NoDevice);
-        for word in ["pnputil", "Device Manager", "PCI\\VEN_1234&DEV_11E8", "{d20d5fbe-"] {
+        for word in ["pnputil", "/enum-devices /problem", "VEN_1234&DEV_11E8", "{d20d5fbe-"] {
             assert!(error.to_string().contains(word), "{word}");
         }
     }

@@ -12,6 +12,7 @@
 //! | [`file_contents`] | a file named on the command line |
 //! | [`status`] | Win32 errors and NTSTATUS values, in words |
 //! | [`discovery`] | which of the devices present is meant |
+//! | [`refusal`] | what is said when nothing was sent |
 //! | `windows` | the transport for Windows |
 
 pub mod cli;
@@ -21,6 +22,7 @@ pub mod discovery;
 #[cfg(test)]
 mod fake;
 pub mod file_contents;
+pub mod refusal;
 pub mod request;
 pub mod status;
 pub mod transport;

@@ -166,6 +166,19 @@ fn an_unsigned_driver_is_noticed() {
 }
 
 #[test]
+fn images_of_another_version_than_the_inf_says_are_noticed() {
+    let directory = TempDir::new().unwrap();
+    common::make_version_in(directory.path(), &common::images(), common::signer(), "9.8.7").unwrap();
+    for name in [format!("{NAME}.sys"), PROGRAM.to_owned()] {
+        let complaint = format!(
+            "{name} is version {}.0, and the INF's DriverVer is 9.8.7.0",
+            env!("CARGO_PKG_VERSION")
+        );
+        assert_wrong(&directory, &complaint);
+    }
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let package = common::package();
     fs::remove_file(package.path().join("customdpc.cat")).unwrap();

@@ -53,15 +53,35 @@ fn the_service_is_a_kernel_driver_that_starts_with_its_device() {
     assert_eq!(value(&inf, &section, "ServiceBinary", 0), "%13%\\customdpc.sys");
 }
 
+/// The key, the flags and the value of a setting in the section that `AddReg` of another section names.
+fn setting(inf: &Inf, of: &str, name: &str) -> [String; 3] {
+    let section = value(inf, of, "AddReg", 0);
+    let entries = &inf.section(&section).unwrap().entries;
+    let entry = entries.iter().find(|entry| entry.value(2) == name);
+    let entry = entry.unwrap_or_else(|| panic!("there is no setting {name}"));
+    [1, 3, 4].map(|index| entry.value(index).to_owned())
+}
+
 #[test]
 fn the_device_is_for_system_and_administrators_and_has_no_messages() {
     let inf = inf();
-    let section = value(&inf, "Install.NT.HW", "AddReg", 0);
-    let entries = &inf.section(&section).unwrap().entries;
-    let setting = |name: &str| {
-        let entry = entries.iter().find(|entry| entry.value(2) == name);
-        entry.unwrap_or_else(|| panic!("there is no setting {name}")).values[3..].join(",")
-    };
-    assert_eq!(setting("Security"), ",D:P(A;;GA;;;SY)(A;;GA;;;BA)");
-    assert_eq!(setting("MSISupported"), "0x00010003,0");
+    let [_, _, security] = setting(&inf, "Install.NT.HW", "Security");
+    assert_eq!(security, "D:P(A;;GA;;;SY)(A;;GA;;;BA)");
+    let [_, flags, supported] = setting(&inf, "Install.NT.HW", "MSISupported");
+    assert_eq!([flags.as_str(), supported.as_str()], ["0x00010003", "0"]);
+}
+
+/// Both ways of the documentation: the device's, and that of Windows up to 11, version 23H2.
+#[test]
+fn dma_is_remapped() {
+    let inf = inf();
+    assert_eq!(
+        setting(&inf, "Install.NT.HW", "RemappingSupported"),
+        ["DMA Management", "0x00010001", "1"]
+    );
+    let service = value(&inf, "Install.NT.Services", "AddService", 2);
+    assert_eq!(
+        setting(&inf, &service, "DmaRemappingCompatible"),
+        ["Parameters", "0x00010001", "1"]
+    );
 }

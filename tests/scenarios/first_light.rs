@@ -1,6 +1,6 @@
 //! A started device answers every request.
 
-use std::ops::Range;
+use std::{fs, ops::Range};
 
 use edu::{
     ioctl::{ABI_VERSION, Factorial, FactorialInput, Liveness, LivenessInput, QueryInfo},
@@ -9,8 +9,10 @@ use edu::{
 use ntsim::trace::Counter;
 use scenarios::{
     boot::{Run, Setup},
+    image,
     program::Program,
 };
+use version_resource::VersionInfo;
 
 #[test]
 fn query_info_tells_the_revision_and_the_versions() {
@@ -18,6 +20,11 @@ fn query_info_tells_the_revision_and_the_versions() {
         let program = Program::open(&pc).await?;
         let info = program.request::<QueryInfo>(()).await?;
         assert_eq!(info.abi_version, ABI_VERSION);
+        let shown = VersionInfo::read(&fs::read(image::customdpc_path()).unwrap()).unwrap();
+        assert_eq!(
+            info.driver_version, shown.file_version,
+            "Windows shows the version that the driver tells"
+        );
         assert_eq!(info.driver_version, edu::VERSION);
         let identification = Identification::decode(info.identification).expect("an edu device");
         assert_eq!((identification.major(), identification.minor()), (1, 0));

@@ -12,7 +12,7 @@ use ntsim::machine::DriverImage;
 const CUSTOMDPC_SYS: &str = "CUSTOMDPC_SYS";
 
 thread_local! {
-    static CUSTOMDPC: Rc<DriverImage> = open(&env::var_os(CUSTOMDPC_SYS).map_or_else(|| built("customdpc.sys"), PathBuf::from));
+    static CUSTOMDPC: Rc<DriverImage> = open(&customdpc_path());
 }
 
 /// The shipped driver: the release build, or what `CUSTOMDPC_SYS` names. Parsed once for each thread.
@@ -22,6 +22,12 @@ thread_local! {
 #[must_use]
 pub fn customdpc() -> Rc<DriverImage> {
     CUSTOMDPC.with(Rc::clone)
+}
+
+/// The shipped driver's file.
+#[must_use]
+pub fn customdpc_path() -> PathBuf {
+    env::var_os(CUSTOMDPC_SYS).map_or_else(|| built("customdpc.sys"), PathBuf::from)
 }
 
 /// One of the drivers in `tests/drivers`.

@@ -26,6 +26,9 @@ pub const DRIVER_TARGET: &str = "x86_64-pc-windows-msvc";
 /// eductl.exe's target. It links with mingw-w64's linker; the MSVC target would need Microsoft's C runtime.
 pub const APP_TARGET: &str = "x86_64-pc-windows-gnu";
 
+/// What makes an object file of a resource script.
+pub const RESOURCE_COMPILER: &str = "x86_64-w64-mingw32-windres";
+
 /// The name of the workspace's root in debug information.
 const SOURCE_NAME: &str = "/customdpc";
 
@@ -82,6 +85,8 @@ impl<'w> Cross<'w> {
         cargo.env("RUSTC_BOOTSTRAP", "1");
         cargo.env("WDK_CROSS_MANIFEST", root.join("Cargo.toml"));
         cargo.env("WDK_CROSS_LIB", &self.provisioned.import_libraries);
+        // For both targets: rust-lld takes what GNU's resource compiler makes, and it is there with mingw-w64's linker.
+        cargo.env(format!("RC_{DRIVER_TARGET}"), RESOURCE_COMPILER);
         cargo.envs(self.provisioned.headers.environment());
         // After the subcommand: cargo hands `clippy`, a program of its own, only what follows its name.
         cargo.arg(subcommand).args(["-Z", "lockfile-path"]);

@@ -12,8 +12,9 @@ const BASE_LIBRARIES: [&str; 4] = ["BufferOverflowFastFailK", "ntoskrnl", "hal",
 
 /// The linker arguments of a WDM driver, as the kit's WindowsDriver.KernelMode.props, WindowsDriver.KernelMode.WDM.props
 /// and Microsoft.Link.Common.props ask for, less what rust-lld does not know: `/KERNEL`, and the `/IGNORE`s of warnings
-/// that it does not give. `/RELEASE` writes the image's checksum, which Microsoft's linker does for every `/DRIVER`.
-const WDM_LINK_ARGUMENTS: [&str; 12] = [
+/// that it does not give. `/RELEASE` writes the image's checksum, and `/SECTION` sets what sections are in memory, both of which
+/// Microsoft's linker does by itself for every `/DRIVER`: nothing is paged out, and resources are for those who read the file.
+const WDM_LINK_ARGUMENTS: [&str; 17] = [
     "/DRIVER",
     "/RELEASE",
     "/NODEFAULTLIB",
@@ -26,7 +27,16 @@ const WDM_LINK_ARGUMENTS: [&str; 12] = [
     "/OPT:REF,ICF",
     "/INTEGRITYCHECK",
     "/MANIFEST:NO",
+    "/SECTION:.text,ERP",
+    "/SECTION:.rdata,RP",
+    "/SECTION:.data,RWP",
+    "/SECTION:.pdata,RP",
+    "/SECTION:.rsrc,RD",
 ];
+
+/// A module definition without exports. It takes the place of rustc's, which exports `DriverEntry` and every other function that has
+/// a name of its own in the libraries: of several, rust-lld takes the last.
+const NO_EXPORTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/no-exports.def");
 
 impl Config {
     /// `#[link]` attributes of a part of the API, as Rust source for the generated bindings; `None` if it has no library.
@@ -69,6 +79,7 @@ impl Config {
         for argument in WDM_LINK_ARGUMENTS {
             println!("cargo::rustc-cdylib-link-arg={argument}");
         }
+        println!("cargo::rustc-cdylib-link-arg=/DEF:{NO_EXPORTS}");
         self.configure_library_build();
         Ok(())
     }

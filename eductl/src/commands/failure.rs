@@ -4,10 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::discovery::ChoiceError;
 use crate::request::RequestError;
 use crate::status::DeviceError;
 
-/// What JSON says about a [`RequestError`], or about what a check has found.
+/// What JSON says about a [`RequestError`], about what a check has found, or about why nothing was sent.
 #[derive(Clone, Serialize)]
 pub(crate) struct Failure {
     kind: &'static str,
@@ -20,12 +21,17 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// Something that no request has failed with, but that should not be.
-    pub(crate) const fn unexpected(message: String) -> Self {
+    pub(crate) fn unexpected(message: String) -> Self {
+        Self::of_kind("unexpected", message)
+    }
+
+    /// A failure that is no error code of the system's.
+    pub(crate) fn of_kind(kind: &'static str, message: impl Into<String>) -> Self {
         Self {
-            kind: "unexpected",
+            kind,
             code: None,
             name: None,
-            message,
+            message: message.into(),
         }
     }
 
@@ -43,24 +49,54 @@ impl fmt::Display for Failure {
 
 impl From<&RequestError> for Failure {
     fn from(error: &RequestError) -> Self {
-        let device = match error {
-            RequestError::Device(device) => Some(*device),
-            RequestError::AnswerLength { .. }
-            | RequestError::WrongAnswer { .. }
-            | RequestError::ImpossibleAnswer(_) => None,
-        };
         let kind = match error {
-            RequestError::Device(DeviceError::Win32(_)) => "win32",
-            RequestError::Device(DeviceError::NtStatus(_)) => "ntstatus",
+            RequestError::Device(device) => return Self::from(device),
             RequestError::AnswerLength { .. } => "answer_length",
             RequestError::WrongAnswer { .. } => "wrong_answer",
             RequestError::ImpossibleAnswer(_) => "impossible_answer",
         };
+        Self::of_kind(kind, error.to_string())
+    }
+}
+
+impl From<&DeviceError> for Failure {
+    fn from(error: &DeviceError) -> Self {
         Self {
-            kind,
-            code: device.map(DeviceError::code),
-            name: device.and_then(DeviceError::name),
+            kind: match error {
+                DeviceError::Win32(_) => "win32",
+                DeviceError::NtStatus(_) => "ntstatus",
+            },
+            code: Some(error.code()),
+            name: error.name(),
             message: error.to_string(),
+        }
+    }
+}
+
+impl From<&ChoiceError> for Failure {
+    fn from(error: &ChoiceError) -> Self {
+        let kind = match error {
+            ChoiceError::NoDevice => "no_device",
+            ChoiceError::Several(_) => "several_devices",
+            ChoiceError::NotThatMany { .. } => "no_such_device",
+        };
+        Self::of_kind(kind, error.to_string())
+    }
+}
+
+#[cfg(windows)]
+impl From<&crate::windows::OpenError> for Failure {
+    fn from(error: &crate::windows::OpenError) -> Self {
+        use crate::windows::OpenError;
+
+        match error {
+            OpenError::Choice(choice) => Self::from(choice),
+            OpenError::Open { error: device, .. } => Self::from(device).with_message(error.to_string()),
+            OpenError::List(code) => Self {
+                code: Some(*code),
+                ..Self::of_kind("configret", error.to_string())
+            },
+            OpenError::StopSignal(_) => Self::of_kind("ctrl_c", error.to_string()),
         }
     }
 }

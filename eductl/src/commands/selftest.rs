@@ -3,6 +3,7 @@
 mod checks;
 mod fault;
 mod interrupts;
+mod others;
 mod refusals;
 mod transfers;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use self::checks::CHECKS;
 use self::fault::Fault;
+use self::others::{Observer, Others};
 use super::failure::Failure;
 use super::{Outcome, write_json, write_line};
 use crate::transport::Transport;
@@ -20,13 +22,14 @@ use crate::transport::Transport;
 pub(crate) fn run(transport: &mut dyn Transport, json: bool, out: &mut dyn Write) -> io::Result<Outcome> {
     let mut lines = Vec::with_capacity(CHECKS.len());
     let mut stopped = false;
+    let mut observer = Observer::new(transport);
     for check in CHECKS {
         let line = Line {
             name: check.name,
             result: if stopped {
                 CheckResult::Skipped
             } else {
-                (check.run)(transport).map_or_else(CheckResult::Failed, |()| CheckResult::Passed)
+                (check.run)(&mut observer).map_or_else(CheckResult::Failed, |()| CheckResult::Passed)
             },
         };
         // What the user has ended by Ctrl-C does not go on with the next check.
@@ -38,9 +41,14 @@ pub(crate) fn run(transport: &mut dyn Transport, json: bool, out: &mut dyn Write
     }
 
     let ok = lines.iter().all(|line| matches!(line.result, CheckResult::Passed));
+    let others = observer.others();
+    if let Some(others) = others.filter(|_| !json) {
+        write_line(out, &format_args!("note     {others}"))?;
+    }
     if json {
         let report = Report {
             checks: lines.iter().map(ReportEntry::from).collect(),
+            others,
         };
         write_json(out, "selftest", ok, &report)?;
     }
@@ -72,6 +80,9 @@ impl fmt::Display for Line {
 #[derive(Serialize)]
 struct Report {
     checks: Vec<ReportEntry>,
+    /// What others did to the device meanwhile, if they did something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    others: Option<Others>,
 }
 
 #[derive(Serialize)]

@@ -7,6 +7,8 @@ use super::{Inf, platform::Platform};
 /// What an INF says about its package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
+    /// The driver's version: the second value of `DriverVer`.
+    pub driver_version: String,
     /// The catalog's file name.
     pub catalog: String,
     /// The files that it installs.
@@ -25,9 +27,11 @@ impl Facts {
     pub fn of(inf: &Inf) -> Result<Self> {
         let version = inf.section("Version").context("the INF has no [Version]")?;
         let catalog = version.entry("CatalogFile").context("the INF names no catalog")?;
+        let driver_version = version.entry("DriverVer").context("the INF has no DriverVer")?;
         let files = inf.section_for_any_architecture("SourceDisksFiles");
         let files = files.flat_map(|section| &section.entries);
         let mut facts = Self {
+            driver_version: inf.expand(driver_version.value(1)),
             catalog: inf.expand(catalog.value(0)),
             files: files.filter_map(|entry| entry.key.clone()).collect(),
             hardware_ids: Vec::new(),

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use object::{Object, read::pe::PeFile64};
 use sha2::Sha256;
+use version_resource::{VersionInfo, dotted};
 use x509_cert::Certificate;
 
 use super::{read, signature};
@@ -37,6 +38,17 @@ pub fn check(name: &str, contents: &[u8], signer: Option<&Certificate>) -> Resul
     };
     of_image().with_context(|| name.to_owned())?;
     Ok(format!("{name} is signed"))
+}
+
+/// Checks that an image's version resource has the version of the INF's `DriverVer`.
+pub fn version(name: &str, contents: &[u8], driver_version: &str) -> Result<String> {
+    let info = VersionInfo::read(contents).with_context(|| name.to_owned())?;
+    let shown = dotted(info.file_version);
+    ensure!(
+        shown == driver_version,
+        "{name} is version {shown}, and the INF's DriverVer is {driver_version}"
+    );
+    Ok(format!("{name} is version {shown}, as the INF says"))
 }
 
 /// Checks that each driver's PDB is there, and belongs to it.

@@ -76,6 +76,7 @@ pub fn package(directory: &Path) -> Result<Report> {
     for path in images {
         let contents = read(&path)?;
         report.note(image::check(&name_of(&path), &contents, signer.as_ref()));
+        report.note(image::version(&name_of(&path), &contents, &facts.driver_version));
     }
     if let Some(signer) = signer {
         report.note(certificate(directory, &signer));

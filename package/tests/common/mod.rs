@@ -71,13 +71,18 @@ pub fn package_by(signer: &Signer) -> TempDir {
     directory
 }
 
-/// Makes a package in `directory`.
+/// Makes a package in `directory`, with the version that the images have.
 pub fn make_in(directory: &Path, images: &Path, signer: &Signer) -> anyhow::Result<Vec<String>> {
+    make_version_in(directory, images, signer, env!("CARGO_PKG_VERSION"))
+}
+
+/// Makes a package with another version in its INF.
+pub fn make_version_in(directory: &Path, images: &Path, signer: &Signer, version: &str) -> anyhow::Result<Vec<String>> {
     let sources = Sources {
         images,
         template: &template(),
         programs: &[PROGRAM],
-        version: "1.2.3",
+        version,
         time: time(),
         signer,
     };

@@ -3,16 +3,19 @@
 pub mod test_drivers;
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     slice,
 };
 
 use anyhow::{Context, Result, bail};
+use version_resource::{Kind, Version};
 
 use crate::{
     cross::{APP_TARGET, Cross, DRIVER_TARGET},
-    image::{self, Expectation, Finding, KnownExports},
+    image::{self, Expectation, Expected, Finding, KnownExports},
     process::Show,
     workspace::Workspace,
 };
@@ -52,6 +55,9 @@ impl Profile {
 /// The shipped driver's package.
 const DRIVER: &str = "customdpc";
 
+/// The shipped driver.
+const DRIVER_FILE: &str = "customdpc.sys";
+
 /// The app for Windows.
 pub const APP: &str = "eductl.exe";
 
@@ -67,6 +73,7 @@ pub fn build(workspace: &Workspace, profile: Profile, show: Show) -> Result<Vec<
     images.extend(builder.drivers(&test_drivers::names(workspace)?)?);
     builder.app()?;
     builder.check_all(&images)?;
+    builder.check_app()?;
     Ok(images)
 }
 
@@ -93,6 +100,7 @@ pub fn shipped(workspace: &Workspace, profile: Profile, show: Show) -> Result<Pa
     let driver = builder.driver(DRIVER)?;
     builder.app()?;
     builder.check_all(slice::from_ref(&driver))?;
+    builder.check_app()?;
     Ok(builder.output)
 }
 
@@ -162,7 +170,7 @@ impl<'w> Builder<'w> {
         let from = self.cargo_output(DRIVER_TARGET);
         let mut image = read(&from.join(format!("{library}.dll")))?;
         let mut pdb = read(&from.join(&pdb_name))?;
-        image::settle(&mut image, &mut pdb).with_context(|| format!("cannot give {name}.sys its identity"))?;
+        image::finish(&mut image, &mut pdb).with_context(|| format!("cannot make {name}.sys"))?;
         self.publish(&pdb_name, &pdb)?;
         self.publish(&format!("{name}.sys"), &image)
     }
@@ -225,6 +233,11 @@ impl<'w> Builder<'w> {
             known,
             optimised: self.profile == Profile::Release,
             build_directories: &build_directories,
+            version: (image.file_name() == Some(OsStr::new(DRIVER_FILE))).then_some(Expected {
+                file: DRIVER_FILE,
+                kind: Kind::Driver,
+                version: workspace_version()?,
+            }),
         };
         image::check(image, &expectation)
     }
@@ -238,16 +251,41 @@ impl<'w> Builder<'w> {
                 refusals.push(format!("{}: {finding}", self.relative(image).display()));
             }
         }
-        if !refusals.is_empty() {
-            bail!("images failed their checks\n{}", refusals.join("\n"));
-        }
-        Ok(())
+        fail_for(&refusals)
+    }
+
+    /// Checks what Windows shows of eductl.exe.
+    fn check_app(&self) -> Result<()> {
+        let expected = Expected {
+            file: APP,
+            kind: Kind::Program,
+            version: workspace_version()?,
+        };
+        let findings = image::check_version(&read(&self.output.join(APP))?, &expected);
+        let refusals: Vec<String> = findings.iter().map(|finding| format!("{APP}: {finding}")).collect();
+        fail_for(&refusals)
     }
 
     /// `path` as seen from the workspace's root.
     fn relative<'p>(&self, path: &'p Path) -> &'p Path {
         path.strip_prefix(self.workspace.root()).unwrap_or(path)
     }
+}
+
+fn fail_for(refusals: &[String]) -> Result<()> {
+    if !refusals.is_empty() {
+        bail!("images failed their checks\n{}", refusals.join("\n"));
+    }
+    Ok(())
+}
+
+/// The workspace has one version for all its packages, this one among them.
+fn workspace_version() -> Result<Version> {
+    let mut version = Version::default();
+    for (number, text) in version.iter_mut().zip(env!("CARGO_PKG_VERSION").split('.')) {
+        *number = text.parse().context("the workspace's version is no file version")?;
+    }
+    Ok(version)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

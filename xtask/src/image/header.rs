@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use object::{
     LittleEndian as LE, pe,
-    read::pe::{ExportTarget, ImageNtHeaders, ImageOptionalHeader},
+    read::pe::{ImageNtHeaders, ImageOptionalHeader},
 };
 
-use super::{Check, Finding, Image};
+use super::{
+    Check, Finding, Image,
+    symbols::{ENTRY, Symbols},
+};
 
 /// The defences: non-executable data (which memory integrity demands), address space layout randomisation with 64-bit
 /// entropy, and a signature check at load, which wdk-build asks for by `/INTEGRITYCHECK`.
@@ -22,10 +25,7 @@ const FLAGS: [(pe::DllFlags, &str); 4] = [
 /// The page size: what smaller alignments would put sections of different protection into.
 const PAGE: u32 = 0x1000;
 
-/// The function that the kernel calls first.
-const ENTRY: &[u8] = b"DriverEntry";
-
-pub fn check(image: &Image<'_>) -> Result<Vec<Finding>> {
+pub fn check(image: &Image<'_>, symbols: &Symbols) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let mut find = |check, what| findings.push(Finding { check, what });
 
@@ -48,12 +48,12 @@ pub fn check(image: &Image<'_>) -> Result<Vec<Finding>> {
             find(Check::Flags, format!("the flag {name} is not set"));
         }
     }
-    if file_header
-        .characteristics
-        .get(LE)
-        .contains(pe::IMAGE_FILE_RELOCS_STRIPPED)
-    {
+    let characteristics = file_header.characteristics.get(LE);
+    if characteristics.contains(pe::IMAGE_FILE_RELOCS_STRIPPED) {
         find(Check::Flags, "relocations are stripped".to_owned());
+    }
+    if characteristics.contains(pe::IMAGE_FILE_DLL) {
+        find(Check::Flags, "the flag DLL is set".to_owned());
     }
 
     let alignment = optional.section_alignment();
@@ -65,28 +65,33 @@ pub fn check(image: &Image<'_>) -> Result<Vec<Finding>> {
     }
 
     let entry = optional.address_of_entry_point();
-    match exported(image, ENTRY)? {
+    match symbols.driver_entry {
         Some(address) if address == entry => {}
         Some(address) => find(
             Check::Entry,
-            format!("execution starts at {entry:#x}, DriverEntry is at {address:#x}"),
+            format!("execution starts at {entry:#x}, {ENTRY} is at {address:#x}"),
         ),
-        None => find(Check::Entry, "the image exports no DriverEntry".to_owned()),
+        None => find(Check::Entry, format!("the PDB names no {ENTRY}")),
+    }
+    for name in exports(image)? {
+        find(Check::Exports, format!("the image exports {name}"));
     }
     Ok(findings)
 }
 
-/// The address of an export, relative to the image's base.
-fn exported(image: &Image<'_>, wanted: &[u8]) -> Result<Option<u32>> {
+/// What the image exports: a driver's functions are called by the kernel, through pointers.
+fn exports(image: &Image<'_>) -> Result<Vec<String>> {
     let Some(table) = image.file.export_table()? else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let exports = table.exports()?;
-    let found = exports.iter().find(|export| export.name == Some(wanted));
-    Ok(found.and_then(|export| match export.target {
-        ExportTarget::Address(address) => Some(address),
-        _ => None,
-    }))
+    Ok(exports
+        .iter()
+        .map(|export| match export.name {
+            Some(name) => String::from_utf8_lossy(name).into_owned(),
+            None => format!("#{}", export.ordinal.0),
+        })
+        .collect())
 }
 
 /// Finds what would make two builds of the same source differ.
@@ -121,7 +126,11 @@ mod tests {
     use crate::image::sample;
 
     fn checks(data: &[u8]) -> Vec<Check> {
-        let findings = check(&Image::parse(data).unwrap()).unwrap();
+        checks_with(data, &sample::symbols())
+    }
+
+    fn checks_with(data: &[u8], symbols: &Symbols) -> Vec<Check> {
+        let findings = check(&Image::parse(data).unwrap(), symbols).unwrap();
         findings.into_iter().map(|finding| finding.check).collect()
     }
 
@@ -158,11 +167,23 @@ mod tests {
     #[test]
     fn stripped_relocations_are_found() {
         const RELOCS_STRIPPED: u16 = 1;
-        let executable_dll = 0x2022;
         assert_eq!(
-            doctored(sample::CHARACTERISTICS, executable_dll | RELOCS_STRIPPED),
+            doctored(sample::CHARACTERISTICS, 0x22 | RELOCS_STRIPPED),
             [Check::Flags]
         );
+    }
+
+    #[test]
+    fn a_library_is_found() {
+        const DLL: u16 = 0x2000;
+        assert_eq!(doctored(sample::CHARACTERISTICS, 0x22 | DLL), [Check::Flags]);
+    }
+
+    #[test]
+    fn an_export_is_found() {
+        let mut data = sample::image();
+        sample::put_exports(&mut data);
+        assert_eq!(checks(&data), [Check::Exports]);
     }
 
     #[test]
@@ -177,9 +198,9 @@ mod tests {
 
     #[test]
     fn a_missing_driver_entry_is_found() {
-        let mut data = sample::image();
-        data[sample::EXPORT_NAME] = b'X';
-        assert_eq!(checks(&data), [Check::Entry]);
+        let mut symbols = sample::symbols();
+        symbols.driver_entry = None;
+        assert_eq!(checks_with(&sample::image(), &symbols), [Check::Entry]);
     }
 
     #[test]

@@ -5,15 +5,18 @@
 //! a machine years later.
 
 mod checksum;
+mod control_flow_guard;
 mod exports;
 mod header;
 mod identity;
 mod imports;
+mod library;
 mod panics;
 #[cfg(test)]
 mod sample;
 mod sections;
 mod symbols;
+mod version;
 
 use std::{
     fmt, fs,
@@ -28,8 +31,8 @@ use object::{
 };
 
 pub use exports::KnownExports;
-pub use identity::settle;
 use symbols::Symbols;
+pub use version::{Expected, check as check_version};
 
 /// A way in which an image is not what it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +66,14 @@ pub enum Check {
     Imports,
     /// The PDB belongs to the image.
     Symbols,
+    /// Memory that code at raised IRQL needs is never paged out.
+    Paging,
+    /// Nothing is exported.
+    Exports,
+    /// Header and load configuration agree on Control Flow Guard.
+    ControlFlowGuard,
+    /// What Windows shows of the file is right.
+    Version,
     /// Nothing in the image can panic.
     Panic,
     /// The image says nothing about the machine it was built on.
@@ -84,6 +95,18 @@ pub struct Expectation<'e> {
     pub optimised: bool,
     /// Directories of the build machine, which the image must not name.
     pub build_directories: &'e [PathBuf],
+    /// What the image says about itself, if it is one that ships.
+    pub version: Option<Expected<'e>>,
+}
+
+/// Makes a driver of a library that was just linked, with an identity of its own.
+///
+/// # Errors
+///
+/// When the image is malformed, or the PDB is not the one that was linked with it.
+pub fn finish(image: &mut [u8], pdb: &mut [u8]) -> Result<()> {
+    library::clear_flag(image)?;
+    identity::settle(image, pdb)
 }
 
 /// Checks the image at `path` and the PDB beside it.
@@ -103,12 +126,16 @@ pub fn check(path: &Path, expectation: &Expectation<'_>) -> Result<Vec<Finding>>
 }
 
 fn findings(image: &Image<'_>, symbols: &Symbols, expectation: &Expectation<'_>) -> Result<Vec<Finding>> {
-    let mut findings = header::check(image)?;
+    let mut findings = header::check(image, symbols)?;
     findings.extend(checksum::check(image));
     findings.extend(sections::check(image));
+    findings.extend(control_flow_guard::check(image));
     findings.extend(imports::check(image, expectation.known)?);
     findings.extend(symbols::check(image, symbols)?);
     findings.extend(header::check_reproducible(image, expectation.build_directories));
+    if let Some(expected) = &expectation.version {
+        findings.extend(version::check(image.data, expected));
+    }
     if expectation.optimised {
         findings.extend(panics::check(image, symbols)?);
     }

@@ -4,9 +4,12 @@ use std::{collections::BTreeSet, fs::File, path::Path};
 
 use anyhow::{Context, Result};
 use object::Object;
-use pdb2::{FallibleIterator, PDB, SymbolData};
+use pdb2::{AddressMap, FallibleIterator, PDB, SymbolData};
 
 use super::{Check, Finding, Image};
+
+/// The function that the kernel calls first.
+pub const ENTRY: &str = "DriverEntry";
 
 /// What a PDB says about an image.
 #[derive(Debug, Clone)]
@@ -15,6 +18,8 @@ pub struct Symbols {
     pub guid: [u8; 16],
     /// Names of the functions that are in the image, demangled.
     pub functions: BTreeSet<String>,
+    /// The address of `DriverEntry`, relative to the image's base.
+    pub driver_entry: Option<u32>,
 }
 
 impl Symbols {
@@ -26,31 +31,40 @@ impl Symbols {
     pub fn read(path: &Path) -> Result<Self> {
         let mut pdb = PDB::open(File::open(path)?)?;
         let guid = pdb.pdb_information()?.guid.to_bytes_le();
-        let mut functions = BTreeSet::new();
+        let mut symbols = Self {
+            guid,
+            functions: BTreeSet::new(),
+            driver_entry: None,
+        };
+        let addresses = pdb.address_map()?;
         let globals = pdb.global_symbols()?;
-        collect(&mut globals.iter(), &mut functions)?;
+        symbols.collect(&mut globals.iter(), &addresses)?;
         let debug = pdb.debug_information()?;
         let mut modules = debug.modules()?;
         while let Some(module) = modules.next()? {
             if let Some(info) = pdb.module_info(&module)? {
-                collect(&mut info.symbols()?, &mut functions)?;
+                symbols.collect(&mut info.symbols()?, &addresses)?;
             }
         }
-        Ok(Self { guid, functions })
+        Ok(symbols)
     }
-}
 
-fn collect(symbols: &mut pdb2::SymbolIter<'_>, functions: &mut BTreeSet<String>) -> Result<()> {
-    while let Some(symbol) = symbols.next()? {
-        let name = match symbol.parse() {
-            Ok(SymbolData::Public(public)) if public.function => public.name,
-            Ok(SymbolData::Procedure(procedure)) => procedure.name,
-            // Other kinds of symbols, those unknown to the library among them, name no functions.
-            _ => continue,
-        };
-        functions.insert(format!("{:#}", rustc_demangle::demangle(&name.to_string())));
+    fn collect(&mut self, symbols: &mut pdb2::SymbolIter<'_>, addresses: &AddressMap<'_>) -> Result<()> {
+        while let Some(symbol) = symbols.next()? {
+            let (name, place) = match symbol.parse() {
+                Ok(SymbolData::Public(public)) if public.function => (public.name, public.offset),
+                Ok(SymbolData::Procedure(procedure)) => (procedure.name, procedure.offset),
+                // Other kinds of symbols, those unknown to the library among them, name no functions.
+                _ => continue,
+            };
+            if name.as_bytes() == ENTRY.as_bytes() {
+                self.driver_entry = place.to_rva(addresses).map(|rva| rva.0);
+            }
+            self.functions
+                .insert(format!("{:#}", rustc_demangle::demangle(&name.to_string())));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The file name of the PDB that the image names.

@@ -11,12 +11,8 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::{
-    clang,
-    headers::{self, MINGW_INCLUDE},
-    import_libs::MINGW_LIB,
-};
-use crate::process;
+use super::{clang, headers::MINGW_INCLUDE, import_libs::MINGW_LIB, kit};
+use crate::{cross::RESOURCE_COMPILER, process};
 
 /// Something that is used, and the Debian package that brings it.
 pub struct Requirement {
@@ -29,7 +25,7 @@ pub struct Requirement {
 }
 
 /// What builds use.
-pub const FOR_BUILDS: [Requirement; 6] = [
+pub const FOR_BUILDS: [Requirement; 7] = [
     Requirement {
         what: "libclang with its headers, for bindgen",
         package: "libclang-dev",
@@ -48,7 +44,7 @@ pub const FOR_BUILDS: [Requirement; 6] = [
     Requirement {
         what: "the kernel's headers by mingw-w64 (or a WDK named by WDKContentRoot), for the bindings",
         package: "mingw-w64-common",
-        present: || headers::chosen_wdk().is_some() || Path::new(MINGW_INCLUDE).join("ddk/ntifs.h").is_file(),
+        present: || kit::chosen().is_some() || Path::new(MINGW_INCLUDE).join("ddk/ntifs.h").is_file(),
     },
     Requirement {
         what: "mingw-w64's import libraries, for the names that the kernel exports",
@@ -59,6 +55,11 @@ pub const FOR_BUILDS: [Requirement; 6] = [
         what: "mingw-w64's compiler, to link eductl.exe",
         package: "gcc-mingw-w64-x86-64-win32",
         present: || on_path("x86_64-w64-mingw32-gcc"),
+    },
+    Requirement {
+        what: "a resource compiler, for the version resources",
+        package: "binutils-mingw-w64-x86-64",
+        present: || on_path(RESOURCE_COMPILER),
     },
 ];
 

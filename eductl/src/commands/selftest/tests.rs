@@ -292,6 +292,75 @@ fn after_ctrl_c_nothing_more_is_tried() {
     );
 }
 
+/// A driver that counts more each time it is asked: with `extra`, the test's own requests and those of others.
+fn used_by_others(extra: impl Fn(&mut Statistics) + 'static) -> FakeDevice {
+    let asked = std::cell::Cell::new(0);
+    faulty(IOCTL_EDU_QUERY_STATISTICS, move |request| {
+        if !request.input.is_empty() || request.output_len != size_of::<Statistics>() {
+            return None;
+        }
+        // Enough for the check of the counters, which asks twice.
+        let mut counted = Statistics::default();
+        for _ in 0..asked.get() {
+            counted.interrupts_claimed += 3;
+            counted.factorials_started += 1;
+            for queue in [
+                &mut counted.raise,
+                &mut counted.compute,
+                &mut counted.transfer,
+                &mut counted.doorbell,
+            ] {
+                queue.completed += 1;
+                queue.dpcs_run += 1;
+            }
+        }
+        if asked.get() == 3 {
+            extra(&mut counted);
+        }
+        asked.set(asked.get() + 1);
+        Some(Ok(counted.as_bytes().to_vec()))
+    })
+}
+
+#[test]
+fn others_who_use_the_device_are_told_of() {
+    let mut device = used_by_others(|counted| {
+        counted.compute.completed += 1000;
+        counted.doorbell.completed += 1000;
+    });
+    let (outcome, text) = run_text(&mut device, &["selftest"]);
+    assert_eq!(outcome, Outcome::Succeeded, "{text}");
+    let note = text.lines().last().unwrap();
+    // 34 factorials and 1 of the counters' check are the test's own, of which 3 are counted.
+    assert!(
+        note.starts_with("note     others used the device meanwhile (968 factorials, ") && note.contains(" waits)"),
+        "{note}"
+    );
+}
+
+#[test]
+fn counters_that_were_reset_meanwhile_are_told_of() {
+    // At the start the driver has counted more than at the end.
+    let asked = std::cell::Cell::new(0);
+    let mut device = faulty(IOCTL_EDU_QUERY_STATISTICS, move |request| {
+        if !request.input.is_empty() || request.output_len != size_of::<Statistics>() {
+            return None;
+        }
+        asked.set(asked.get() + 1);
+        let mut counted = Statistics::default();
+        counted.raise.completed = 7;
+        (asked.get() == 1).then(|| Ok(counted.as_bytes().to_vec()))
+    });
+    let (_, document) = run_json(&mut device, &["selftest"]);
+    assert_eq!(document["others"], "reset_counters");
+}
+
+#[test]
+fn a_test_that_is_alone_tells_of_nobody() {
+    let (_, document) = run_json(&mut FakeDevice::sound(), &["selftest"]);
+    assert_eq!(document.get("others"), None);
+}
+
 #[test]
 fn json_has_an_entry_for_each_check() {
     let mut device = faulty(IOCTL_EDU_FACTORIAL, |request| {

@@ -58,8 +58,8 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
     let cli = match eductl_command(&options.eductl) {
         Ok(cli) => cli,
         Err(asked) => {
-            asked.print()?;
-            return Ok(ExitCode::from(u8::from(asked.use_stderr()) * CANNOT_RUN));
+            let code = eductl::refusal::report_unparsed(&asked, &options.eductl, &mut io::stdout())?;
+            return Ok(ExitCode::from(code));
         }
     };
     let image = DriverImage::open(options.image())?;
