@@ -6,6 +6,7 @@ mod case_overlay;
 mod clang;
 mod headers;
 mod import_libs;
+mod kit;
 mod library_source;
 mod packages;
 mod signify;
