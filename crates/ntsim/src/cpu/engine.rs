@@ -10,7 +10,7 @@ use thiserror::Error;
 use unicorn_engine::{Arch, HookType, MemType, Mode, Prot, RegisterX86, TlbEntry, TlbType, Unicorn, uc_error};
 
 use super::{Access, Exit, PageFault, Registers, hooks::Watch};
-use crate::mm::{Pa, Va};
+use crate::mm::{PAGE_SIZE, Pa, Va};
 
 /// Why the emulator could not be set up or given memory.
 #[derive(Debug, Error)]
@@ -47,6 +47,17 @@ fn vector_register(index: usize) -> i32 {
     RegisterX86::XMM0 as i32 + i32::try_from(index).expect("below 16")
 }
 
+/// Has the emulator give every range of RAM numbers of its own.
+///
+/// Unicorn numbers all pages of RAM, and finds by a page's number the code that it has translated from it. As long as nothing was unmapped it
+/// gives a range the numbers behind those of the last one in its list, which is sorted by size: two ranges may share numbers then. A store to
+/// one invalidates code of the other, and if that code is running, the store is executed again. Once something was unmapped, it looks for
+/// numbers that are free.
+fn keep_ram_apart(unicorn: &mut Unicorn<'static, ()>) -> Result<(), uc_error> {
+    unicorn.mem_map(0, PAGE_SIZE, Prot::NONE)?;
+    unicorn.mem_unmap(0, PAGE_SIZE)
+}
+
 /// `IF` and the bit that is always set.
 const INITIAL_FLAGS: u64 = 0x202;
 
@@ -60,6 +71,7 @@ impl Engine {
         unicorn
             .ctl_set_tlb_type(TlbType::VIRTUAL)
             .map_err(cannot("use a virtual TLB"))?;
+        keep_ram_apart(&mut unicorn).map_err(cannot("keep RAM apart"))?;
         Self::install_hooks(&mut unicorn, &watch).map_err(cannot("be hooked"))?;
         unicorn
             .reg_write(RegisterX86::RFLAGS, INITIAL_FLAGS)

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use iced_x86::code_asm::{cr8, rax, rcx, rdi, rdx, rsi};
+use iced_x86::code_asm::{cr8, qword_ptr, rax, rcx, rdi, rdx, rsi};
 
 use super::Slice;
 use crate::{
@@ -89,4 +89,33 @@ fn a_slice_says_whose_it_is_and_at_which_level() {
     // The frame, and the return address of a call.
     let deepest = slices.iter().map(|slice| slice.stack).max();
     assert_eq!(deepest, Some(0x28 + 8 + 8));
+}
+
+/// Wherever in its page the memory lies, also where the code lies in its own.
+#[test]
+fn a_store_is_executed_once() {
+    let program = Program::default().function(|f| {
+        f.asm.lock().inc(qword_ptr(rcx)).unwrap();
+        f.asm.mov(qword_ptr(rcx), rdx).unwrap();
+    });
+    let counts = Rc::new(RefCell::new(Vec::new()));
+    let counted = counts.clone();
+    let _ = script::run(&program, 1, move |k| async move {
+        let memory = script::memory(&k, 0x1000)?;
+        for offset in (0..0x1000_u64).step_by(8) {
+            k.start_profile();
+            let _ = k
+                .call(Program::address(0), &[(memory + offset).get()])
+                .label("test")
+                .await?;
+            counted.borrow_mut().push((offset, instructions(&k.end_profile())));
+        }
+        Ok(())
+    });
+    let wrong: Vec<_> = counts
+        .take()
+        .into_iter()
+        .filter(|&(_, count)| count != AROUND + 2)
+        .collect();
+    assert_eq!(wrong, []);
 }
