@@ -7,7 +7,7 @@ use ntsim::{Outcome, machine::DriverImage, sched::ThreadSpec};
 use scenarios::program::Program;
 
 use crate::{
-    cost::{Cost, Window},
+    cost::Window,
     requests::{CAUSE, Kind, arrive, succeed},
     rig::{Rig, measure},
 };
@@ -83,18 +83,17 @@ impl Load {
         }
     }
 
-    /// What all of the requests cost the driver in `image`.
+    /// What the driver in `image` does for all of the requests.
     ///
     /// # Errors
     /// When it breaks a rule.
-    pub fn cost(self, image: &Rc<DriverImage>) -> Result<Cost> {
-        let window = self.rig().run(image, async move |programs: Vec<Program>| match self {
+    pub fn measure(self, image: &Rc<DriverImage>) -> Result<Window> {
+        self.rig().run(image, async move |programs: Vec<Program>| match self {
             Self::Queued(kind, count) => queued(&programs[0], kind, count).await,
             Self::Waits(count) => waits(&programs[0], count).await,
             Self::Processors(kind, count) => traffic(&programs, kind, count).await,
             Self::Devices(kind, _) => traffic(&programs, kind, PROGRAMS).await,
-        })?;
-        Ok(window.cost())
+        })
     }
 }
 

@@ -6,6 +6,7 @@ mod baseline;
 mod cost;
 mod functions;
 mod growth;
+mod images;
 mod locks;
 mod report;
 mod requests;
@@ -19,11 +20,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
-use crate::{
-    baseline::Baseline,
-    report::{Report, Subject},
-    rows::Row,
-};
+use crate::{baseline::Baseline, report::Report, rows::Row};
 
 /// Counts what requests cost a driver of the edu device.
 #[derive(Parser)]
@@ -46,12 +43,15 @@ struct Arguments {
     /// Measure one request at a time only, not many.
     #[arg(long)]
     quick: bool,
+    /// Print nothing but what is worse than the baseline.
+    #[arg(long, conflicts_with = "json", requires = "baseline")]
+    check: bool,
     /// Fail for figures that are more than 2 % worse than in this file.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// Write the figures to the baseline's file instead.
-    #[arg(long, requires = "baseline")]
-    write_baseline: bool,
+    /// Write the figures to this file, to be such a baseline.
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline")]
+    write_baseline: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -65,22 +65,22 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let subject = Subject::open(&arguments.image)?;
     if let Some(name) = &arguments.functions {
         let row = Row::all().into_iter().find(|row| row.name() == *name);
         let row = row.with_context(|| format!("there is no row {name:?}: {}", names()))?;
-        return functions::show(row, subject.image());
+        return functions::show(row, &images::open(&arguments.image)?);
     }
-    let against = arguments.against.as_deref().map(Subject::open).transpose()?;
     let filter = arguments.row.as_deref().unwrap_or_default();
-    let report = Report::measure(&subject, against.as_ref(), filter, !arguments.quick)?;
+    let report = Report::measure(&arguments.image, arguments.against.as_deref(), filter, !arguments.quick)?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
+    } else if !arguments.check {
         table::print(&report);
     }
+    if let Some(path) = &arguments.write_baseline {
+        Baseline::of(&report).write(path)?;
+    }
     match &arguments.baseline {
-        Some(path) if arguments.write_baseline => Baseline::of(&report).write(path),
         Some(path) => compare(&Baseline::read(path)?, &report),
         None => Ok(()),
     }
@@ -88,13 +88,11 @@ fn run(arguments: &Arguments) -> Result<()> {
 
 fn compare(baseline: &Baseline, report: &Report) -> Result<()> {
     let regressions = baseline.regressions(report);
-    for regression in &regressions {
-        eprintln!("{regression}");
+    if regressions.is_empty() {
+        return Ok(());
     }
-    if !regressions.is_empty() {
-        bail!("{} figures are worse than the baseline's", regressions.len());
-    }
-    Ok(())
+    let lines: Vec<String> = regressions.iter().map(ToString::to_string).collect();
+    bail!("worse than the baseline:\n{}", lines.join("\n"))
 }
 
 fn names() -> String {

@@ -3,10 +3,18 @@
 use std::{collections::BTreeMap, path::Path, rc::Rc};
 
 use anyhow::Result;
-use ntsim::{image::Symbols, machine::DriverImage};
+use ntsim::machine::DriverImage;
+use scenarios::seeds;
 use serde::Serialize;
 
-use crate::{cost::Cost, functions, growth::Load, rows::Row, size::Size};
+use crate::{
+    cost::{Cost, Window},
+    functions,
+    growth::Load,
+    images,
+    rows::Row,
+    size::Size,
+};
 
 /// A row of the table.
 #[derive(Clone, Debug, Serialize)]
@@ -46,62 +54,72 @@ pub struct Report {
     pub worst_ratio: Option<f64>,
 }
 
-/// An image that is measured.
-pub struct Subject {
-    image: Rc<DriverImage>,
-    symbols: Option<Symbols>,
-    size: Size,
+/// Something to measure.
+#[derive(Clone, Copy)]
+enum Item {
+    Row(Row),
+    Load(Load),
 }
 
-impl Subject {
-    /// The image in the file at `path`.
-    ///
-    /// # Errors
-    /// When it cannot be read, or Windows would not load it.
-    pub fn open(path: &Path) -> Result<Self> {
-        let image = DriverImage::open(path)?;
-        Ok(Self {
-            symbols: image.symbols(),
-            size: Size::measure(path, &image)?,
-            image,
-        })
+impl Item {
+    fn name(self) -> String {
+        match self {
+            Self::Row(row) => row.name(),
+            Self::Load(load) => load.name(),
+        }
     }
 
-    /// The image.
-    pub fn image(&self) -> &Rc<DriverImage> {
-        &self.image
+    const fn requests(self) -> u64 {
+        match self {
+            Self::Row(_) => 1,
+            Self::Load(load) => load.requests() as u64,
+        }
+    }
+
+    fn measure(self, image: &Rc<DriverImage>) -> Result<Window> {
+        match self {
+            Self::Row(row) => row.measure(image),
+            Self::Load(load) => load.measure(image),
+        }
     }
 }
 
 impl Report {
-    /// Measures the rows with `filter` in their names; `all` of them, or those of single requests only.
+    /// Measures what has `filter` in its name; `all` of it, or single requests only.
     ///
     /// # Errors
-    /// When a driver breaks a rule.
-    pub fn measure(subject: &Subject, against: Option<&Subject>, filter: &str, all: bool) -> Result<Self> {
-        let mut rows = Vec::new();
-        for row in Row::all().into_iter().filter(|row| row.name().contains(filter)) {
-            let window = row.measure(&subject.image)?;
-            let other = against.map(|other| row.measure(&other.image)).transpose()?;
-            let mut figures = Figures::new(row.name(), 1, window.cost(), other.map(|other| other.cost()));
-            if let Some(symbols) = &subject.symbols {
-                figures.functions = functions::by_function(&window, &subject.image, symbols)?;
-            }
-            rows.push(figures);
-        }
-        let mut growth = Vec::new();
-        for load in Load::all()
+    /// When an image cannot be read, or a driver breaks a rule.
+    pub fn measure(image: &Path, against: Option<&Path>, filter: &str, all: bool) -> Result<Self> {
+        let sizes = (Size::measure(image)?, against.map(Size::measure).transpose()?);
+        let items: Vec<Item> = Row::all()
             .into_iter()
-            .filter(|load| all && load.name().contains(filter))
-        {
-            let cost = load.cost(&subject.image)?;
-            let other = against.map(|other| load.cost(&other.image)).transpose()?;
-            growth.push(Figures::new(load.name(), load.requests() as u64, cost, other));
+            .map(Item::Row)
+            .chain(Load::all().into_iter().map(Item::Load).filter(|_| all))
+            .filter(|item| item.name().contains(filter))
+            .collect();
+        let mut measured = BTreeMap::new();
+        let indices = 1..=items.len() as u64;
+        seeds::each(
+            indices,
+            |index| {
+                let item = items[usize::try_from(index - 1).unwrap_or(usize::MAX)];
+                (index, Figures::measure(item, image, against))
+            },
+            |(index, figures)| {
+                measured.insert(index, figures);
+            },
+        );
+        let (mut rows, mut growth) = (Vec::new(), Vec::new());
+        for (item, figures) in items.iter().zip(measured.into_values()) {
+            match item {
+                Item::Row(_) => rows.push(figures?),
+                Item::Load(_) => growth.push(figures?),
+            }
         }
         let worst_ratio = rows.iter().chain(&growth).filter_map(|row| row.ratio).reduce(f64::max);
         Ok(Self {
-            image: subject.size.clone(),
-            against: against.map(|other| other.size.clone()),
+            image: sizes.0,
+            against: sizes.1,
             rows,
             growth,
             worst_ratio,
@@ -110,18 +128,26 @@ impl Report {
 }
 
 impl Figures {
-    fn new(name: String, requests: u64, image: Cost, against: Option<Cost>) -> Self {
-        let ratio = against
-            .as_ref()
-            .map(|other| ratio(image.instructions, other.instructions));
-        Self {
-            name,
-            requests,
-            image,
-            against,
-            ratio,
-            functions: BTreeMap::new(),
-        }
+    fn measure(item: Item, image: &Path, against: Option<&Path>) -> Result<Self> {
+        let image = images::open(image)?;
+        let window = item.measure(&image)?;
+        let cost = window.cost();
+        let other = match against {
+            Some(path) => Some(item.measure(&images::open(path)?)?.cost()),
+            None => None,
+        };
+        let functions = match (item, image.symbols()) {
+            (Item::Row(_), Some(symbols)) => functions::by_function(&window, &image, &symbols)?,
+            _ => BTreeMap::new(),
+        };
+        Ok(Self {
+            name: item.name(),
+            requests: item.requests(),
+            ratio: other.as_ref().map(|other| ratio(cost.instructions, other.instructions)),
+            image: cost,
+            against: other,
+            functions,
+        })
     }
 }
 

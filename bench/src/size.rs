@@ -9,6 +9,8 @@ use ntsim::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::images;
+
 /// Bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
@@ -33,7 +35,8 @@ impl Size {
     ///
     /// # Errors
     /// When the file or its symbols cannot be read. An image without symbols is no error.
-    pub fn measure(path: &Path, image: &Rc<DriverImage>) -> Result<Self> {
+    pub fn measure(path: &Path) -> Result<Self> {
+        let image = images::open(path)?;
         let file = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
         let sections = image.image().sections().iter();
         Ok(Self {
@@ -42,7 +45,7 @@ impl Size {
             sections: sections
                 .map(|section| (section.name.clone(), u64::from(section.size)))
                 .collect(),
-            crates: crates(image)?,
+            crates: crates(&image)?,
         })
     }
 }

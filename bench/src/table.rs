@@ -11,7 +11,9 @@ use crate::{
 
 /// Prints everything.
 pub fn print(report: &Report) {
-    println!("{}", overview(report));
+    if !report.rows.is_empty() {
+        println!("{}", overview(report));
+    }
     if !report.growth.is_empty() {
         println!("\n{}", growth(report));
     }

@@ -2,7 +2,10 @@
 //!
 //! The work is in a program of its own, which is linked with the machine.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::Result;
 
@@ -30,27 +33,28 @@ pub struct Options {
     /// Print a JSON document instead of tables.
     #[arg(long)]
     json: bool,
+    /// Measure one request at a time only, not many.
+    #[arg(long)]
+    quick: bool,
     /// Show by function and by source line where the instructions of the row with this name go.
-    #[arg(long, value_name = "ROW")]
+    #[arg(long, value_name = "ROW", conflicts_with_all = ["against", "row", "json", "quick"])]
     functions: Option<String>,
+    /// Write the figures of the release build to the committed baseline, instead of comparing with it.
+    #[arg(long, conflicts_with_all = ["image", "row", "functions"])]
+    write_baseline: bool,
 }
 
-/// Measures.
+/// Measures. The release build is compared with the committed baseline.
 ///
 /// # Errors
 ///
-/// When a build fails, or a driver breaks a rule.
+/// When a build fails, a driver breaks a rule, or a figure is worse than the baseline's.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let image = match &options.image {
         Some(image) => image.clone(),
         None => build::shipped_driver(workspace, Profile::Release, Show::OnFailure)?,
     };
-    // It runs where this one was called: the user's paths are relative to that.
-    let mut bench = Command::new("cargo");
-    bench
-        .args(["run", "--quiet", "--manifest-path"])
-        .arg(workspace.root().join("Cargo.toml"));
-    bench.args(["--package", PACKAGE, "--", "--image"]).arg(image);
+    let mut bench = program(workspace, &image);
     for (name, value) in [("--row", &options.row), ("--functions", &options.functions)] {
         if let Some(value) = value {
             bench.args([name, value]);
@@ -59,8 +63,23 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if let Some(against) = &options.against {
         bench.arg("--against").arg(against);
     }
-    if options.json {
-        bench.arg("--json");
+    let flags = [("--json", options.json), ("--quick", options.quick)];
+    bench.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));
+    let baseline = workspace.bench_baseline();
+    if options.write_baseline {
+        bench.arg("--write-baseline").arg(baseline);
+    } else if options.image.is_none() && options.functions.is_none() && baseline.exists() {
+        bench.arg("--baseline").arg(baseline);
     }
     Show::All.run(&mut bench)
+}
+
+/// The program. It runs where this one was called: the user's paths are relative to that.
+fn program(workspace: &Workspace, image: &Path) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["run", "--quiet", "--manifest-path"])
+        .arg(workspace.root().join("Cargo.toml"));
+    cargo.args(["--package", PACKAGE, "--", "--image"]).arg(image);
+    cargo
 }

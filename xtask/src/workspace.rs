@@ -40,6 +40,11 @@ impl Workspace {
         self.root.join("target/package")
     }
 
+    /// What requests cost the release build when that was written down.
+    pub fn bench_baseline(&self) -> PathBuf {
+        self.root.join("bench/baseline.json")
+    }
+
     /// The template of the driver's INF.
     pub fn inf_template(&self) -> PathBuf {
         self.root.join("inf/customdpc.inx")
