@@ -3,11 +3,13 @@
 //! The work is in a program of its own, whose libraries would make xtask slow to build.
 
 use std::{
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{
     build::{self, Profile},
@@ -17,6 +19,9 @@ use crate::{
 
 /// The program's package.
 pub const PACKAGE: &str = "driver-package";
+
+/// The directory of the scripts in a package.
+const SCRIPTS: &str = "scripts";
 
 /// What the program takes the password from: a command line can be seen by others, and is in error messages.
 const PASSWORD_VARIABLE: &str = "PFX_PASSWORD";
@@ -57,7 +62,25 @@ pub fn run(workspace: &Workspace, options: &Options, show: Show) -> Result<()> {
         make.env(PASSWORD_VARIABLE, password);
     }
     show.run(&mut make)?;
+    copy_scripts(&workspace.scripts(), &output.join(SCRIPTS))?;
     verify(workspace, &output, show)
+}
+
+/// Puts the scripts for Windows beside the driver.
+fn copy_scripts(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let path = entry?.path();
+        let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        if ["ps1", "psm1"].contains(&extension) {
+            let target = to.join(path.file_name().unwrap_or_default());
+            // As Windows has it, whatever ends the lines here.
+            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let lines: String = text.lines().flat_map(|line| [line, "\r\n"]).collect();
+            fs::write(&target, lines).with_context(|| format!("cannot write {}", target.display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn verify(workspace: &Workspace, directory: &Path, show: Show) -> Result<()> {

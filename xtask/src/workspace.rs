@@ -45,6 +45,16 @@ impl Workspace {
         self.root.join("bench/baseline.json")
     }
 
+    /// What the last run of a virtual machine left.
+    pub fn vm(&self) -> PathBuf {
+        self.root.join("target/vm")
+    }
+
+    /// The scripts for Windows.
+    pub fn scripts(&self) -> PathBuf {
+        self.root.join("windows")
+    }
+
     /// The template of the driver's INF.
     pub fn inf_template(&self) -> PathBuf {
         self.root.join("inf/customdpc.inx")

@@ -69,6 +69,18 @@ fn the_package_has_the_signed_app() {
     assert!(signed.is_some_and(|path| path.ends_with("_package/eductl.exe")));
 }
 
+#[test]
+fn the_package_has_the_scripts() {
+    let makefile = makefile();
+    let dependencies = makefile["tasks"]["package-driver"]["dependencies"].as_array();
+    let names: Vec<&str> = dependencies.unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(names.contains(&"copy-scripts-to-package"));
+    let script = makefile["tasks"]["copy-scripts-to-package"]["script"].as_str().unwrap();
+    for pattern in ["/windows/*.ps1\"", "/windows/*.psm1\""] {
+        assert!(script.contains(pattern), "{pattern}");
+    }
+}
+
 /// As in the package that `cargo xtask package` makes: Windows 10, version 2004, to Windows 11, version 24H2.
 #[test]
 fn the_catalog_is_for_the_same_releases_of_windows() {

@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 const GPL: &str = "unicorn-engine";
 
 /// What ships, or is compiled into what ships; and the programs that make it.
-const APART_FROM_GPL: [&str; 10] = [
+const APART_FROM_GPL: [&str; 11] = [
     "customdpc",
     "driver-package",
     "edu",
@@ -24,6 +24,7 @@ const APART_FROM_GPL: [&str; 10] = [
     "ntlayout",
     "pe-checksum",
     "rundown",
+    "script-check",
     "version-resource",
     "wdm",
     "xtask",

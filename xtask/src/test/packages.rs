@@ -11,6 +11,8 @@ pub const UI: &str = "wdm-ui";
 pub const PLANTED_PANIC: &str = "planted-panic";
 /// The package with the scenarios.
 pub const SCENARIOS: &str = "scenarios";
+/// The package that checks the scripts for Windows.
+pub const SCRIPTS: &str = "script-check";
 
 /// The workspace's packages and all they depend on, as on the host.
 ///
