@@ -10,6 +10,7 @@ mod process;
 mod provision;
 mod run;
 mod test;
+mod vm;
 mod workspace;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -41,6 +42,8 @@ enum Command {
     Bench(bench::Options),
     /// Make a signed driver package of the release build in target/package, and check it.
     Package(package::Options),
+    /// Run the driver's tests in a virtual machine, in a user's image of Windows that is not changed.
+    Vm(vm::Options),
     /// Format, lints, dependencies, builds, and every test. One line per step.
     Test {
         /// Only the steps that have this in their names.
@@ -56,7 +59,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match execute(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -64,9 +67,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> Result<()> {
+fn execute(command: Command) -> Result<ExitCode> {
     let workspace = Workspace::locate();
     match command {
+        Command::Vm(options) => return Ok(vm::run(&workspace, &options)?.into()),
         Command::Build { debug } => {
             let profile = Profile::from_debug_flag(debug);
             let images = build::build(&workspace, profile, Show::All)?;
@@ -75,16 +79,16 @@ fn execute(command: Command) -> Result<()> {
                 images.len(),
                 workspace.output(profile.directory()).display()
             );
-            Ok(())
         }
-        Command::Run(options) => run::run(&workspace, &options),
-        Command::Bench(options) => bench::run(&workspace, &options),
-        Command::Package(options) => package::run(&workspace, &options, Show::All),
-        Command::Test { filter } => test::test(&workspace, &filter.unwrap_or_default()),
+        Command::Run(options) => run::run(&workspace, &options)?,
+        Command::Bench(options) => bench::run(&workspace, &options)?,
+        Command::Package(options) => package::run(&workspace, &options, Show::All)?,
+        Command::Test { filter } => test::test(&workspace, &filter.unwrap_or_default())?,
         Command::Cargo { arguments } => {
             let cross = Cross::prepare(&workspace)?;
             let (subcommand, arguments) = arguments.split_first().expect("clap requires one argument");
-            process::run(cross.cargo(subcommand).args(arguments))
+            process::run(cross.cargo(subcommand).args(arguments))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -9,17 +9,21 @@ mod import_libs;
 mod kit;
 mod library_source;
 mod packages;
+mod qemu;
 mod signify;
 mod target_libs;
 mod toolchain;
+mod uefi;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 
 pub use headers::Headers;
+pub use qemu::ensure as qemu;
 pub use signify::ensure as signify;
 use toolchain::Toolchain;
+pub use uefi::ensure as uefi;
 
 use crate::workspace::Workspace;
 

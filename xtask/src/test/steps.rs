@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{
     dependencies,
-    packages::{self, SCENARIOS, UI},
+    packages::{self, SCENARIOS, SCRIPTS, UI},
     planted_panic, ui,
 };
 use crate::{
@@ -85,6 +85,18 @@ pub const ALL: &[Step] = &[
     Step {
         name: "driver package, by three who verify it",
         run: driver_package,
+    },
+    Step {
+        name: "PowerShell scripts",
+        run: scripts,
+    },
+    Step {
+        name: "virtual machine, with a stand-in guest",
+        run: virtual_machine,
+    },
+    Step {
+        name: "commands of docs/windows.md",
+        run: windows_page,
     },
     Step {
         name: "scenarios on the shipped driver",
@@ -198,7 +210,7 @@ fn unit_tests(workspace: &Workspace) -> Result<String> {
         packages
             .iter()
             .map(|name| name.as_str())
-            .filter(|name| ![SCENARIOS, PACKAGE].contains(name)),
+            .filter(|name| ![SCENARIOS, PACKAGE, SCRIPTS].contains(name)),
     );
     test_count(&process::read(&mut test)?)
 }
@@ -216,6 +228,31 @@ fn driver_package(workspace: &Workspace) -> Result<String> {
     let mut test = cargo(workspace, "test");
     test.env("SIGNIFY_PYTHON", python);
     test.args(["--package", PACKAGE, "--", "--include-ignored"]);
+    test_count(&process::read(&mut test)?)
+}
+
+/// Where there is no PowerShell: by a parser of it, and some rules.
+fn scripts(workspace: &Workspace) -> Result<String> {
+    test_count(&process::read(cargo(workspace, "test").args(["--package", SCRIPTS]))?)
+}
+
+/// The harness for Windows in a virtual machine, with a guest that stands in for it.
+fn virtual_machine(workspace: &Workspace) -> Result<String> {
+    provision::qemu()?;
+    ignored_tests(workspace, "vm")
+}
+
+/// The page that leads to Windows, as far as Linux goes.
+fn windows_page(workspace: &Workspace) -> Result<String> {
+    provision::qemu()?;
+    provision::signify(workspace)?;
+    ignored_tests(workspace, "windows_page")
+}
+
+/// Those of xtask's own tests that need more than a Rust toolchain.
+fn ignored_tests(workspace: &Workspace, name: &str) -> Result<String> {
+    let mut test = cargo(workspace, "test");
+    test.args(["--package", "xtask", "--test", name, "--", "--include-ignored"]);
     test_count(&process::read(&mut test)?)
 }
 
