@@ -154,5 +154,34 @@ function Clear-State {
     }
 }
 
+# Sends bytes through a serial port.
+function Send-Byte {
+    [CmdletBinding()]
+    param(
+        [Parameter(Mandatory)] [string] $Port,
+        [Parameter(Mandatory)] [byte[]] $Byte
+    )
+    $serial = New-Object System.IO.Ports.SerialPort $Port, 115200
+    try {
+        $serial.Open()
+        $serial.Write($Byte, 0, $Byte.Length)
+        while ($serial.BytesToWrite -gt 0) {
+            Start-Sleep -Milliseconds 10
+        }
+    }
+    finally {
+        $serial.Dispose()
+    }
+}
+
+# Tells the host of a virtual machine something. A line is one statement, in ASCII.
+function Send-Line {
+    [CmdletBinding()]
+    param([Parameter(Mandatory)] [string] $Text)
+    $ascii = ($Text -replace '[^\x20-\x7E]+', ' ').Trim()
+    Send-Byte 'COM1' ([System.Text.Encoding]::ASCII.GetBytes("customdpc-vm $ascii`n"))
+}
+
 Export-ModuleMember -Variable DriverFile, PackageInf, DeviceIdStart -Function ConvertTo-Finding, Write-Plan, Invoke-Program,
-    Resolve-Package, Resolve-Certificate, Get-EduDevice, Get-InstalledInf, Test-TestSigning, Read-State, Write-State, Clear-State
+    Resolve-Package, Resolve-Certificate, Get-EduDevice, Get-InstalledInf, Test-TestSigning, Read-State, Write-State, Clear-State,
+    Send-Byte, Send-Line

@@ -26,34 +26,6 @@ $StateName = 'vm'
 $Package = Resolve-Package
 $Plan = Get-Content -LiteralPath (Join-Path $Package 'plan.json') -Raw | ConvertFrom-Json
 
-# Sends bytes through a serial port.
-function Send-Byte {
-    [CmdletBinding()]
-    param(
-        [Parameter(Mandatory)] [string] $Port,
-        [Parameter(Mandatory)] [byte[]] $Byte
-    )
-    $serial = New-Object System.IO.Ports.SerialPort $Port, 115200
-    try {
-        $serial.Open()
-        $serial.Write($Byte, 0, $Byte.Length)
-        while ($serial.BytesToWrite -gt 0) {
-            Start-Sleep -Milliseconds 10
-        }
-    }
-    finally {
-        $serial.Dispose()
-    }
-}
-
-# Tells the host something. A line is one statement, in ASCII.
-function Send-Line {
-    [CmdletBinding()]
-    param([Parameter(Mandatory)] [string] $Text)
-    $ascii = ($Text -replace '[^\x20-\x7E]+', ' ').Trim()
-    Send-Byte 'COM1' ([System.Text.Encoding]::ASCII.GetBytes("customdpc-vm $ascii`n"))
-}
-
 # Tells the host of what a script has found; returns whether nothing of it failed.
 function Send-Finding {
     [CmdletBinding()]

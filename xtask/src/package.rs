@@ -21,7 +21,7 @@ use crate::{
 pub const PACKAGE: &str = "driver-package";
 
 /// The directory of the scripts in a package.
-const SCRIPTS: &str = "scripts";
+pub const SCRIPTS: &str = "scripts";
 
 /// What the program takes the password from: a command line can be seen by others, and is in error messages.
 const PASSWORD_VARIABLE: &str = "PFX_PASSWORD";
@@ -66,8 +66,12 @@ pub fn run(workspace: &Workspace, options: &Options, show: Show) -> Result<()> {
     verify(workspace, &output, show)
 }
 
-/// Puts the scripts for Windows beside the driver.
-fn copy_scripts(from: &Path, to: &Path) -> Result<()> {
+/// Puts the scripts for Windows into a directory.
+///
+/// # Errors
+///
+/// When one cannot be read or written.
+pub fn copy_scripts(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
         let path = entry?.path();

@@ -98,3 +98,42 @@ fn xtask_takes_the_commands() {
     }
     assert!(checked > 5, "{checked} commands");
 }
+
+/// The options that Windows 10, version 2004, has: the page on the command syntax of pnputil says since when there is each.
+const PNPUTIL: [&str; 13] = [
+    "/add-driver",
+    "/class",
+    "/connected",
+    "/delete-driver",
+    "/disable-device",
+    "/enable-device",
+    "/enum-devices",
+    "/enum-drivers",
+    "/enum-interfaces",
+    "/force",
+    "/install",
+    "/problem",
+    "/uninstall",
+];
+
+/// The options that follow the name of the program in a line.
+fn pnputil_options(line: &str) -> impl Iterator<Item = &str> {
+    let commands = line.split("pnputil ").skip(1);
+    commands
+        .flat_map(|command| command.split(['`', '|']).next().unwrap_or_default().split_whitespace())
+        .filter(|word| word.starts_with('/'))
+}
+
+#[test]
+fn pnputil_has_the_options_on_the_oldest_windows() {
+    let mut checked = 0;
+    for (path, text) in documents() {
+        for option in text.lines().flat_map(pnputil_options) {
+            assert!(PNPUTIL.contains(&option), "{}: pnputil {option}", path.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 5, "{checked} options");
+    let newer: Vec<&str> = pnputil_options("see `pnputil /enum-devices /deviceid X` or /y").collect();
+    assert_eq!(newer, ["/enum-devices", "/deviceid"]);
+}

@@ -13,7 +13,7 @@ mod qemu;
 mod signify;
 mod target_libs;
 mod toolchain;
-mod uefi;
+mod vm;
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub use headers::Headers;
 pub use qemu::ensure as qemu;
 pub use signify::ensure as signify;
 use toolchain::Toolchain;
-pub use uefi::ensure as uefi;
+pub use vm::{qemu_img, uefi};
 
 use crate::workspace::Workspace;
 

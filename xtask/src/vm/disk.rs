@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::Options;
+use super::{Options, install::ANSWER_FILE};
 
 /// What Driver Verifier is set to, run by run: the standard settings, then additional rule classes that concern a WDM driver.
 /// `windows/Set-DriverVerifier.ps1` knows the names.
@@ -26,9 +26,9 @@ pub const VERIFIER: [&str; 7] = [
 /// What says to the guest what to do.
 const PLAN: &str = "plan.json";
 
-/// Whether the directory is such a disk.
+/// Whether the directory is such a disk, or that of an installation.
 pub fn is_one(directory: &Path) -> bool {
-    directory.join(PLAN).is_file()
+    [PLAN, ANSWER_FILE].iter().any(|name| directory.join(name).is_file())
 }
 
 /// Makes the directory that becomes the disk.
@@ -57,7 +57,7 @@ pub fn make(directory: &Path, package: &Path, options: &Options) -> Result<()> {
 }
 
 /// Copies a directory with all that is in it.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let entries = fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?;
     // All of them before the first is copied: the copy may lie in what is copied.
     let entries = entries.collect::<Result<Vec<_>, _>>()?;

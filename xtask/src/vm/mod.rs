@@ -4,6 +4,7 @@
 //! and tells what happens. Nothing that the guest writes is kept but what it sends.
 
 mod disk;
+mod install;
 mod protocol;
 mod qemu;
 mod qmp;
@@ -37,6 +38,15 @@ pub struct Options {
     /// The disk image of a Windows that runs the tests of a disk with the label CUSTOMDPC. It is not changed.
     #[arg(long, value_name = "FILE")]
     image: PathBuf,
+    /// Instead of running tests, make the image: install Windows from this ISO, unattended.
+    #[arg(long, value_name = "ISO")]
+    answer_file: Option<PathBuf>,
+    /// Which of the editions on the ISO to install.
+    #[arg(long, default_value_t = 1, requires = "answer_file")]
+    index: u32,
+    /// The product key to install with; some ISOs ask for none.
+    #[arg(long, requires = "answer_file")]
+    product_key: Option<String>,
     /// What the image is started by.
     #[arg(long, value_enum, default_value_t)]
     firmware: Firmware,
@@ -88,6 +98,9 @@ const DISK: &str = "disk";
 /// Between two looks at what has happened.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// For how long keys are pressed at the start of an installation.
+const KEYS: Duration = Duration::from_secs(20);
+
 /// How long QEMU may take to end when it is told to.
 const ENDING: Duration = Duration::from_secs(20);
 
@@ -108,18 +121,23 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
     if options.firmware == Firmware::Uefi {
         provision::uefi()?;
     }
+    let run = options.results.clone().unwrap_or_else(|| workspace.vm());
+    if let Some(iso) = &options.answer_file {
+        return install::run(workspace, iso, &run, options);
+    }
     let package = if let Some(package) = &options.package {
         package.clone()
     } else {
         package::run(workspace, &package::Options::default(), Show::All)?;
         workspace.package()
     };
-    let run = options.results.clone().unwrap_or_else(|| workspace.vm());
     clear(&run)?;
     let disk = run.join(DISK);
     disk::make(&disk, &package, options)?;
     let machine = Machine {
         image: &options.image,
+        keep: false,
+        iso: None,
         disk: &disk,
         run: &run,
         firmware: options.firmware,
@@ -184,6 +202,7 @@ fn start(machine: &Machine<'_>, wanted: Option<Accelerator>) -> Result<(Guest, Q
             heard: Instant::now(),
             read: 0,
             partial: Vec::new(),
+            keys_until: machine.iso.map(|_| Instant::now() + KEYS),
         };
         match Qmp::connect(&machine.files().qmp, &mut guest.qemu) {
             Ok(qmp) => return Ok((guest, qmp)),
@@ -208,6 +227,8 @@ struct Guest {
     read: u64,
     /// A line that is not complete yet.
     partial: Vec<u8>,
+    /// Until when to press a key: UEFI firmware starts from a disc of Windows only if one is pressed in time.
+    keys_until: Option<Instant>,
 }
 
 impl Guest {
@@ -216,6 +237,10 @@ impl Guest {
         loop {
             // In this order: what the guest said before it powered off, or before QEMU ended, has been read when that is looked at.
             let ended = self.qemu.try_wait()?;
+            if self.keys_until.is_some_and(|end| Instant::now() < end) {
+                // A machine that has ended takes no keys; that shows below.
+                let _ = qmp.command("send-key", &json!({ "keys": [{ "type": "qcode", "data": "ret" }] }));
+            }
             let seen = qmp.events()?;
             let mut events = self.said(&files.console)?;
             events.extend(seen);

@@ -26,8 +26,12 @@ const LOG: &str = "qemu.log";
 
 /// What the machine is made of.
 pub struct Machine<'m> {
-    /// The image of the guest's system, which is not changed.
+    /// The image of the guest's system.
     pub image: &'m Path,
+    /// Whether what the guest writes to its system is kept.
+    pub keep: bool,
+    /// An ISO in the drive.
+    pub iso: Option<&'m Path>,
     /// The directory that is the second disk.
     pub disk: &'m Path,
     /// Where the files of this run go.
@@ -97,10 +101,17 @@ impl Machine<'_> {
                 .arg(drive("if=pflash,format=raw,readonly=on", Path::new(UEFI_CODE))?);
             qemu.arg("-drive").arg(drive("if=pflash,format=raw", &variables)?);
         }
-        // What the guest writes goes to a temporary file of QEMU's.
-        let system = format!("if=none,id=system,snapshot=on,format={}", format(self.image)?);
+        // What the guest writes and is not to be kept goes to a temporary file of QEMU's.
+        let snapshot = if self.keep { "off" } else { "on" };
+        let system = format!("if=none,id=system,snapshot={snapshot},format={}", format(self.image)?);
         qemu.arg("-drive").arg(drive(&system, self.image)?);
-        qemu.args(["-device", "ide-hd,drive=system,bootindex=0"]);
+        qemu.args(["-device", "ide-hd,bus=ide.0,drive=system,bootindex=0"]);
+        if let Some(iso) = self.iso {
+            // Second: an empty disk cannot be started from, and one with a system on it must not be installed again.
+            qemu.arg("-drive")
+                .arg(drive("if=none,id=iso,media=cdrom,readonly=on,format=raw", iso)?);
+            qemu.args(["-device", "ide-cd,bus=ide.1,drive=iso,bootindex=1"]);
+        }
         // Read-only, and by USB: Windows takes no SATA disk that it cannot write to.
         qemu.args(["-device", "qemu-xhci"]);
         let package = format!(

@@ -28,6 +28,8 @@ pub struct Qmp {
     partial: String,
     /// QEMU has closed its end.
     closed: bool,
+    /// Events that came while an answer was waited for.
+    pending: Vec<Event>,
 }
 
 impl Qmp {
@@ -54,12 +56,13 @@ impl Qmp {
             writer: stream,
             partial: String::new(),
             closed: false,
+            pending: Vec::new(),
         };
         qmp.command("qmp_capabilities", &json!({}))?;
         Ok(qmp)
     }
 
-    /// Sends a command and waits until QEMU has answered it. Events that come before the answer are passed over.
+    /// Sends a command and waits until QEMU has answered it.
     ///
     /// # Errors
     ///
@@ -81,6 +84,7 @@ impl Qmp {
             if let Some(error) = document.get("error") {
                 bail!("QEMU refused {name}: {error}");
             }
+            self.pending.extend(event(&document));
         }
         bail!("QEMU did not answer {name}")
     }
@@ -91,7 +95,7 @@ impl Qmp {
     ///
     /// When what QEMU sends is no JSON. That it has ended shows in its process.
     pub fn events(&mut self) -> Result<Vec<Event>> {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.pending);
         while let Some(document) = self.document()? {
             events.extend(event(&document));
         }

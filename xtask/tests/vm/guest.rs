@@ -88,10 +88,14 @@ const PROGRAM: &[(&[u8], &str)] = &[
     (&[0xeb, 0xf3], "jmp hang"),
 ];
 
+fn program() -> Vec<u8> {
+    PROGRAM.iter().flat_map(|(bytes, _)| bytes.iter().copied()).collect()
+}
+
 /// A disk image with the program and its two texts.
 pub fn image(first: &[u8], later: &[u8]) -> Vec<u8> {
     let mut image = vec![0; LENGTH];
-    let program: Vec<u8> = PROGRAM.iter().flat_map(|(bytes, _)| bytes.iter().copied()).collect();
+    let program = program();
     image[..program.len()].copy_from_slice(&program);
     image[0x1fe..0x200].copy_from_slice(&[0x55, 0xaa]);
     for (place, text) in TEXTS.into_iter().zip([first, later]) {
@@ -99,4 +103,38 @@ pub fn image(first: &[u8], later: &[u8]) -> Vec<u8> {
         image[place..place + text.len()].copy_from_slice(text);
     }
     image
+}
+
+/// How large a block of a disc is.
+const BLOCK: usize = 2048;
+
+/// A disc that starts the same program (El Torito, without emulation): what stands in for Windows' ISO. The firmware loads the program with
+/// the texts behind it, which are then where the program would have read them to.
+pub fn disc(first: &[u8], later: &[u8]) -> Vec<u8> {
+    const CATALOG: u8 = 19;
+    const BOOT_IMAGE: u8 = 20;
+    /// In units of 512 bytes.
+    const BOOT_LENGTH: u8 = 8;
+    let mut disc = vec![0; BLOCK * 32];
+    let mut put = |block: u8, at: usize, bytes: &[u8]| {
+        let start = usize::from(block) * BLOCK + at;
+        disc[start..start + bytes.len()].copy_from_slice(bytes);
+    };
+    // The descriptors: of the volume, of what it is started by, and their end.
+    put(16, 0, b"\x01CD001\x01");
+    put(17, 0, b"\x00CD001\x01EL TORITO SPECIFICATION");
+    put(17, 0x47, &[CATALOG]);
+    put(18, 0, b"\xffCD001\x01");
+    // The catalog: an entry whose words add up to 0, then one for the program.
+    put(CATALOG, 0, &[1]);
+    put(CATALOG, 0x1c, &[0xaa, 0x55, 0x55, 0xaa]);
+    put(CATALOG, 0x20, &[0x88]);
+    put(CATALOG, 0x26, &[BOOT_LENGTH]);
+    put(CATALOG, 0x28, &[BOOT_IMAGE]);
+    put(BOOT_IMAGE, 0, &program());
+    for (at, text) in [0x400, 0x800].into_iter().zip([first, later]) {
+        assert!(text.len() < LONGEST, "the text fits");
+        put(BOOT_IMAGE, at, text);
+    }
+    disc
 }

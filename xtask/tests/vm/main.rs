@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-use guest::{CRASH, FIRST, HANG, OFF, RESTART, SECOND, image};
+use guest::{CRASH, FIRST, HANG, OFF, RESTART, SECOND, disc, image};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -220,4 +220,55 @@ fn a_directory_that_no_run_has_left_is_not_removed() {
     let output = xtask.output().expect("xtask starts");
     assert!(!output.status.success() && path("precious").exists());
     assert!(String::from_utf8_lossy(&output.stderr).contains("no earlier run left what is there"));
+}
+
+/// The disc stands in for Windows' ISO: it starts, and installs nothing.
+#[test]
+#[ignore = "needs QEMU"]
+fn an_installation_makes_an_image_from_a_disc_and_spares_one_that_is_there() {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let install = |image: &str, disc: &str| {
+        let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        xtask.args([
+            "vm",
+            "--firmware",
+            "bios",
+            "--accelerator",
+            "tcg",
+            "--memory",
+            "256",
+            "--index",
+            "6",
+        ]);
+        for (option, name) in [("--image", image), ("--answer-file", disc), ("--results", "results")] {
+            xtask.arg(option).arg(path(name));
+        }
+        let output = xtask.output().expect("xtask starts");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), text)
+    };
+    let done = text(&[
+        b"customdpc-vm begin 1\ncustomdpc-vm stage installation\ncustomdpc-vm end 0\n",
+        &[OFF],
+    ]);
+    fs::write(path("windows.iso"), disc(&done, &[])).unwrap();
+
+    let (code, text) = install("windows.qcow2", "windows.iso");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("stage installation") && text.contains("is ready for"),
+        "{text}"
+    );
+    assert!(fs::read(path("windows.qcow2")).unwrap().starts_with(b"QFI\xfb"));
+    let answers = fs::read_to_string(path("results/disk/autounattend.xml")).unwrap();
+    assert!(answers.contains("<Value>6</Value>"));
+    assert!(path("results/disk/scripts/Complete-Installation.ps1").is_file());
+
+    let (code, text) = install("windows.qcow2", "windows.iso");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("windows.qcow2 exists"), "{text}");
+    let (code, text) = install("other.qcow2", "no-such.iso");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("no-such.iso") && !path("other.qcow2").exists(), "{text}");
 }
