@@ -88,12 +88,23 @@ codes! {
 impl BugCheckCode {
     /// No bug check of Windows: the run reached what the machine does not model. The value is not one that Windows uses.
     pub const NOT_MODELLED: Self = Self(0xFFFF_FFFF);
+    /// No bug check of Windows: what a device is made of on the host has failed. The value is not one that Windows uses.
+    pub const HOST_FAILED: Self = Self(0xFFFF_FFFE);
+
+    /// Whether Windows has such a bug check. One that it does not have says nothing about the driver.
+    #[must_use]
+    pub fn is_of_windows(self) -> bool {
+        ![Self::NOT_MODELLED, Self::HOST_FAILED].contains(&self)
+    }
 }
 
 impl fmt::Display for BugCheckCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::NOT_MODELLED {
             return f.write_str("NOT MODELLED (the machine's limit, no bug check of Windows)");
+        }
+        if *self == Self::HOST_FAILED {
+            return f.write_str("HOST FAILED (a device's program on this computer, no bug check of Windows)");
         }
         match self.name() {
             Some(name) => write!(f, "{name} ({:#x})", self.0),
@@ -142,7 +153,7 @@ impl BugCheck {
 
 impl fmt::Display for BugCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_not_modelled() {
+        if !self.code.is_of_windows() {
             return write!(f, "{}: {}", self.code, self.message);
         }
         let [p1, p2, p3, p4] = self.parameters;

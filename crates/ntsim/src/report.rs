@@ -345,7 +345,7 @@ impl fmt::Display for Report<'_> {
         let (crash, book) = (self.crash, self.book);
         writeln!(f, "*** {}", crash.bugcheck.code)?;
         writeln!(f, "{}", book.annotate(&crash.bugcheck.message, crash.exact()))?;
-        if !crash.bugcheck.is_not_modelled() {
+        if crash.bugcheck.code.is_of_windows() {
             let meanings = crash.bugcheck.code.parameters();
             for (value, meaning) in crash.bugcheck.parameters.iter().zip(meanings) {
                 writeln!(f, "    {value:#018x}  {meaning}")?;

@@ -57,10 +57,10 @@ impl fmt::Display for Width {
     }
 }
 
-/// Something that ends the run: a real device would be damaged, hang or corrupt memory.
+/// Something that ends the run.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DeviceFault {
-    /// Something was done to the device that it does not allow.
+    /// Something was done to the device that it does not allow: a real one would be damaged, hang or corrupt memory.
     #[error("{device}: {message}")]
     Misused {
         /// The device's name.
@@ -75,6 +75,14 @@ pub enum DeviceFault {
         device: &'static str,
         /// The access.
         fault: DmaFault,
+    },
+    /// What the device is made of on the host has failed. Neither the driver nor the device has done anything wrong.
+    #[error("{device}: {message}")]
+    Host {
+        /// The device's name.
+        device: &'static str,
+        /// What happened.
+        message: String,
     },
 }
 

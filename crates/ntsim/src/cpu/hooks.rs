@@ -56,7 +56,7 @@ pub enum Exit {
         /// The register's physical address.
         address: Pa,
         /// Why.
-        message: String,
+        fault: DeviceFault,
     },
     /// The processor raised an exception or software interrupt.
     Exception(u32),
@@ -70,25 +70,25 @@ pub trait Hardware {
     ///
     /// # Errors
     /// What rule of the device or bus the access breaks.
-    fn read(&mut self, address: Pa, width: u8, now: VirtualTime) -> Result<u64, String>;
+    fn read(&mut self, address: Pa, width: u8, now: VirtualTime) -> Result<u64, DeviceFault>;
 
     /// A store to a device window.
     ///
     /// # Errors
     /// What rule of the device or bus the access breaks.
-    fn write(&mut self, address: Pa, width: u8, value: u64, now: VirtualTime) -> Result<(), String>;
+    fn write(&mut self, address: Pa, width: u8, value: u64, now: VirtualTime) -> Result<(), DeviceFault>;
 
     /// A load from an I/O port; none when no device is known to have it.
     ///
     /// # Errors
     /// What rule of the device or bus the access breaks.
-    fn read_port(&mut self, port: u16, width: Width, now: VirtualTime) -> Result<Option<u64>, String>;
+    fn read_port(&mut self, port: u16, width: Width, now: VirtualTime) -> Result<Option<u64>, DeviceFault>;
 
     /// A store to an I/O port; none when no device is known to have it.
     ///
     /// # Errors
     /// What rule of the device or bus the access breaks.
-    fn write_port(&mut self, port: u16, width: Width, value: u64, now: VirtualTime) -> Result<Option<()>, String>;
+    fn write_port(&mut self, port: u16, width: Width, value: u64, now: VirtualTime) -> Result<Option<()>, DeviceFault>;
 
     /// When a device next does something by itself.
     fn next_event(&self) -> Option<VirtualTime>;
@@ -407,9 +407,9 @@ impl Watch {
         u8::try_from(size).unwrap_or(u8::MAX)
     }
 
-    fn refused_as<T>(&self, instead: T, address: Pa, answer: Result<T, String>) -> T {
-        answer.unwrap_or_else(|message| {
-            self.stop(Exit::Device { address, message });
+    fn refused_as<T>(&self, instead: T, address: Pa, answer: Result<T, DeviceFault>) -> T {
+        answer.unwrap_or_else(|fault| {
+            self.stop(Exit::Device { address, fault });
             instead
         })
     }

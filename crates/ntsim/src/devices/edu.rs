@@ -4,15 +4,22 @@
 //! events is kept: the result is stored, then the COMPUTING bit falls, and only then the interrupt is raised. A driver that
 //! starts the next factorial between the last two sees the interrupt of the one before while the next is computed.
 
+mod access;
 mod dma;
-
-use std::ops::RangeInclusive;
+mod profile;
 
 use crate::bus::{BarRequest, BusContext, BusMaster, Device, DeviceFault, PciIdentity, Width};
+use access::Taken;
+pub(super) use access::pieces;
 use dma::Dma;
+pub use dma::DmaRegisters;
+pub(super) use dma::{START as DMA_START, Transfer, end as transfer_end};
+use profile::between;
+pub(super) use profile::computation_time;
+pub use profile::{EduProfile, Mistakes, Reset};
 
 /// Register offsets.
-mod register {
+pub(super) mod register {
     pub const IDENTIFICATION: u64 = 0x00;
     pub const LIVENESS: u64 = 0x04;
     pub const FACTORIAL: u64 = 0x08;
@@ -30,35 +37,23 @@ mod register {
 const WIDE_REGISTERS: u64 = 0x80;
 const IDENTIFICATION: u32 = 0x0100_00ED;
 
-const STATUS_COMPUTING: u32 = 0x01;
-const STATUS_INTERRUPT: u32 = 0x80;
+pub(super) const STATUS_COMPUTING: u32 = 0x01;
+pub(super) const STATUS_INTERRUPT: u32 = 0x80;
 
-const INTERRUPT_FACTORIAL: u32 = 0x001;
+pub(super) const INTERRUPT_FACTORIAL: u32 = 0x001;
 const INTERRUPT_DMA: u32 = 0x100;
 
-/// How long one multiplication of a factorial takes, nanoseconds.
-const MULTIPLICATION: u64 = 1;
+pub(super) const IDENTITY: PciIdentity = PciIdentity {
+    vendor: 0x1234,
+    device: 0x11E8,
+    revision: 0x10,
+    class: 0x00_FF00,
+    // QEMU gives every device without a subsystem of its own these.
+    subsystem_vendor: 0x1AF4,
+    subsystem: 0x1100,
+};
 
-/// The choices that a machine makes about an `edu`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EduProfile {
-    /// How long until a factorial's result is stored, beside what its multiplications take; nanoseconds.
-    pub factorial_latency: RangeInclusive<u64>,
-    /// How long from the stored result to the fall of the COMPUTING bit, and from there to the interrupt; nanoseconds.
-    pub step_latency: RangeInclusive<u64>,
-    /// The address bits that DMA drives.
-    pub dma_mask: u64,
-}
-
-impl Default for EduProfile {
-    fn default() -> Self {
-        Self {
-            factorial_latency: 500..=20_000,
-            step_latency: 0..=2_000,
-            dma_mask: 0x0FFF_FFFF,
-        }
-    }
-}
+pub(super) const BARS: [BarRequest; 1] = [BarRequest { size: 0x10_0000 }];
 
 /// Faults to inject. Each takes effect on what the device does next.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -113,6 +108,8 @@ pub struct Edu {
     status: u32,
     engine: Engine,
     interrupt_status: u32,
+    /// The level of its interrupt pin. It changes when a cause is raised or acknowledged, not with what is pending.
+    line: bool,
     dma: Dma,
     message_signalled: bool,
     /// How often message 0, the only one it has, was sent and not yet taken.
@@ -131,6 +128,7 @@ impl Edu {
             status: 0,
             engine: Engine::Idle,
             interrupt_status: 0,
+            line: false,
             dma: Dma::default(),
             message_signalled: false,
             messages: 0,
@@ -145,20 +143,52 @@ impl Edu {
     /// Raises `bits` as a spurious interrupt, nobody having asked for it.
     pub fn raise(&mut self, bits: u32) {
         self.interrupt_status |= bits;
-        if self.interrupt_status != 0 && self.message_signalled {
+        if self.interrupt_status == 0 {
+            return;
+        }
+        if self.message_signalled {
             self.messages += 1;
+        } else {
+            self.line = true;
         }
     }
 
-    /// Narrow registers take 4 bytes, wide ones 4 or 8, and nothing may straddle.
-    fn check(what: &str, offset: u64, width: Width) -> Result<(), DeviceFault> {
-        let allowed = width == Width::Dword || (offset >= WIDE_REGISTERS && width == Width::Qword);
-        if allowed && offset.is_multiple_of(width.bytes()) {
-            return Ok(());
+    fn acknowledge(&mut self, bits: u32) {
+        self.interrupt_status &= !bits;
+        if self.interrupt_status == 0 {
+            self.line = false;
         }
-        Err(misused(format!(
-            "{width} {what} at {offset:#x}, which takes no such access"
-        )))
+    }
+
+    /// What the register at `offset` holds.
+    fn read_register(&self, offset: u64, width: Width) -> u64 {
+        match offset {
+            register::IDENTIFICATION => IDENTIFICATION.into(),
+            register::LIVENESS => self.liveness.into(),
+            register::FACTORIAL => self.factorial.into(),
+            register::STATUS => self.status.into(),
+            register::INTERRUPT_STATUS => self.interrupt_status.into(),
+            _ => self.dma.read(offset).unwrap_or(width.ones()),
+        }
+    }
+
+    fn write_register(&mut self, cx: &mut BusContext<'_>, offset: u64, value: u64) {
+        // Narrow registers take 4 bytes only, so nothing of the value is lost.
+        let narrow = (value & 0xFFFF_FFFF) as u32;
+        match offset {
+            register::LIVENESS => self.liveness = !narrow,
+            register::FACTORIAL => self.start_factorial(cx, narrow),
+            register::STATUS => {
+                self.status = self.status & !STATUS_INTERRUPT | narrow & STATUS_INTERRUPT;
+            }
+            register::INTERRUPT_RAISE => match self.faults.lose_raised_interrupts.checked_sub(1) {
+                Some(left) => self.faults.lose_raised_interrupts = left,
+                None => self.raise(narrow),
+            },
+            register::INTERRUPT_ACKNOWLEDGE => self.acknowledge(narrow),
+            WIDE_REGISTERS.. => self.dma.write(offset, value, cx.now, &self.faults),
+            _ => {}
+        }
     }
 
     fn start_factorial(&mut self, cx: &mut BusContext<'_>, value: u32) {
@@ -174,10 +204,9 @@ impl Edu {
     }
 
     fn compute_from(&self, start: u64, cx: &mut BusContext<'_>) -> Engine {
-        let latency = between(&self.profile.factorial_latency, cx);
-        let work = u64::from(self.factorial) * MULTIPLICATION;
+        let time = computation_time(&self.profile, self.factorial, cx);
         Engine::Computing {
-            until: start + latency + work + self.faults.extra_latency,
+            until: start + time + self.faults.extra_latency,
         }
     }
 
@@ -230,19 +259,11 @@ impl Device for Edu {
     }
 
     fn identity(&self) -> PciIdentity {
-        PciIdentity {
-            vendor: 0x1234,
-            device: 0x11E8,
-            revision: 0x10,
-            class: 0x00_FF00,
-            // QEMU gives every device without a subsystem of its own these.
-            subsystem_vendor: 0x1AF4,
-            subsystem: 0x1100,
-        }
+        IDENTITY
     }
 
     fn bars(&self) -> &[BarRequest] {
-        &[BarRequest { size: 0x10_0000 }]
+        &BARS
     }
 
     fn has_interrupt_pin(&self) -> bool {
@@ -250,18 +271,19 @@ impl Device for Edu {
     }
 
     fn read(&mut self, _: &mut BusContext<'_>, _: usize, offset: u64, width: Width) -> Result<u64, DeviceFault> {
-        Self::check("read", offset, width)?;
+        access::check(self.profile.mistakes, "read", offset, width)?;
         if self.faults.dead {
             return Ok(width.ones());
         }
-        Ok(match offset {
-            register::IDENTIFICATION => IDENTIFICATION.into(),
-            register::LIVENESS => self.liveness.into(),
-            register::FACTORIAL => self.factorial.into(),
-            register::STATUS => self.status.into(),
-            register::INTERRUPT_STATUS => self.interrupt_status.into(),
-            _ => self.dma.read(offset).unwrap_or(width.ones()),
-        })
+        let pieces = pieces(offset, width).map(|(at, width)| {
+            let value = match access::takes(at, width) {
+                Taken::Whole => self.read_register(at, width) & width.ones(),
+                Taken::Ones => width.ones(),
+                Taken::Nothing => 0,
+            };
+            value << (8 * (at - offset))
+        });
+        Ok(pieces.fold(0, |whole, piece| whole | piece))
     }
 
     fn write(
@@ -272,25 +294,14 @@ impl Device for Edu {
         width: Width,
         value: u64,
     ) -> Result<(), DeviceFault> {
-        Self::check("write", offset, width)?;
+        access::check(self.profile.mistakes, "write", offset, width)?;
         if self.faults.dead {
             return Ok(());
         }
-        // Narrow registers take 4 bytes only, so nothing of the value is lost.
-        let narrow = (value & 0xFFFF_FFFF) as u32;
-        match offset {
-            register::LIVENESS => self.liveness = !narrow,
-            register::FACTORIAL => self.start_factorial(cx, narrow),
-            register::STATUS => {
-                self.status = self.status & !STATUS_INTERRUPT | narrow & STATUS_INTERRUPT;
+        for (at, width) in pieces(offset, width) {
+            if access::takes(at, width) == Taken::Whole {
+                self.write_register(cx, at, value >> (8 * (at - offset)) & width.ones());
             }
-            register::INTERRUPT_RAISE => match self.faults.lose_raised_interrupts.checked_sub(1) {
-                Some(left) => self.faults.lose_raised_interrupts = left,
-                None => self.raise(narrow),
-            },
-            register::INTERRUPT_ACKNOWLEDGE => self.interrupt_status &= !narrow,
-            WIDE_REGISTERS.. => self.dma.write(offset, value, cx.now, &self.faults),
-            _ => {}
         }
         Ok(())
     }
@@ -303,9 +314,7 @@ impl Device for Edu {
         while let Some(due) = self.due().filter(|&due| due <= cx.now) {
             self.step(due, cx);
         }
-        if self.dma.due(&self.faults).is_some_and(|due| due <= cx.now)
-            && self.dma.finish(self.profile.dma_mask, memory)?
-        {
+        if self.dma.due(&self.faults).is_some_and(|due| due <= cx.now) && self.dma.finish(&self.profile, memory)? {
             match self.faults.lose_dma_interrupts.checked_sub(1) {
                 Some(left) => self.faults.lose_dma_interrupts = left,
                 None => self.raise(INTERRUPT_DMA),
@@ -315,7 +324,7 @@ impl Device for Edu {
     }
 
     fn line_asserted(&self) -> bool {
-        self.interrupt_status != 0 && !self.message_signalled
+        self.line
     }
 
     fn message_capability(&self) -> u16 {
@@ -324,6 +333,8 @@ impl Device for Edu {
 
     fn set_message_signalled(&mut self, enabled: bool) {
         self.message_signalled = enabled;
+        // Messages take the place of the pin, which does not rise again when they are switched off.
+        self.line &= !enabled;
     }
 
     fn take_messages(&mut self) -> Vec<u32> {
@@ -331,16 +342,15 @@ impl Device for Edu {
     }
 
     fn reset(&mut self) {
-        *self = Self {
-            faults: self.faults.clone(),
-            message_signalled: self.message_signalled,
-            ..Self::new(self.profile.clone())
-        };
+        self.line = false;
+        if self.profile.reset == Reset::Clears {
+            *self = Self {
+                faults: self.faults.clone(),
+                message_signalled: self.message_signalled,
+                ..Self::new(self.profile.clone())
+            };
+        }
     }
-}
-
-fn between(range: &RangeInclusive<u64>, cx: &mut BusContext<'_>) -> u64 {
-    range.start() + cx.dice.below(range.end() - range.start() + 1)
 }
 
 /// n! modulo 2^32.

@@ -2,8 +2,9 @@
 
 mod edu;
 pub mod noise;
+pub mod qemu;
 
-pub use edu::{Edu, EduFaults, EduProfile};
+pub use edu::{DmaRegisters, Edu, EduFaults, EduProfile, Mistakes, Reset};
 pub use noise::Noise;
 
 /// Adds the routines of the drivers that the models bring along.

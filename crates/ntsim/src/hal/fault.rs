@@ -26,7 +26,22 @@ pub fn stop(k: &Kernel, fault: &DeviceFault) -> Halted {
             k.bugcheck(BugCheck::new(Code::MANUALLY_INITIATED_CRASH, [0; 4], "device", message))
         }
         DeviceFault::Dma { fault, .. } => dma(k, fault, message),
+        DeviceFault::Host { .. } => k.bugcheck(BugCheck::host_failed(message)),
     }
+}
+
+/// Stops the machine because a device refuses a processor's access at `address`; `place` says in words where that is, and who made it.
+#[must_use = "whoever found it must stop as well"]
+pub fn refused(k: &Kernel, address: u64, place: &str, fault: &DeviceFault) -> Halted {
+    if matches!(fault, DeviceFault::Host { .. }) {
+        return stop(k, fault);
+    }
+    k.bugcheck(BugCheck::new(
+        Code::MANUALLY_INITIATED_CRASH,
+        [address, 0, 0, 0],
+        "device-access",
+        format!("device access at {place}: {fault}"),
+    ))
 }
 
 fn dma(k: &Kernel, fault: &DmaFault, message: String) -> Halted {

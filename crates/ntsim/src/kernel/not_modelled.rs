@@ -1,6 +1,5 @@
-//! The end of a run that reached what the machine does not model.
-//!
-//! It is no bug check of Windows, and says nothing about the driver: the machine cannot tell what Windows would do.
+//! Ends of a run that are no bug checks of Windows, and say nothing about the driver: it reached what the machine does not model, so that the
+//! machine cannot tell what Windows would do; or the host failed.
 
 use super::Kernel;
 use crate::{
@@ -16,6 +15,12 @@ impl BugCheck {
     #[must_use]
     pub fn not_modelled(what: impl Into<String>) -> Self {
         Self::new(BugCheckCode::NOT_MODELLED, [0; 4], Self::NOT_MODELLED, what)
+    }
+
+    /// The end of a run because what a device is made of on the host has failed.
+    #[must_use]
+    pub fn host_failed(what: impl Into<String>) -> Self {
+        Self::new(BugCheckCode::HOST_FAILED, [0; 4], "host-failed", what)
     }
 
     /// Whether the run ended at what the machine does not model, rather than at a broken rule.

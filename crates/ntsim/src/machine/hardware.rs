@@ -41,31 +41,30 @@ impl Port {
     }
 }
 
-fn width(bytes: u8) -> Result<Width, String> {
-    Width::from_bytes(bytes.into()).ok_or_else(|| format!("an access of {bytes} bytes"))
+fn width(bytes: u8) -> Result<Width, DeviceFault> {
+    Width::from_bytes(bytes.into()).ok_or_else(|| DeviceFault::Misused {
+        device: "bus",
+        message: format!("an access of {bytes} bytes"),
+    })
 }
 
 impl Hardware for Port {
-    fn read(&mut self, address: Pa, bytes: u8, now: VirtualTime) -> Result<u64, String> {
+    fn read(&mut self, address: Pa, bytes: u8, now: VirtualTime) -> Result<u64, DeviceFault> {
         let width = width(bytes)?;
         self.with(now, |bus, cx| bus.read(cx, address.0, width))
-            .map_err(|fault| fault.to_string())
     }
 
-    fn write(&mut self, address: Pa, bytes: u8, value: u64, now: VirtualTime) -> Result<(), String> {
+    fn write(&mut self, address: Pa, bytes: u8, value: u64, now: VirtualTime) -> Result<(), DeviceFault> {
         let width = width(bytes)?;
         self.with(now, |bus, cx| bus.write(cx, address.0, width, value))
-            .map_err(|fault| fault.to_string())
     }
 
-    fn read_port(&mut self, port: u16, width: Width, now: VirtualTime) -> Result<Option<u64>, String> {
+    fn read_port(&mut self, port: u16, width: Width, now: VirtualTime) -> Result<Option<u64>, DeviceFault> {
         self.with(now, |bus, cx| bus.read_port(cx, port, width))
-            .map_err(|fault| fault.to_string())
     }
 
-    fn write_port(&mut self, port: u16, width: Width, value: u64, now: VirtualTime) -> Result<Option<()>, String> {
+    fn write_port(&mut self, port: u16, width: Width, value: u64, now: VirtualTime) -> Result<Option<()>, DeviceFault> {
         self.with(now, |bus, cx| bus.write_port(cx, port, width, value))
-            .map_err(|fault| fault.to_string())
     }
 
     fn next_event(&self) -> Option<VirtualTime> {

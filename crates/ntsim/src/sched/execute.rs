@@ -18,6 +18,7 @@ use crate::{
     cpu::{self, Access, Divisor, Exit},
     ddi::Flow,
     exception::{self, MachineState},
+    hal,
     ke::{self, Irql},
     kernel::Kernel,
     mm::{Va, fault, pageable},
@@ -309,15 +310,10 @@ fn handle(k: &Kernel, exit: Exit) -> Outcome<()> {
             with_guest(k, |guest| guest.set_program_counter(pc));
             Err(k.bugcheck(ke::sharing::bugcheck(k, &violation)))
         }
-        Exit::Device { address, message } => {
+        Exit::Device { address, fault } => {
             let pc = k.watch().program_counter();
             with_guest(k, |guest| guest.set_program_counter(pc));
-            Err(k.bugcheck(BugCheck::new(
-                Code::MANUALLY_INITIATED_CRASH,
-                [address.0, 0, 0, 0],
-                "device-access",
-                format!("device access at {address} by {pc}: {message}"),
-            )))
+            Err(hal::fault::refused(k, address.0, &format!("{address} by {pc}"), &fault))
         }
         Exit::Exception(vector) => Err(processor_exception(k, vector)),
         Exit::InvalidInstruction => Err(exception::fault(

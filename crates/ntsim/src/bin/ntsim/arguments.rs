@@ -181,8 +181,10 @@ pub(crate) struct ImportOptions {
 pub(crate) enum Hardware {
     /// A root-enumerated device without resources
     None,
-    /// QEMU's edu device on the PCI bus
+    /// The model of QEMU's edu device on the PCI bus
     Edu,
+    /// QEMU's own edu device, in a QEMU process
+    Qemu,
 }
 
 /// How a device interrupts.

@@ -12,8 +12,12 @@ use anyhow::{Context as _, Result, anyhow};
 use clap::Parser as _;
 use ntsim::{
     Config,
-    bus::{BusProfile, Placement, Slot},
-    devices::{Edu, EduProfile},
+    bugcheck::BugCheckCode,
+    bus::{BusProfile, Device, Placement, Slot},
+    devices::{
+        Edu, EduProfile,
+        qemu::{Qemu, QemuEdu, QemuOptions},
+    },
     machine::{DriverImage, Machine},
     sched::{RunEnd, ThreadSpec},
     story::Story,
@@ -81,7 +85,12 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
     let done = plan.carry_out(options.fail_call, teller)?;
     if let Some(report) = done.machine.crash_report(Some(options.replay(options.fail_call))) {
         writeln!(io::stdout(), "\n{report}")?;
-        return Ok(ExitCode::from(RULE_BROKEN));
+        let host_failed = done
+            .machine
+            .kernel()
+            .crash()
+            .is_some_and(|crash| crash.bugcheck.code == BugCheckCode::HOST_FAILED);
+        return Ok(ExitCode::from(if host_failed { CANNOT_RUN } else { RULE_BROKEN }));
     }
     counters(&done.machine, &mut io::stdout().lock())?;
     Ok(ExitCode::from(done.code))
@@ -118,16 +127,16 @@ impl Plan<'_> {
             ..Config::default()
         };
         let mut machine = Machine::new(config)?;
-        let slot = match options.hardware() {
+        let device = match options.hardware() {
             Hardware::None => None,
-            Hardware::Edu => {
-                let placement = Placement {
-                    interrupts: options.interrupts.into(),
-                    ..Placement::default()
-                };
-                Some(machine.plug_with(Box::new(Edu::new(EduProfile::default())), placement)?)
-            }
+            Hardware::Edu => Some(Box::new(Edu::new(EduProfile::default())) as Box<dyn Device>),
+            Hardware::Qemu => Some(Box::new(QemuEdu::new(Qemu::start(&QemuOptions::default())?)) as Box<dyn Device>),
         };
+        let placement = Placement {
+            interrupts: options.interrupts.into(),
+            ..Placement::default()
+        };
+        let slot = device.map(|device| machine.plug_with(device, placement)).transpose()?;
         let (stack, children) = self.load_all(&mut machine)?;
         let code = match (&self.cli, slot) {
             (Some(cli), Some(slot)) => run_eductl(&machine, &name, slot, cli, &mut teller)?,

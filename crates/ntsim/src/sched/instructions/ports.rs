@@ -4,10 +4,10 @@ use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
 use super::{super::execute::with_guest, operand};
 use crate::{
-    bugcheck::{BugCheck, BugCheckCode as Code, Outcome},
-    bus::Width,
+    bugcheck::Outcome,
+    bus::{DeviceFault, Width},
     cpu::Gpr,
-    ke,
+    hal, ke,
     kernel::Kernel,
     mm::Va,
     trace::{Counter, Event},
@@ -152,18 +152,16 @@ fn accessed(k: &Kernel) {
 }
 
 /// The outer result is what a device forbids; none inside means that nobody is known to be there.
-fn answered<T>(k: &Kernel, port: u16, width: Width, verb: &str, answer: Result<Option<T>, String>) -> Outcome<T> {
+fn answered<T>(k: &Kernel, port: u16, width: Width, verb: &str, answer: Result<Option<T>, DeviceFault>) -> Outcome<T> {
     let pc = with_guest(k, |guest| guest.program_counter());
     match answer {
         Ok(Some(value)) => Ok(value),
         Ok(None) => Err(k.not_modelled(format!(
             "the {width} port {port:#x} was {verb} at {pc}, which is no port of a device in this machine: a PC's own ports are not modelled"
         ))),
-        Err(message) => Err(k.bugcheck(BugCheck::new(
-            Code::MANUALLY_INITIATED_CRASH,
-            [port.into(), 0, 0, 0],
-            "device-access",
-            format!("device access at port {port:#x} by {pc}: {message}"),
-        ))),
+        Err(fault) => {
+            let place = format!("port {port:#x} by {pc}");
+            Err(hal::fault::refused(k, port.into(), &place, &fault))
+        }
     }
 }
