@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     build::{self, Profile},
     process::{self, Show},
+    provision,
     workspace::Workspace,
 };
 
@@ -19,6 +20,9 @@ pub struct Options {
     /// Number of processors.
     #[arg(long)]
     cpus: Option<u32>,
+    /// The device: `edu` is the model of QEMU's edu, `qemu` is QEMU's own.
+    #[arg(long, value_enum, default_value_t)]
+    device: Device,
     /// How the device interrupts: `line` or `message`.
     #[arg(long)]
     interrupts: Option<String>,
@@ -30,6 +34,16 @@ pub struct Options {
     eductl: Vec<OsString>,
 }
 
+/// The device that the driver is given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Device {
+    /// The model of QEMU's edu.
+    #[default]
+    Edu,
+    /// QEMU's own edu, in a QEMU process.
+    Qemu,
+}
+
 /// What is run when no command is given.
 const DEFAULT_COMMAND: [&str; 4] = ["factorial", "5", "10", "20"];
 
@@ -39,6 +53,9 @@ const DEFAULT_COMMAND: [&str; 4] = ["factorial", "5", "10", "20"];
 ///
 /// When a build fails, or the run ends with a broken rule or a failed request.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if options.device == Device::Qemu {
+        provision::qemu()?;
+    }
     let driver = build::shipped_driver(workspace, Profile::Release, Show::All)?;
     let mut ntsim = Command::new("cargo");
     ntsim.current_dir(workspace.root());
@@ -49,6 +66,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     if let Some(cpus) = options.cpus {
         ntsim.arg("--cpus").arg(cpus.to_string());
+    }
+    if options.device == Device::Qemu {
+        ntsim.args(["--device", "qemu"]);
     }
     if let Some(interrupts) = &options.interrupts {
         ntsim.arg("--interrupts").arg(interrupts);

@@ -99,6 +99,10 @@ pub const ALL: &[Step] = &[
         run: windows_page,
     },
     Step {
+        name: "the model against QEMU's edu",
+        run: against_qemu,
+    },
+    Step {
         name: "scenarios on the shipped driver",
         run: |workspace| scenarios(workspace, "line"),
     },
@@ -254,6 +258,26 @@ fn ignored_tests(workspace: &Workspace, name: &str) -> Result<String> {
     let mut test = cargo(workspace, "test");
     test.args(["--package", "xtask", "--test", name, "--", "--include-ignored"]);
     test_count(&process::read(&mut test)?)
+}
+
+/// The tests that start QEMU, or run the shipped driver on it, are ignored elsewhere.
+fn against_qemu(workspace: &Workspace) -> Result<String> {
+    provision::qemu()?;
+    build::shipped_driver(workspace, Profile::Release, Show::OnFailure)?;
+    let mut test = cargo(workspace, "test");
+    test.args([
+        "--package",
+        "ntsim",
+        "--test",
+        "qemu",
+        "--",
+        "--include-ignored",
+        "--show-output",
+    ]);
+    let output = process::read(&mut test)?;
+    let compared = output.lines().filter(|line| line.ends_with("no difference"));
+    let compared: Vec<&str> = compared.collect();
+    Ok(format!("{}; {}", test_count(&output)?, compared.join("; ")))
 }
 
 /// Those that do not say how the device interrupts have it do so as `interrupts` says.

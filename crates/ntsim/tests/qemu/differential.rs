@@ -1,6 +1,6 @@
 //! Random sequences of operations on the model and on QEMU's device, compared after each.
 
-use std::{env, fmt::Write as _};
+use std::{cell::Cell, env, fmt::Write as _};
 
 use ntsim::{
     bus::Width,
@@ -50,6 +50,25 @@ struct Pair<M, Q> {
     model: M,
     qemu: Q,
     command: u16,
+    seen: Seen,
+}
+
+/// How often something was compared that a poor choice of operations would never bring about.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    edges: usize,
+    messages: usize,
+    transfers: usize,
+}
+
+impl Seen {
+    fn with(self, other: Self) -> Self {
+        Self {
+            edges: self.edges + other.edges,
+            messages: self.messages + other.messages,
+            transfers: self.transfers + other.transfers,
+        }
+    }
 }
 
 /// What differs, in words.
@@ -69,6 +88,7 @@ impl<M: Subject, Q: Subject> Pair<M, Q> {
             model,
             qemu,
             command: 0,
+            seen: Seen::default(),
         };
         pair.set_command(COMMAND_MEMORY | COMMAND_MASTER);
         pair
@@ -157,6 +177,7 @@ impl<M: Subject, Q: Subject> Pair<M, Q> {
             Operation::Finish => {
                 // The rule of decoding and bus mastering.
                 self.set_command(self.command | COMMAND_MEMORY | COMMAND_MASTER);
+                self.seen.transfers += usize::from(self.model.read(DMA_COMMAND, Width::Dword) & START != 0);
                 self.model.finish_transfer();
                 self.qemu.finish_transfer();
             }
@@ -187,6 +208,8 @@ impl<M: Subject, Q: Subject> Pair<M, Q> {
             }
         }
         let (model, qemu) = (self.model.interrupts(), self.qemu.interrupts());
+        self.seen.edges += qemu.edges.len();
+        self.seen.messages += usize::from(qemu.message);
         same(|| "its interrupts".to_owned(), &model, &qemu)
     }
 
@@ -211,12 +234,13 @@ impl<M: Subject, Q: Subject> Pair<M, Q> {
         )
     }
 
-    fn compare(&mut self, operations: &[Operation]) -> Comparison {
+    fn compare(mut self, operations: &[Operation]) -> Result<Seen, String> {
         for (index, &operation) in operations.iter().enumerate() {
             self.carry_out(operation)
                 .map_err(|difference| format!("operation {index}, {operation:x?}: {difference}"))?;
         }
-        self.compare_state()
+        self.compare_state()?;
+        Ok(self.seen)
     }
 }
 
@@ -232,12 +256,15 @@ fn compare_many<M: Subject, Q: Subject>(waits: bool, pair: impl Fn() -> Pair<M, 
     };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let strategy = operations(LONGEST, waits);
+    let total = Cell::new(Seen::default());
     let mut made = 0;
     while made < wanted {
         let sequence = strategy.new_tree(&mut runner).expect("there is always a sequence");
         made += sequence.current().len() as u64;
         let compared = runner.run_one(sequence, |operations| {
-            pair().compare(&operations).map_err(TestCaseError::fail)
+            let more = pair().compare(&operations).map_err(TestCaseError::fail)?;
+            total.update(|total| total.with(more));
+            Ok(())
         });
         if let Err(TestError::Fail(difference, operations)) = compared {
             panic!(
@@ -246,7 +273,19 @@ fn compare_many<M: Subject, Q: Subject>(waits: bool, pair: impl Fn() -> Pair<M, 
             );
         }
     }
-    println!("{made} operations with {SEED}={seed}, no difference");
+    let Seen {
+        edges,
+        messages,
+        transfers,
+    } = total.get();
+    assert!(
+        [edges, messages, transfers].iter().all(|&count| count > 0),
+        "{made} operations were too few: {:?}",
+        total.get()
+    );
+    println!(
+        "{made} operations, {edges} edges, {messages} messages, {transfers} transfers, {SEED}={seed}: no difference"
+    );
 }
 
 fn listed(operations: &[Operation]) -> String {

@@ -3,9 +3,13 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration};
 
 use ntsim::{
+    Config,
     bus::{Bus, BusContext, Device, DeviceFault, Dice, Width},
     devices::qemu::{Qemu, QemuEdu, QemuError, QemuOptions},
+    machine::{DriverImage, Machine},
 };
+
+use crate::driver;
 
 /// Long enough for a QEMU on a busy computer to start, and short enough to wait for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -95,6 +99,26 @@ fn a_qemu_that_hangs_is_killed() {
     assert!(!Path::new(&process).exists(), "it is gone");
 }
 
+/// As when the program is killed.
+#[test]
+#[ignore = "starts QEMU: cargo xtask test QEMU"]
+fn a_qemu_ends_with_the_thread_that_has_started_it() {
+    let process = std::thread::spawn(|| {
+        let qemu = qemu();
+        let process = qemu.process_id();
+        std::mem::forget(qemu);
+        process
+    });
+    let state = format!("/proc/{}/stat", process.join().unwrap());
+    // It has ended, though nobody has waited for it: a zombie.
+    let ended = || fs::read_to_string(&state).is_ok_and(|stat| stat.contains(") Z "));
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !ended() {
+        assert!(std::time::Instant::now() < deadline, "it runs still");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// QEMU 7.2 aborts at a transfer that reaches the last byte of the buffer. Behind ntsim the check comes first; here there is none.
 #[test]
 #[ignore = "starts QEMU: cargo xtask test QEMU"]
@@ -105,6 +129,37 @@ fn an_abort_is_reported_with_what_qemu_says() {
     }
     let error = qemu.finish_transfer().unwrap_err().to_string();
     assert!(error.contains("EDU"), "{error}");
+}
+
+/// The run ends, and the report blames nobody but the host.
+#[test]
+#[ignore = "starts QEMU: cargo xtask test QEMU"]
+fn a_run_whose_qemu_dies_ends_as_failed_by_the_host() {
+    let image = DriverImage::open(&driver()).unwrap();
+    let mut machine = Machine::new(Config::default()).unwrap();
+    let qemu = qemu();
+    signal(&qemu, "-KILL");
+    let slot = machine.plug(Box::new(QemuEdu::new(qemu))).unwrap();
+    machine.load(&image).unwrap();
+    assert!(machine.start("customdpc", slot).is_none(), "the run has ended");
+    let report = machine.crash_report(None).unwrap();
+    assert!(report.starts_with("*** HOST FAILED"), "{report}");
+    assert!(report.contains("signal: 9"), "{report}");
+}
+
+#[test]
+#[ignore = "runs the shipped driver: cargo xtask test QEMU"]
+fn ntsim_without_qemu_says_what_to_install() {
+    let mut ntsim = Command::new(env!("CARGO_BIN_EXE_ntsim"));
+    ntsim
+        .arg("run")
+        .arg(driver())
+        .args(["--device", "qemu"])
+        .env("PATH", "");
+    let ran = ntsim.output().expect("ntsim can be started");
+    let error = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(2), "{error}");
+    assert!(error.contains("qemu-system-x86"), "{error}");
 }
 
 struct Low;

@@ -18,12 +18,26 @@
 //!
 //! Everything else is: addresses that nobody decodes, a reset, MSI switched on and off, INTx disable, and accesses of every width and alignment.
 
+use std::path::{Path, PathBuf};
+
 mod computing;
 mod differential;
 mod failures;
 mod operation;
 mod selftest;
 mod subject;
+
+/// The shipped driver, which `cargo xtask build` leaves there.
+fn driver() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let path = root.join("target/driver/release/customdpc.sys");
+    assert!(
+        path.exists(),
+        "{} is missing; `cargo xtask build` builds it",
+        path.display()
+    );
+    path
+}
 
 /// Starts QEMU.
 fn qemu() -> ntsim::devices::qemu::Qemu {

@@ -47,6 +47,8 @@ pub(crate) const COMMAND_MASTER: u16 = 0x0004;
 const COMMAND_INTERRUPT_DISABLE: u16 = 0x0400;
 
 const FACTORIAL: u64 = 0x08;
+const RAISE: u64 = 0x60;
+const ACKNOWLEDGE: u64 = 0x64;
 /// All its bits are ones.
 const LARGEST_FACTORIAL: u32 = 0xFFF;
 
@@ -86,14 +88,27 @@ fn value() -> impl Strategy<Value = u64> {
 
 /// A write. The argument of a factorial stays small: QEMU counts down from it.
 fn write(offset: u64, width: Width, value: u64) -> Operation {
-    let large = u128::from(u32::MAX - LARGEST_FACTORIAL) << (8 * FACTORIAL);
-    let cleared = if offset <= FACTORIAL + 3 {
-        large >> (8 * offset)
-    } else {
-        0
-    };
-    let value = value & !((cleared & u128::from(u64::MAX)) as u64);
+    let large = (u32::MAX - LARGEST_FACTORIAL).to_le_bytes();
+    let mut bytes = value.to_le_bytes();
+    for (at, byte) in (offset..).zip(&mut bytes) {
+        let index = at.checked_sub(FACTORIAL).and_then(|index| usize::try_from(index).ok());
+        if let Some(cleared) = index.and_then(|index| large.get(index)) {
+            *byte &= !cleared;
+        }
+    }
+    let value = u64::from_le_bytes(bytes);
     Operation::Write { offset, width, value }
+}
+
+/// Causes are raised one above the other, and acknowledged one by one or all at once.
+fn cause() -> impl Strategy<Value = Operation> {
+    let offset = select(&[RAISE, ACKNOWLEDGE, ACKNOWLEDGE][..]);
+    let causes = select(&[0x001, 0x100, 0x101, 0x010, 0x8000_0010, 0xFFFF_FFFF][..]);
+    (offset, causes).prop_map(|(offset, value)| Operation::Write {
+        offset,
+        width: Width::Dword,
+        value,
+    })
 }
 
 fn transfer() -> impl Strategy<Value = Operation> {
@@ -141,7 +156,8 @@ pub(crate) fn operations(most: usize, waits: bool) -> impl Strategy<Value = Vec<
     let write = (offset(), width(), value()).prop_map(|(offset, width, value)| write(offset, width, value));
     let operation = prop_oneof![
         30 => read,
-        40 => write,
+        30 => write,
+        10 => cause(),
         6 => transfer(),
         6 => Just(Operation::Finish),
         2 => fill(),

@@ -1,20 +1,8 @@
 //! The shipped driver on QEMU's device: `eductl selftest` prints what it prints with the model.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::process::Command;
 
-fn driver() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let path = root.join("target/driver/release/customdpc.sys");
-    assert!(
-        path.exists(),
-        "{} is missing; `cargo xtask build` builds it",
-        path.display()
-    );
-    path
-}
+use crate::driver;
 
 /// What eductl prints in a run with the device. A run tells what eductl has printed when it is over, indented.
 fn printed(device: &str, interrupts: &str, command: &[&str]) -> String {
@@ -26,6 +14,16 @@ fn printed(device: &str, interrupts: &str, command: &[&str]) -> String {
     let error = String::from_utf8_lossy(&ran.stderr);
     assert_eq!(ran.status.code(), Some(0), "{device}, {interrupts}: {out}{error}");
     out
+}
+
+/// The whole run: its last line has the digest of all that has happened.
+#[test]
+#[ignore = "starts QEMU: cargo xtask test QEMU"]
+fn a_run_with_qemus_device_can_be_repeated() {
+    let run = || printed("qemu", "line", &["selftest"]);
+    let first = run();
+    assert!(first.contains("trace "), "{first}");
+    assert_eq!(first, run());
 }
 
 #[test]

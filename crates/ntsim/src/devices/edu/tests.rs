@@ -258,3 +258,69 @@ fn faults_do_what_they_say() {
     edu.faults_mut().dead = true;
     assert_eq!(read(&mut edu, 0x24), 0xFFFF_FFFF);
 }
+
+fn as_qemu() -> Edu {
+    Edu::new(EduProfile::as_qemu())
+}
+
+#[test]
+fn the_line_falls_with_messages_and_rises_with_the_next_cause_only() {
+    let mut edu = edu();
+    write(&mut edu, 0, 0x60, 1);
+    assert!(edu.line_asserted());
+    edu.set_message_signalled(true);
+    assert!(!edu.line_asserted());
+    edu.set_message_signalled(false);
+    assert_eq!(
+        (read(&mut edu, 0x24), edu.line_asserted()),
+        (1, false),
+        "pending, and silent"
+    );
+    write(&mut edu, 0, 0x60, 2);
+    assert!(edu.line_asserted());
+    write(&mut edu, 0, 0x64, 1);
+    assert!(edu.line_asserted(), "2 is left");
+    write(&mut edu, 0, 0x64, 2);
+    assert!(!edu.line_asserted());
+}
+
+#[test]
+fn a_reset_as_qemus_drops_the_line_and_nothing_else() {
+    let mut edu = as_qemu();
+    write(&mut edu, 0, 0x04, 0);
+    write(&mut edu, 0, 0x60, 0x10);
+    write(&mut edu, 0, 0x08, 5);
+    transfer(&mut edu, 0, 0x100, 0x4_0000, 4, 0x5);
+    edu.reset();
+    assert!(!edu.line_asserted());
+    let registers = [0x04, 0x08, 0x20, 0x24, 0x80, 0x98].map(|offset| read(&mut edu, offset));
+    assert_eq!(registers, [0xFFFF_FFFF, 5, 1, 0x10, 0x100, 5]);
+    advance(&mut edu, 100_000_000);
+    assert_eq!(
+        (read(&mut edu, 0x08), read(&mut edu, 0x24)),
+        (120, 0x110),
+        "both went on"
+    );
+    assert!(edu.line_asserted());
+}
+
+/// What QEMU answers to accesses that the device does not take.
+#[test]
+fn forgiven_accesses_read_as_qemus() {
+    let mut edu = as_qemu();
+    let mut access = |offset, width, value| {
+        with_context(0, |cx| edu.write(cx, 0, offset, width, value)).unwrap();
+        with_context(0, |cx| edu.read(cx, 0, offset, width)).unwrap()
+    };
+    assert_eq!(access(0x04, Width::Byte, 1), 0);
+    assert_eq!(access(0x22, Width::Dword, 1), 0, "two words");
+    assert_eq!(access(0x00, Width::Qword, 1), u64::MAX);
+    assert_eq!(access(0x04, Width::Dword, 0), 0xFFFF_FFFF);
+    let halves = 0x1122_3344_5566_7788;
+    assert_eq!(
+        access(0x84, Width::Qword, halves),
+        0x1122_3344_FFFF_FFFF,
+        "one register in its upper half"
+    );
+    assert_eq!(access(0x88, Width::Dword, 7), 7);
+}

@@ -53,7 +53,7 @@ impl QemuEdu {
 
     /// Nothing, unless QEMU has failed where that could not be reported.
     fn check(&mut self) -> Result<(), DeviceFault> {
-        self.failure.take().map_or(Ok(()), |failure| Err(lost(failure)))
+        self.failure.take().map_or(Ok(()), |failure| Err(failure.into()))
     }
 
     /// Reads what QEMU's memory core reads in one piece.
@@ -99,29 +99,31 @@ impl QemuEdu {
 
     /// Makes the transfer that is due. The memory that it is about is in QEMU for just that time.
     fn transfer(&mut self, memory: &mut dyn BusMaster) -> Result<(), DeviceFault> {
-        let registers = self.qemu.transfer_registers().map_err(lost)?;
+        let registers = self.qemu.transfer_registers()?;
         let transfer = Transfer::of(&registers, self.profile.dma_mask, Mistakes::Forgive)?;
         let refused = |fault| DeviceFault::Dma { device: NAME, fault };
         let mut bytes = vec![0; transfer.buffer.len()];
         if transfer.to_memory {
-            self.qemu.finish_transfer().map_err(lost)?;
-            self.qemu.read_memory(transfer.address, &mut bytes).map_err(lost)?;
+            self.qemu.finish_transfer()?;
+            self.qemu.read_memory(transfer.address, &mut bytes)?;
             memory.write(transfer.address, &bytes).map_err(refused)?;
         } else {
             memory.read(transfer.address, &mut bytes).map_err(refused)?;
-            self.qemu.write_memory(transfer.address, &bytes).map_err(lost)?;
-            self.qemu.finish_transfer().map_err(lost)?;
+            self.qemu.write_memory(transfer.address, &bytes)?;
+            self.qemu.finish_transfer()?;
         }
-        self.note_message().map_err(lost)
+        Ok(self.note_message()?)
     }
 }
 
 const NAME: &str = "edu";
 
-fn lost(error: QemuError) -> DeviceFault {
-    DeviceFault::Host {
-        device: NAME,
-        message: error.to_string(),
+impl From<QemuError> for DeviceFault {
+    fn from(error: QemuError) -> Self {
+        Self::Host {
+            device: NAME,
+            message: error.to_string(),
+        }
     }
 }
 
@@ -146,7 +148,7 @@ impl Device for QemuEdu {
         self.check()?;
         let mut value = 0;
         for (at, width) in edu::pieces(offset, width) {
-            value |= self.read_piece(at, width).map_err(lost)? << (8 * (at - offset));
+            value |= self.read_piece(at, width)? << (8 * (at - offset));
         }
         Ok(value)
     }
@@ -162,7 +164,7 @@ impl Device for QemuEdu {
         self.check()?;
         for (at, width) in edu::pieces(offset, width) {
             let piece = value >> (8 * (at - offset)) & width.ones();
-            self.write_piece(cx, at, width, piece).map_err(lost)?;
+            self.write_piece(cx, at, width, piece)?;
         }
         Ok(())
     }
@@ -176,7 +178,7 @@ impl Device for QemuEdu {
     fn advance(&mut self, cx: &mut BusContext<'_>, memory: &mut dyn BusMaster) -> Result<(), DeviceFault> {
         self.check()?;
         if let Some(Computation { n, .. }) = self.computation.take_if(|computation| computation.until <= cx.now) {
-            self.compute(n).map_err(lost)?;
+            self.compute(n)?;
         }
         if self.transfer_end.take_if(|end| *end <= cx.now).is_some() {
             self.transfer(memory)?;

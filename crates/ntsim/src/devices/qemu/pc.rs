@@ -33,7 +33,7 @@ const MESSAGE_ADDRESS: u64 = 0x8000;
 const MESSAGE: u64 = 0x4D53;
 
 /// How long a factorial may take: the largest is a matter of seconds.
-const LONGEST_COMPUTATION: Duration = Duration::from_secs(120);
+const LONGEST_COMPUTATION: Duration = Duration::from_mins(2);
 /// Looks at a running factorial that are made at once. It takes a break before each further one, to leave the processor to QEMU.
 const HASTY_LOOKS: u32 = 20;
 const BREAK: Duration = Duration::from_micros(200);
@@ -53,7 +53,7 @@ pub struct Qemu {
 }
 
 impl Qemu {
-    /// Starts QEMU. The device decodes its registers, is bus master, and interrupts by its pin.
+    /// Starts QEMU, which lives no longer than the thread that calls this. The device decodes its registers, is bus master, and interrupts by its pin.
     ///
     /// # Errors
     /// When QEMU cannot be started, does not answer, or has no edu.

@@ -52,7 +52,7 @@ const LOOK: Duration = Duration::from_millis(2);
 /// How long a process that has closed its sockets may take to end.
 const END: Duration = Duration::from_secs(2);
 
-/// A running QEMU. It is killed when this is dropped.
+/// A running QEMU. It is killed when this is dropped, and when the thread that has started it ends.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
@@ -71,7 +71,7 @@ impl Process {
         let qmp = listen(&file(QMP))?;
 
         let program = find(&options.program)?;
-        let mut command = Command::new(&program);
+        let mut command = ending_with_this_thread(&program);
         command
             .current_dir(directory.path())
             .args(["-nodefaults", "-no-user-config", "-display", "none"])
@@ -178,6 +178,17 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The command that starts `program`. Where there is setpriv, the kernel kills QEMU when the thread that has started it ends, so that none is
+/// left when this program is killed.
+fn ending_with_this_thread(program: &Path) -> Command {
+    let Ok(setpriv) = find("setpriv".as_ref()) else {
+        return Command::new(program);
+    };
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
 }
 
 /// A socket that QEMU connects to.
