@@ -154,10 +154,15 @@ fn command() -> impl Strategy<Value = u16> {
 pub(crate) fn operations(most: usize, waits: bool) -> impl Strategy<Value = Vec<Operation>> {
     let read = (offset(), width()).prop_map(|(offset, width)| Operation::Read { offset, width });
     let write = (offset(), width(), value()).prop_map(|(offset, width, value)| write(offset, width, value));
+    let time = if waits {
+        (0..6000_u64).prop_map(Operation::Wait).boxed()
+    } else {
+        cause().boxed()
+    };
     let operation = prop_oneof![
         30 => read,
         30 => write,
-        10 => cause(),
+        20 => cause(),
         6 => transfer(),
         6 => Just(Operation::Finish),
         2 => fill(),
@@ -165,7 +170,7 @@ pub(crate) fn operations(most: usize, waits: bool) -> impl Strategy<Value = Vec<
         4 => any::<bool>().prop_map(Operation::Messages),
         3 => select(&CONFIG[..]).prop_map(Operation::ReadConfig),
         1 => Just(Operation::Reset),
-        if waits { 20 } else { 0 } => (0..6000_u64).prop_map(Operation::Wait),
+        20 => time,
     ];
     vec(operation, 0..=most)
 }
