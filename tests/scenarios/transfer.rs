@@ -76,10 +76,9 @@ fn an_echo_of_a_mebibyte_takes_51_seconds_of_the_device() {
         echo(&program, &data(MAX_ECHO, 1)).await?;
         let pieces = 2 * MAX_ECHO.div_ceil(BUFFER_USABLE) as u64;
         let took = pc.k.now() - before;
-        assert!(
-            (pieces * PIECE..pieces * PIECE * 101 / 100).contains(&took),
-            "{took} ns"
-        );
+        // The device's clock ticks in milliseconds, so the first piece is shorter than the others.
+        let shortest = pieces * PIECE - 1_000_000;
+        assert!((shortest..pieces * PIECE * 101 / 100).contains(&took), "{took} ns");
         program.close().await
     });
     let _ = run.clean();
