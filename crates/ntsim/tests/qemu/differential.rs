@@ -23,9 +23,7 @@ const OPERATIONS: &str = "OPERATIONS";
 const SEED: &str = "SEED";
 /// How many operations are made when nothing else is said.
 const USUAL: u64 = 10_000;
-/// The most operations of one sequence. Each sequence has a QEMU of its own.
-const LONGEST: usize = 2000;
-/// How many shorter sequences are tried when one differs. Each takes as long as a QEMU takes to start, at least.
+/// How many shorter sequences are tried when one differs. Each has a QEMU of its own, and takes as long as a QEMU takes to start, at least.
 const SHRINKS: u32 = 400;
 
 const START: u64 = 0x1;
@@ -255,7 +253,7 @@ fn compare_many<M: Subject, Q: Subject>(waits: bool, pair: impl Fn() -> Pair<M, 
         ..Config::default()
     };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let strategy = operations(LONGEST, waits);
+    let strategy = operations(waits);
     let total = Cell::new(Seen::default());
     let mut made = 0;
     while made < wanted {

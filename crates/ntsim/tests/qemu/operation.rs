@@ -150,8 +150,13 @@ fn command() -> impl Strategy<Value = u16> {
         .prop_map(|(memory, master, interrupt)| memory | master | interrupt)
 }
 
-/// Operations for a pairing with QEMU itself, or (`waits`) with a device whose time is virtual.
-pub(crate) fn operations(most: usize, waits: bool) -> impl Strategy<Value = Vec<Operation>> {
+/// The most operations of a part of a sequence, and the most parts.
+const PART: usize = 50;
+const PARTS: usize = 80;
+
+/// Operations for a pairing with QEMU itself, or (`waits`) with a device whose time is virtual. A sequence that differs is shortened by parts
+/// first, and then by single operations: that takes fewer tries.
+pub(crate) fn operations(waits: bool) -> impl Strategy<Value = Vec<Operation>> {
     let read = (offset(), width()).prop_map(|(offset, width)| Operation::Read { offset, width });
     let write = (offset(), width(), value()).prop_map(|(offset, width, value)| write(offset, width, value));
     let time = if waits {
@@ -172,5 +177,5 @@ pub(crate) fn operations(most: usize, waits: bool) -> impl Strategy<Value = Vec<
         1 => Just(Operation::Reset),
         20 => time,
     ];
-    vec(operation, 0..=most)
+    vec(vec(operation, 0..=PART), 0..=PARTS).prop_map(|parts| parts.concat())
 }
