@@ -77,19 +77,67 @@ function Send-Archive {
     Send-Line "archive $($bytes.Length) $((Get-FileHash -LiteralPath $archive -Algorithm SHA256).Hash.ToLowerInvariant())"
 }
 
-# The stages in their order. A stage whose setup asks for it begins after a restart.
+# The stages in their order: a script that sets up, whether a restart follows it, and a script that tests.
+$test = @{ Script = 'Test-Driver.ps1'; Parameter = @{ Package = $Package; Seconds = $Plan.seconds } }
 $stages = @(
-    @{ Name = 'prepare'; Setup = { Get-ScriptFinding 'Initialize-TestMachine.ps1' @{ Package = $Package } }; Restart = { -not (Test-TestSigning) } }
-    @{ Name = 'install'; Run = { Get-ScriptFinding 'Install-Driver.ps1' @{ Package = $Package } } }
-    @{ Name = 'test'; Run = { Get-ScriptFinding 'Test-Driver.ps1' @{ Package = $Package; Seconds = $Plan.seconds } } }
+    @{ Name = 'prepare'; Setup = @{ Script = 'Initialize-TestMachine.ps1'; Parameter = @{ Package = $Package } }; Restart = 'UntilTestSigning' }
+    @{ Name = 'install'; Run = @{ Script = 'Install-Driver.ps1'; Parameter = @{ Package = $Package } } }
+    @{ Name = 'test'; Run = $test }
 )
 foreach ($setting in @($Plan.verifier)) {
     $parameter = if ($setting -eq 'Standard') { @{ Mode = 'Standard' } } else { @{ Mode = 'Additional'; RuleClass = $setting } }
     $stages += @{
-        Name    = "verifier-$setting"
-        Setup   = { Get-ScriptFinding 'Set-DriverVerifier.ps1' $parameter }.GetNewClosure()
-        Restart = { $true }
-        Run     = { Get-ScriptFinding 'Test-Driver.ps1' @{ Package = $Package; Seconds = $Plan.seconds } }
+        Name     = "verifier-$setting"
+        Setup    = @{ Script = 'Set-DriverVerifier.ps1'; Parameter = $parameter }
+        Restart  = 'Always'
+        Run      = $test
+        # Where Windows refuses memory to the driver, requests fail. It must not crash: that alone counts.
+        Tolerant = $setting -eq 'LowResources'
+    }
+}
+
+# Runs the script of a part of a stage, if the stage has that part; returns whether nothing failed.
+function Invoke-Part {
+    [CmdletBinding()]
+    [OutputType([bool])]
+    param(
+        [Parameter(Mandatory)] [hashtable] $Stage,
+        [Parameter(Mandatory)] [string] $Part
+    )
+    if (-not $Stage.ContainsKey($Part)) {
+        return $true
+    }
+    $script = $Stage[$Part]
+    $findings = @(Get-ScriptFinding $script.Script $script.Parameter)
+    if ($Part -eq 'Run' -and $Stage['Tolerant']) {
+        foreach ($finding in $findings | Where-Object { $_.State -eq 'failed' }) {
+            $finding.State = 'warning'
+        }
+    }
+    Send-Finding $Stage.Name $findings
+}
+
+# The dumps that Windows has written since the run began: one for each crash, also for those that the tests did not see.
+function Get-CrashFinding {
+    [CmdletBinding()]
+    [OutputType([object[]])]
+    param([Parameter(Mandatory)] [datetime] $Since)
+    $paths = (Join-Path $env:SystemRoot 'Minidump\*.dmp'), (Join-Path $env:SystemRoot 'MEMORY.DMP')
+    $dumps = Get-ChildItem -Path $paths -ErrorAction SilentlyContinue | Where-Object { $_.LastWriteTime -gt $Since }
+    foreach ($dump in $dumps) {
+        ConvertTo-Finding 'Crash' 'failed' "$($dump.FullName), $($dump.LastWriteTime)"
+    }
+}
+
+# Whether the stage wants a restart between its two parts.
+function Test-Restart {
+    [CmdletBinding()]
+    [OutputType([bool])]
+    param([Parameter(Mandatory)] [hashtable] $Stage)
+    switch ($Stage['Restart']) {
+        'Always' { $true }
+        'UntilTestSigning' { -not (Test-TestSigning) }
+        default { $false }
     }
 }
 
@@ -98,7 +146,8 @@ if (-not $PSCmdlet.ShouldProcess($env:COMPUTERNAME, "run $($stages.Count) stages
 }
 $state = Read-State $StateName
 if ($null -eq $state -or $state.Run -ne $Plan.run) {
-    $state = [pscustomobject]@{ Run = $Plan.run; Stage = 0; Phase = 'setup'; Failed = $false }
+    $begin = (Get-Date).ToString('s')
+    $state = [pscustomobject]@{ Run = $Plan.run; Begin = $begin; Stage = 0; Phase = 'setup'; Failed = $false }
     Send-Line 'begin 1'
 }
 elseif ($state.Phase -ne 'running') {
@@ -116,13 +165,13 @@ while ($state.Stage -lt $stages.Count) {
     $stage = $stages[$state.Stage]
     if ($state.Phase -eq 'setup') {
         Send-Line "stage $($stage.Name)"
-        $right = if ($stage.ContainsKey('Setup')) { Send-Finding $stage.Name @(& $stage.Setup) } else { $true }
+        $right = Invoke-Part $stage 'Setup'
         $state.Phase = 'ready'
         if (-not $right) {
             $state.Failed = $true
             $state.Stage = $stages.Count
         }
-        elseif ($stage.ContainsKey('Restart') -and (& $stage.Restart)) {
+        elseif (Test-Restart $stage) {
             Write-State $StateName $state
             Send-Line "restart $($stage.Name)"
             Restart-Computer -Force
@@ -132,7 +181,7 @@ while ($state.Stage -lt $stages.Count) {
     else {
         $state.Phase = 'running'
         Write-State $StateName $state
-        if ($stage.ContainsKey('Run') -and -not (Send-Finding $stage.Name @(& $stage.Run))) {
+        if (-not (Invoke-Part $stage 'Run')) {
             $state.Failed = $true
         }
         $state.Stage++
@@ -141,6 +190,9 @@ while ($state.Stage -lt $stages.Count) {
     }
 }
 
+if (-not (Send-Finding 'crashes' @(Get-CrashFinding -Since $state.Begin))) {
+    $state.Failed = $true
+}
 Send-Archive
 Clear-State $StateName
 Send-Line "end $([int] $state.Failed)"

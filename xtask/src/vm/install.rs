@@ -55,6 +55,7 @@ pub fn run(workspace: &Workspace, iso: &Path, run: &Path, options: &Options) -> 
         iso: Some(iso),
         disk: &disk,
         run,
+        agent: false,
         firmware: options.firmware,
         memory: options.memory,
         cpus: options.cpus,

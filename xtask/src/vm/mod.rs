@@ -3,6 +3,7 @@
 //! QEMU starts the user's image with the edu device and a disk that carries the package and `windows/Invoke-VmTest.ps1`, which runs inside
 //! and tells what happens. Nothing that the guest writes is kept but what it sends.
 
+mod agent;
 mod disk;
 mod install;
 mod protocol;
@@ -23,6 +24,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use self::{
+    agent::Agent,
     protocol::Statement,
     qemu::{Accelerator, Files, Machine},
     qmp::Qmp,
@@ -47,6 +49,9 @@ pub struct Options {
     /// The product key to install with; some ISOs ask for none.
     #[arg(long, requires = "answer_file")]
     product_key: Option<String>,
+    /// The image has QEMU's guest agent: start the tests by it, at each start of the guest.
+    #[arg(long)]
+    guest_agent: bool,
     /// What the image is started by.
     #[arg(long, value_enum, default_value_t)]
     firmware: Firmware,
@@ -140,6 +145,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         iso: None,
         disk: &disk,
         run: &run,
+        agent: options.guest_agent,
         firmware: options.firmware,
         memory: options.memory,
         cpus: options.cpus,
@@ -203,6 +209,7 @@ fn start(machine: &Machine<'_>, wanted: Option<Accelerator>) -> Result<(Guest, Q
             read: 0,
             partial: Vec::new(),
             keys_until: machine.iso.map(|_| Instant::now() + KEYS),
+            agent: machine.agent.then(|| Agent::new(&machine.files().agent)),
         };
         match Qmp::connect(&machine.files().qmp, &mut guest.qemu) {
             Ok(qmp) => return Ok((guest, qmp)),
@@ -229,6 +236,8 @@ struct Guest {
     partial: Vec<u8>,
     /// Until when to press a key: UEFI firmware starts from a disc of Windows only if one is pressed in time.
     keys_until: Option<Instant>,
+    /// What starts the tests, if the image does not do it by itself.
+    agent: Option<Agent>,
 }
 
 impl Guest {
@@ -242,6 +251,14 @@ impl Guest {
                 let _ = qmp.command("send-key", &json!({ "keys": [{ "type": "qcode", "data": "ret" }] }));
             }
             let seen = qmp.events()?;
+            if let Some(agent) = &mut self.agent {
+                if seen.iter().any(|event| matches!(event, Event::Reset)) {
+                    agent.restarted();
+                }
+                if agent.tend() {
+                    println!("the guest agent starts the tests");
+                }
+            }
             let mut events = self.said(&files.console)?;
             events.extend(seen);
             events.extend(ended.map(|status| Event::QemuEnded(status.to_string())));

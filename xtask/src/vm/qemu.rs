@@ -38,6 +38,8 @@ pub struct Machine<'m> {
     pub run: &'m Path,
     /// BIOS or UEFI.
     pub firmware: Firmware,
+    /// Whether there is a channel to QEMU's guest agent.
+    pub agent: bool,
     /// Memory in MiB.
     pub memory: u32,
     /// Number of processors.
@@ -48,6 +50,8 @@ pub struct Machine<'m> {
 pub struct Files {
     /// The socket of QEMU's protocol.
     pub qmp: PathBuf,
+    /// The socket of the channel to the guest agent.
+    pub agent: PathBuf,
     /// What the guest sent through its first serial port.
     pub console: PathBuf,
     /// What it sent through the second one.
@@ -59,6 +63,7 @@ impl Machine<'_> {
     pub fn files(&self) -> Files {
         Files {
             qmp: self.run.join("qmp.sock"),
+            agent: self.run.join("agent.sock"),
             console: self.run.join("console.log"),
             archive: self.run.join("logs.zip"),
         }
@@ -125,6 +130,12 @@ impl Machine<'_> {
             qemu.arg("-chardev")
                 .arg(format!("file,id={id},path={}", escaped(file)?));
             qemu.arg("-serial").arg(format!("chardev:{id}"));
+        }
+        if self.agent {
+            qemu.args(["-device", "virtio-serial-pci"]);
+            let channel = format!("socket,id=agent,path={},server=on,wait=off", escaped(&files.agent)?);
+            qemu.arg("-chardev").arg(channel);
+            qemu.args(["-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"]);
         }
         qemu.arg("-qmp")
             .arg(format!("unix:{},server=on,wait=off", escaped(&files.qmp)?));

@@ -142,10 +142,11 @@ fn a_guest_that_crashes_fails_though_it_comes_to_its_end_afterwards() {
     run.assert_says("the guest restarted by itself during \"test\": it crashed");
 }
 
+/// Also with a channel for a guest agent that never answers.
 #[test]
 #[ignore = "needs QEMU"]
 fn a_guest_that_restarts_again_and_again_is_given_up() {
-    let run = Run::of(&[RESTART], &[RESTART], &["--restarts", "3"]);
+    let run = Run::of(&[RESTART], &[RESTART], &["--restarts", "3", "--guest-agent"]);
     assert_eq!(run.code(), Some(1), "{}", run.text());
     run.assert_says("the guest restarted more than 3 times");
 }
