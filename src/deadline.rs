@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use wdm::interrupt_time;
+use wdm::{interrupt_time, interrupt_time_units};
 
 /// A moment, in the units of [`interrupt_time`]: 100 nanoseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,8 +14,7 @@ const UNIT: u64 = 100;
 impl Deadline {
     /// The moment that comes after `time`.
     pub fn after(time: Duration) -> Self {
-        let units = u64::try_from(time.as_nanos() / u128::from(UNIT)).unwrap_or(u64::MAX);
-        Self(interrupt_time().saturating_add(units))
+        Self(interrupt_time().saturating_add(interrupt_time_units(time)))
     }
 
     /// How long it is until then: 0 when it is over.

@@ -6,8 +6,8 @@ use edu::{arrivals::Arrivals, engine::Activity, interface::GUID_DEVINTERFACE_EDU
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
     DeviceExtension, DeviceFailure, DeviceInit, DevicePowerState, Disposed, Error, Guid, HardwareKey, Interrupt,
-    IoMethod, Irp, Irql, Resources, Result, SpinLock, StopReason, flush_queued_dpcs,
-    irql::{AtMostDispatch, Passive, UpToDispatch},
+    IoMethod, Irp, Irql, Resources, Result, StopReason, flush_queued_dpcs,
+    irql::{Passive, UpToDispatch},
     sleep,
 };
 
@@ -47,8 +47,8 @@ pub struct EduDevice {
     #[pin]
     key: HardwareKey,
     pub parameters: Parameters,
-    /// What the ISR had noted when it was disconnected.
-    arrivals: SpinLock<Arrivals>,
+    /// The interrupts that the ISR has claimed.
+    pub arrivals: Arrivals,
     pub counters: DeviceCounters,
     /// Says that the device does not answer.
     #[pin]
@@ -78,7 +78,7 @@ impl DeviceExtension for EduDevice {
             liveness <- LivenessQueue::new(device),
             key <- HardwareKey::new(device),
             parameters: Parameters::new(),
-            arrivals: SpinLock::new(Arrivals::new()),
+            arrivals: Arrivals::new(),
             counters: DeviceCounters::default(),
             failure <- DeviceFailure::new(device),
         }? Error)
@@ -93,11 +93,7 @@ impl DeviceExtension for EduDevice {
         self.registers.identify()?;
         self.quiet_down(irql)?;
         self.dma_buffer.acquire(resources, irql)?;
-        let state = IsrState {
-            enabled: false,
-            arrivals: self.arrivals(irql),
-        };
-        self.interrupt.connect(&interrupt, state, irql)
+        self.interrupt.connect(&interrupt, IsrState { enabled: false }, irql)
     }
 
     /// The device that comes back from a sleep must be the one that went.
@@ -239,21 +235,9 @@ impl EduDevice {
         }
     }
 
-    /// What interrupts have come so far.
-    pub fn arrivals<L: AtMostDispatch>(&self, irql: &mut Irql<L>) -> Arrivals {
-        let noted = self.interrupt.synchronize(irql, |state, _| state.arrivals);
-        noted.unwrap_or_else(|| self.arrivals.with(irql, |_, arrivals| *arrivals))
-    }
-
     /// Gives back the interrupt, and waits for the DPCs that it has queued.
     fn release_interrupt(&self, irql: &mut Irql<Passive>) {
-        let noted = self.interrupt.synchronize(irql, |state, _| {
-            state.enabled = false;
-            state.arrivals
-        });
-        if let Some(noted) = noted {
-            self.arrivals.with(irql, |_, arrivals| *arrivals = noted);
-        }
+        self.interrupt.synchronize(irql, |state, _| state.enabled = false);
         self.interrupt.disconnect(irql);
         flush_queued_dpcs(irql);
     }

@@ -1,6 +1,6 @@
 //! The interrupt service routine. IRQL: the device's (DIRQL), under the interrupt spin lock.
 
-use edu::{arrivals::Arrivals, registers::InterruptStatus, stamp::InterruptStamp};
+use edu::{registers::InterruptStatus, stamp::InterruptStamp};
 use wdm::{Claim, InterruptService, Irql, interrupt_time, irql::Dirql, performance_time};
 
 use crate::device::EduDevice;
@@ -12,8 +12,6 @@ pub enum EduIsr {}
 pub struct IsrState {
     /// The device is in D0 and its interrupts are wanted. The line is shared: when they are not, the registers are not even looked at.
     pub enabled: bool,
-    /// What has come, and when.
-    pub arrivals: Arrivals,
 }
 
 impl InterruptService for EduIsr {
@@ -39,7 +37,7 @@ impl InterruptService for EduIsr {
         match causes {
             Some(causes) if !causes.is_empty() => {
                 device.counters.interrupts_claimed.count();
-                state.arrivals.note(causes, interrupt_time());
+                device.arrivals.note(causes, interrupt_time());
                 let stamp = InterruptStamp::at(performance_time());
                 if causes.contains(InterruptStatus::FACTORIAL) {
                     device.compute.queue_dpc(stamp);

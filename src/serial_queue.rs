@@ -2,7 +2,6 @@
 //! DISPATCH.
 
 use core::ops::ControlFlow;
-use core::time::Duration;
 
 use edu::{
     engine::{Activity, Engine, Verdict},
@@ -11,10 +10,9 @@ use edu::{
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    CancelSafeQueue, CustomDpc, DeviceInit, Disposed, DpcRoutine, Error, Event, FileObject, Irp, Irql, Result,
-    SpinLock, TakenIrp, TimerRoutine,
+    CancelSafeQueue, CustomDpc, DeviceInit, Disposed, DpcRoutine, Error, Event, FileObject, Irp, Irql, LockedQueue,
+    Result, TimerRoutine,
     irql::{Dispatch, NoLockHeld, Passive, SpinLockHeld},
-    sleep,
 };
 
 use crate::{
@@ -23,7 +21,7 @@ use crate::{
 
 /// An engine of the device, and how requests use it.
 ///
-/// All functions but [`prepare`](Self::prepare) and [`settle`](Self::settle) run under the queue's spin lock.
+/// All functions run under the queue's spin lock.
 pub trait DeviceEngine: Sized + 'static {
     /// The CustomDpc, which the ISR queues. It calls [`SerialQueue::device_interrupted`].
     type Dpc: DpcRoutine<Device = EduDevice, SystemArgument1 = InterruptStamp, SystemArgument2 = ()>;
@@ -62,19 +60,14 @@ pub trait DeviceEngine: Sized + 'static {
 /// The note with an IRP that nothing was done for yet. Later it is the engine's.
 pub const NEW: [u64; 2] = [0; 2];
 
-const A_MOMENT: Duration = Duration::from_millis(1);
-
 /// Pending requests for one engine of the device.
 ///
-/// An IRP is in the cancel-safe queue while it waits, and while the device works for it. That one is *in flight*: the queue says
-/// [begun](wdm::TakenIrp::put_back). It is out of the queue only while it is prepared or settled, and one of several pieces goes back after each:
-/// so it is cancelled between two pieces at the latest, and its next piece comes before any other IRP. The device cannot be told to stop; if the
-/// IRP in flight is cancelled, the engine stays busy until the device is finished, and the result is dropped.
+/// The queue's current IRP is the one that the device works for. It stays in the queue from its first piece to its last, so it can be cancelled at any time.
+/// The device cannot be told to stop: if the current IRP is cancelled, the engine stays busy until the device is finished, and the result is dropped.
 #[pin_data]
 pub struct SerialQueue<D: DeviceEngine> {
     #[pin]
-    queue: CancelSafeQueue,
-    state: SpinLock<State<D::Piece>>,
+    queue: CancelSafeQueue<State<D::Piece>>,
     #[pin]
     dpc: CustomDpc<D::Dpc>,
     #[pin]
@@ -85,7 +78,8 @@ pub struct SerialQueue<D: DeviceEngine> {
     pub counters: QueueCounters,
 }
 
-struct State<P> {
+/// What the driver knows of the device's engine.
+pub struct State<P> {
     engine: Engine,
     /// What the device was told last.
     piece: Option<P>,
@@ -93,23 +87,19 @@ struct State<P> {
     resumed: u64,
 }
 
-/// What became of an IRP that was to be started.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Attempt {
-    /// The device works on it.
-    Started,
-    /// It was completed without the device.
-    Ended,
-    /// There is no device to start it on. It is in flight all the same, and surprise removal, which took the registers, ends it.
-    NoDevice,
-}
+/// The queue while its lock is held.
+type Locked<'q, D> = LockedQueue<'q, State<<D as DeviceEngine>::Piece>>;
 
 impl<D: DeviceEngine> SerialQueue<D> {
     /// An empty queue, held.
     pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Error> {
+        let state = State {
+            engine: Engine::new(),
+            piece: None,
+            resumed: 0,
+        };
         try_pin_init!(Self {
-            queue <- CancelSafeQueue::new(device),
-            state: SpinLock::new(State { engine: Engine::new(), piece: None, resumed: 0 }),
+            queue <- CancelSafeQueue::with_state(state, device),
             dpc <- CustomDpc::new(device),
             watchdog <- Watchdog::new(device),
             drained <- Event::new(device),
@@ -120,65 +110,29 @@ impl<D: DeviceEngine> SerialQueue<D> {
     /// Puts a request at the end of the queue, and starts it if the engine is free.
     pub fn submit<'i, L: NoLockHeld>(&self, mut irp: Irp<'i>, device: &EduDevice, irql: &mut Irql<L>) -> Disposed<'i> {
         irp.set_note(NEW);
-        let pending = self.queue.insert(irp, irql);
-        self.start_next(device, irql);
-        pending
+        self.queue
+            .insert_with(irp, irql, |queue, irql| self.start_next(queue, device, irql))
     }
 
-    /// Starts the next piece of the IRP that is under way, else the first waiting IRP, if the engine is free and not held.
-    fn start_next<L: NoLockHeld>(&self, device: &EduDevice, irql: &mut Irql<L>) {
-        while self.state.with(irql, |_, state| state.engine.claim()) {
-            let attempt = self.start_first(device, irql);
-            // A started engine is the device's, and then the DPC's: it is not for this loop to give back.
-            if attempt == Some(Attempt::Started) {
-                break;
-            }
-            let wanted = self.give_back(irql, Engine::unclaim);
-            // Not "as long as the queue is not empty": an IRP that is being cancelled is in it still, and cannot be had, and the thread that
-            // cancels it may be waiting for this very processor.
-            if attempt != Some(Attempt::Ended) && !wanted {
-                break;
+    /// Starts the next piece of the current IRP, else the first IRP that waits, if the engine is free.
+    fn start_next(&self, queue: &mut Locked<'_, D>, device: &EduDevice, irql: &mut Irql<SpinLockHeld>) {
+        while queue.state.engine.is_free() && queue.begin_next() {
+            match queue.with_current(|irp, state| D::prepare(device, irp, state.resumed)) {
+                Some(ControlFlow::Continue(piece)) => {
+                    if self.tell(device, piece, irql) {
+                        queue.state.engine.start();
+                        queue.state.piece = Some(piece);
+                    }
+                    // Without a device the IRP stays the current one. Surprise removal, which took the registers, ends it.
+                    return;
+                }
+                Some(ControlFlow::Break(result)) => queue.end_current(result),
+                None => return,
             }
         }
     }
 
-    /// Starts the first IRP on the claimed engine. `None` if there is none.
-    fn start_first<L: NoLockHeld>(&self, device: &EduDevice, irql: &mut Irql<L>) -> Option<Attempt> {
-        let mut attempt = None;
-        self.queue.take_next(irql, |irp, irql| {
-            let (disposed, what) = self.start(irp, device, irql);
-            attempt = Some(what);
-            disposed
-        });
-        attempt
-    }
-
-    fn start<'i, L: NoLockHeld>(
-        &self,
-        mut irp: TakenIrp<'i>,
-        device: &EduDevice,
-        irql: &mut Irql<L>,
-    ) -> (Disposed<'i>, Attempt) {
-        let resumed = self.state.with(irql, |_, state| state.resumed);
-        let piece = match D::prepare(device, &mut irp, resumed) {
-            ControlFlow::Continue(piece) => piece,
-            ControlFlow::Break(result) => return (self.complete(irp.into_irp(), result, irql), Attempt::Ended),
-        };
-        // In flight first: the DPC may want the IRP before the write below has returned.
-        let pending = irp.put_back(irql);
-        let started = self.state.with(irql, |irql, state| {
-            let told = self.tell(device, piece, irql);
-            if told {
-                state.engine.start();
-                state.piece = Some(piece);
-            }
-            told
-        });
-        (pending, if started { Attempt::Started } else { Attempt::NoDevice })
-    }
-
-    /// Tells the device to begin with a piece, and starts the watchdog; `false` if there is no device to be told. Under the lock: its interrupt
-    /// may come at once, and the DPC must find the engine running.
+    /// Tells the device to begin with a piece, and starts the watchdog; `false` if there is no device to be told.
     fn tell(&self, device: &EduDevice, piece: D::Piece, irql: &mut Irql<SpinLockHeld>) -> bool {
         let told = device
             .registers
@@ -190,85 +144,84 @@ impl<D: DeviceEngine> SerialQueue<D> {
         told
     }
 
-    /// What the CustomDpc does, which the ISR has queued: sees to the finished piece, and starts the next. `false` if the device has not finished: its
-    /// interrupt is spurious, or comes late.
+    /// What the CustomDpc does, which the ISR has queued: takes what the finished piece has brought, completes the IRP after its last piece, and starts the
+    /// next piece or IRP. `false` if the device has not finished: its interrupt is spurious, or comes late.
     pub fn device_interrupted(&self, device: &EduDevice, stamp: InterruptStamp, irql: &mut Irql<Dispatch>) -> bool {
         self.counters.dpc_runs(stamp);
-        self.take_finished(device, irql)
+        self.queue.with(irql, |queue, irql| {
+            let has_finished = self.take_finished(queue, device);
+            if has_finished {
+                self.go_on(queue, device, irql);
+            }
+            has_finished
+        })
     }
 
-    /// Sees to the piece that the device has finished, and starts the next. `false` if it has not finished.
+    /// Takes what the device has finished; `false` if it has not.
     ///
-    /// It is the device that is asked, not the interrupt cause, which anybody can raise. Without an answer the IRP stays in flight until the
-    /// watchdog, or surprise removal, ends it.
-    fn take_finished(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) -> bool {
-        let finished = self.state.with(irql, |irql, state| {
-            // While it is drained it may be asleep.
-            if !state.engine.is_running() || state.engine.is_drained() {
-                return None;
-            }
-            // A quarantined engine worked for nobody: the IRP that may be in flight has not been begun.
-            let wanted = state.piece.filter(|_| !state.engine.is_quarantined());
-            let answered = match wanted {
-                Some(piece) => Some((piece, device.registers.with(|registers| D::answer(registers, piece))??)),
-                None if device.registers.with(D::activity)? == Activity::Idle => None,
-                None => return None,
-            };
-            if answered.is_none() {
+    /// The device is asked, not the interrupt cause, which anybody can raise. Without an answer the IRP stays the current one until the watchdog, or surprise
+    /// removal, ends it.
+    fn take_finished(&self, queue: &mut Locked<'_, D>, device: &EduDevice) -> bool {
+        let state = &mut *queue.state;
+        // While the engine is drained the device may be asleep.
+        if !state.engine.is_running() || state.engine.is_drained() {
+            return false;
+        }
+        // A quarantined engine works for nobody: the current IRP, if there is one, has to be begun again.
+        let Some(piece) = state.piece.filter(|_| !state.engine.is_quarantined()) else {
+            let is_idle = device.registers.with(D::activity) == Some(Activity::Idle);
+            if is_idle {
                 self.watchdog.counters.late.count();
+                state.engine.finish();
             }
-            state.engine.finish();
-            self.watchdog.stop(irql);
-            Some((answered, state.resumed))
-        });
-        let Some((answered, resumed)) = finished else {
+            return is_idle;
+        };
+        let Some(answer) = device.registers.with(|registers| D::answer(registers, piece)).flatten() else {
             return false;
         };
-        if let Some((piece, answer)) = answered {
-            // If there is none it was cancelled.
-            self.queue.take_begun(irql, |mut irp, irql| {
-                match D::settle(device, &mut irp, piece, answer, resumed) {
-                    // It is completed there if it was cancelled meanwhile.
-                    ControlFlow::Continue(()) => irp.put_back(irql),
-                    ControlFlow::Break(result) => self.complete(irp.into_irp(), result, irql),
-                }
-            });
+        state.engine.finish();
+        // There is no current IRP if it was cancelled.
+        let settled = queue.with_current(|irp, state| D::settle(device, irp, piece, answer, state.resumed));
+        if let Some(ControlFlow::Break(result)) = settled {
+            queue.end_current(result);
         }
-        self.give_back(irql, Engine::delivered);
-        self.start_next(device, irql);
         true
+    }
+
+    /// The device has finished, or is not waited for any more: starts what comes next, and tells who waits for the engine to be drained.
+    fn go_on(&self, queue: &mut Locked<'_, D>, device: &EduDevice, irql: &mut Irql<SpinLockHeld>) {
+        self.start_next(queue, device, irql);
+        if !queue.state.engine.is_running() {
+            self.watchdog.stop(irql);
+        }
+        if queue.state.engine.is_drained() {
+            self.drained.set(irql);
+        }
     }
 
     /// What the watchdog's DPC does: the device has not finished in time, or its interrupt has not come. See [`Verdict`].
     pub fn time_is_up(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) {
-        let verdict = self.state.with(irql, |irql, state| self.judge(device, state, irql));
-        match verdict {
-            None | Some(Verdict::Wait) => return,
-            Some(Verdict::Retry) => {
-                if self.retry(device, irql) {
-                    return;
+        self.queue.with(irql, |queue, irql| {
+            let Some(verdict) = self.judge(device, queue.state, irql) else {
+                return;
+            };
+            match verdict {
+                Verdict::Wait => return self.watchdog.start(device.parameters.timeout(), irql),
+                Verdict::Retry if self.retry(queue, device, irql) => return,
+                Verdict::Retry => queue.state.engine.finish(),
+                Verdict::Lost => queue.end_current(Err(Error::IO_TIMEOUT)),
+                Verdict::Recovered => self.watchdog.counters.late.count(),
+                Verdict::Stuck => queue.end_current(Err(Error::IO_TIMEOUT)),
+                Verdict::Gone => {
+                    device.failure.report(irql);
+                    queue.end_current(Err(Error::DEVICE_REMOVED));
                 }
-                self.give_back(irql, Engine::delivered);
             }
-            Some(Verdict::Lost) => {
-                self.end_in_flight(Error::IO_TIMEOUT, irql);
-                self.give_back(irql, Engine::delivered);
+            if queue.state.engine.is_quarantined() {
+                self.watchdog.start(device.parameters.timeout(), irql);
             }
-            Some(Verdict::Recovered) => {
-                self.watchdog.counters.late.count();
-                self.give_back(irql, Engine::delivered);
-            }
-            Some(Verdict::Stuck) => {
-                self.end_in_flight(Error::IO_TIMEOUT, irql);
-                self.quarantine(device, irql);
-            }
-            Some(Verdict::Gone) => {
-                device.failure.report(irql);
-                self.end_in_flight(Error::DEVICE_REMOVED, irql);
-                self.quarantine(device, irql);
-            }
-        }
-        self.start_next(device, irql);
+            self.go_on(queue, device, irql);
+        });
     }
 
     /// Asks the device. `None` if nothing is waited for any more: the timer was set anew, or the device is held, and may be asleep.
@@ -280,60 +233,19 @@ impl<D: DeviceEngine> SerialQueue<D> {
             self.watchdog.counters.timeouts.count();
         }
         let activity = device.registers.with(D::activity).unwrap_or(Activity::Gone);
-        let verdict = state.engine.time_is_up(activity, device.parameters.retries());
-        if verdict == Verdict::Wait {
-            self.watchdog.start(device.parameters.timeout(), irql);
+        Some(state.engine.time_is_up(activity, device.parameters.retries()))
+    }
+
+    /// Tells the device the same again; `false` if the IRP was cancelled, or there is no device to be told. Nor is a held device told, which is to come to an
+    /// end: the IRP stays the current one, and is begun again when the queue is resumed.
+    fn retry(&self, queue: &Locked<'_, D>, device: &EduDevice, irql: &mut Irql<SpinLockHeld>) -> bool {
+        let is_wanted = queue.has_current() && !queue.state.engine.is_held();
+        let piece = queue.state.piece.filter(|_| is_wanted);
+        let told = piece.is_some_and(|piece| self.tell(device, piece, irql));
+        if told {
+            self.watchdog.counters.retries.count();
         }
-        Some(verdict)
-    }
-
-    /// Tells the device the same again; `false` if nobody waits for it any more, or there is no device. Nor is it told while it is held, when it is to come
-    /// to an end: the IRP stays in flight, and is begun again when the queue is resumed.
-    fn retry(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) -> bool {
-        let in_flight = self.queue.take_begun(irql, |irp, irql| irp.put_back(irql));
-        in_flight
-            && self.state.with(irql, |irql, state| {
-                let piece = state.piece.filter(|_| !state.engine.is_held());
-                let told = piece.is_some_and(|piece| self.tell(device, piece, irql));
-                if told {
-                    self.watchdog.counters.retries.count();
-                    state.engine.restart();
-                }
-                told
-            })
-    }
-
-    /// Ends the IRP in flight, if there is one.
-    fn end_in_flight(&self, error: Error, irql: &mut Irql<Dispatch>) {
-        self.queue
-            .take_begun(irql, |irp, irql| self.complete(irp.into_irp(), Err(error), irql));
-    }
-
-    /// Lets the device finish for nobody. The watchdog looks whether it has, and so does the DPC. If that has run since the device was asked it found
-    /// nothing to do: so there is a look at once.
-    fn quarantine(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) {
-        self.state.with(irql, |irql, _| {
-            self.watchdog.start(device.parameters.timeout(), irql);
-        });
-        self.give_back(irql, Engine::quarantine);
-        self.take_finished(device, irql);
-    }
-
-    fn complete<'i, L: NoLockHeld>(&self, irp: Irp<'i>, result: Result<()>, irql: &mut Irql<L>) -> Disposed<'i> {
-        self.counters.count_end(result);
-        irp.complete(result, irql)
-    }
-
-    /// Gives the engine back, and tells who waits for it to be drained. Returns what `how` does.
-    fn give_back<L: NoLockHeld, R: Send>(&self, irql: &mut Irql<L>, how: fn(&mut Engine) -> R) -> R {
-        let (result, drained) = self.state.with(irql, |_, state| {
-            let result = how(&mut state.engine);
-            (result, state.engine.is_drained())
-        });
-        if drained {
-            self.drained.set(irql);
-        }
-        result
+        told
     }
 
     /// Queues the CustomDpc. Any IRQL. That it is queued already loses nothing: it has not looked at the device yet, and the time of the interrupt that
@@ -344,54 +256,49 @@ impl<D: DeviceEngine> SerialQueue<D> {
         }
     }
 
-    /// Starts nothing from now on. An IRP that has more pieces stays in flight.
+    /// Starts nothing from now on. An IRP that has more pieces stays the current one.
     pub fn hold(&self, irql: &mut Irql<Passive>) {
         self.drained.clear(irql);
-        self.state.with(irql, |_, state| state.engine.hold());
+        self.queue.with(irql, |queue, _irql| queue.state.engine.hold());
     }
 
     /// Waits until the device is finished with its piece, or the watchdog does not wait for it any more. After [`hold`](Self::hold): nothing is begun.
     ///
-    /// Not beyond `deadline`: what is in flight then is begun again when the queue is resumed.
+    /// Not beyond `deadline`: what the device works on then is begun again when the queue is resumed.
     pub fn drain(&self, deadline: Deadline, irql: &mut Irql<Passive>) {
-        if !self.is_drained(irql) {
+        if !self.queue.with(irql, |queue, _irql| queue.state.engine.is_drained()) {
             self.drained.wait(deadline.rest(), irql);
         }
-        while !self.is_drained(irql) {
-            // Somebody may be seeing to the request just now: that is over soon.
-            self.state.with(irql, |_, state| state.engine.abandon());
-            sleep(A_MOMENT, irql);
-        }
-        // The device may go to sleep: nobody looks at it.
-        self.watchdog.stop(irql);
+        self.queue.with(irql, |queue, irql| {
+            queue.state.engine.abandon();
+            // The device may go to sleep: nobody looks at it.
+            self.watchdog.stop(irql);
+        });
     }
 
     /// Whether nothing is started, and the device works on nothing, not even for nobody.
     pub fn is_idle<L: NoLockHeld>(&self, irql: &mut Irql<L>) -> bool {
-        self.state.with(irql, |_, state| state.engine.is_idle())
-    }
-
-    fn is_drained<L: NoLockHeld>(&self, irql: &mut Irql<L>) -> bool {
-        self.state.with(irql, |_, state| state.engine.is_drained())
+        self.queue.with(irql, |queue, _irql| queue.state.engine.is_idle())
     }
 
     /// Goes on with what was under way, then with what waits, on a device that runs again.
     pub fn resume(&self, device: &EduDevice, irql: &mut Irql<Passive>) {
-        self.state.with(irql, |irql, state| {
+        self.queue.with(irql, |queue, irql| {
+            let state = &mut *queue.state;
             let activity = device.registers.with(D::activity).unwrap_or(Activity::Idle);
             state.engine.resume(activity != Activity::Idle);
             state.resumed = state.resumed.wrapping_add(1);
             if state.engine.is_running() {
                 self.watchdog.start(device.parameters.timeout(), irql);
             }
+            self.start_next(queue, device, irql);
         });
-        self.start_next(device, irql);
     }
 
     /// Completes every IRP, those that still come included, with `error`: the device is gone.
     pub fn close(&self, error: Error, irql: &mut Irql<Passive>) {
-        self.state.with(irql, |irql, state| {
-            state.engine.hold();
+        self.queue.with(irql, |queue, irql| {
+            queue.state.engine.hold();
             self.watchdog.stop(irql);
         });
         self.queue.close(error, irql);
@@ -404,7 +311,7 @@ impl<D: DeviceEngine> SerialQueue<D> {
 
     /// What the queue has counted.
     pub fn statistics(&self) -> QueueStatistics {
-        self.counters.read(&[self.queue.counts()])
+        self.counters.read(self.queue.counts())
     }
 
     /// What its watchdog has counted.

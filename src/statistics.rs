@@ -6,7 +6,7 @@ use edu::{
     ioctl::{LatencyStatistics, QueueStatistics, Statistics},
     stamp::InterruptStamp,
 };
-use wdm::{QueueCounts, Result, performance_time};
+use wdm::{QueueCounts, performance_time};
 
 use crate::device::EduDevice;
 
@@ -40,14 +40,12 @@ pub struct DeviceCounters {
     pub factorial_interrupts_spurious: Counter,
 }
 
-/// What is counted for a queue, beside what [`wdm`]'s queue counts by itself.
+/// What is counted for a queue, beside how its requests ended, which [`wdm`]'s queue counts by itself.
 #[derive(Default)]
 pub struct QueueCounters {
     dpcs_run: Counter,
     pub dpcs_coalesced: Counter,
     pub latency: LatencyCounters,
-    completed: Counter,
-    failed: Counter,
 }
 
 /// How long interrupts waited for a queue's DPC. A DPC may run on two processors at a time.
@@ -94,28 +92,20 @@ impl QueueCounters {
         self.latency.note(stamp);
     }
 
-    /// A request is about to be completed with `result`.
-    pub fn count_end(&self, result: Result<()>) {
-        if result.is_ok() { &self.completed } else { &self.failed }.count();
-    }
-
-    /// The counters, with what the queues that belong to it have counted.
-    pub fn read(&self, queues: &[QueueCounts]) -> QueueStatistics {
+    /// The counters, with what the queue itself has counted.
+    pub fn read(&self, queue: QueueCounts) -> QueueStatistics {
         QueueStatistics {
             dpcs_run: self.dpcs_run.read(),
             dpcs_coalesced: self.dpcs_coalesced.read(),
-            completed: self.completed.read(),
-            cancelled: queues.iter().map(|counts| counts.cancelled).fold(0, u64::wrapping_add),
-            failed: queues
-                .iter()
-                .map(|counts| counts.failed)
-                .fold(self.failed.read(), u64::wrapping_add),
+            completed: queue.completed,
+            cancelled: queue.cancelled,
+            failed: queue.failed,
         }
     }
 
     /// Counts from 0 again.
     pub fn reset(&self) {
-        for counter in [&self.dpcs_run, &self.dpcs_coalesced, &self.completed, &self.failed] {
+        for counter in [&self.dpcs_run, &self.dpcs_coalesced] {
             counter.reset();
         }
         self.latency.reset();

@@ -14,7 +14,6 @@ impl DpcRoutine for DoorbellDpc {
     type SystemArgument2 = ();
 
     fn run(device: &EduDevice, stamp: InterruptStamp, (): (), irql: &mut Irql<Dispatch>) {
-        device.doorbell.counters.dpc_runs(stamp);
-        device.doorbell.complete_arrived(device, irql);
+        device.doorbell.device_interrupted(device, stamp, irql);
     }
 }

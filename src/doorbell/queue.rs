@@ -3,15 +3,14 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use edu::{
-    arrivals::{Arrival, Arrivals},
     ioctl::{QueueStatistics, WaitInput, WaitOutput},
     registers::InterruptStatus,
     stamp::InterruptStamp,
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    CancelSafeQueue, CustomDpc, DeviceInit, Disposed, Error, FileObject, Irp, Irql, QueuedIrp,
-    irql::{NoLockHeld, Passive},
+    CancelSafeQueue, CustomDpc, DeviceInit, Disposed, Error, FileObject, Irp, Irql, LockedQueue,
+    irql::{Dispatch, NoLockHeld, Passive},
 };
 
 use super::custom_dpc::DoorbellDpc;
@@ -24,7 +23,7 @@ pub struct DoorbellQueue {
     waiting: CancelSafeQueue,
     #[pin]
     dpc: CustomDpc<DoorbellDpc>,
-    /// Somebody may be waiting: set after a request was put into the queue, cleared before it is looked through for nothing.
+    /// Somebody may be waiting. Written under the queue's lock: set when a request is put in, cleared when the queue was looked through and nobody waits.
     is_wanted: AtomicBool,
     pub counters: QueueCounters,
 }
@@ -46,49 +45,43 @@ impl DoorbellQueue {
             Ok(WaitInput { mask }) => mask,
             Err(error) => return irp.complete(Err(error), irql),
         };
-        let since = device.arrivals(irql).sequence();
+        let since = device.arrivals.sequence();
         irp.set_note([u64::from(mask), since]);
-        let pending = self.waiting.insert(irp, irql);
-        self.is_wanted.store(true, Ordering::SeqCst);
-        // An interrupt may have come since the look at the number, and have found nobody waiting, or its DPC have run before the request was in
-        // the queue. The look takes the interrupt spin lock: an interrupt that is not seen finds the request wanted.
-        if device.arrivals(irql).sequence() != since {
-            self.complete_arrived(device, irql);
-        }
-        pending
-    }
-
-    /// Completes every request for which something has arrived.
-    pub fn complete_arrived<L: NoLockHeld>(&self, device: &EduDevice, irql: &mut Irql<L>) {
-        loop {
-            self.is_wanted.store(false, Ordering::SeqCst);
-            let arrivals = device.arrivals(irql);
-            if !self.complete_those(&arrivals, irql) {
-                break;
-            }
+        self.waiting.insert_with(irp, irql, |queue, _irql| {
             self.is_wanted.store(true, Ordering::SeqCst);
-            // What came meanwhile has found nobody waiting.
-            if device.arrivals(irql).sequence() == arrivals.sequence() {
-                break;
+            // An interrupt may have come since the look at the number, and have found nobody waiting, or its DPC have run before the request was in
+            // the queue. The ISR notes an interrupt before it looks whether somebody waits: one that is not seen here finds the request wanted.
+            if device.arrivals.sequence() != since {
+                self.end_arrived(queue, device);
             }
-        }
+        })
     }
 
-    /// Completes every request for which something is among these; whether there are others.
-    fn complete_those<L: NoLockHeld>(&self, arrivals: &Arrivals, irql: &mut Irql<L>) -> bool {
-        let arrived = |[mask, since]: [u64; 2]| {
-            let mask = u32::try_from(mask).unwrap_or_default();
-            arrivals.since(InterruptStatus::from_bits_retain(mask), since)
-        };
+    /// What the CustomDpc does: completes every request for which something has arrived.
+    pub fn device_interrupted(&self, device: &EduDevice, stamp: InterruptStamp, irql: &mut Irql<Dispatch>) {
+        self.counters.dpc_runs(stamp);
+        self.waiting.with(irql, |queue, _irql| self.end_arrived(queue, device));
+    }
+
+    /// Ends every request for which something has arrived.
+    fn end_arrived(&self, queue: &mut LockedQueue<'_, ()>, device: &EduDevice) {
+        let arrivals = device.arrivals.snapshot();
         let mut others = false;
-        let mut has_arrived = |irp: &QueuedIrp<'_>| {
-            let has_arrived = arrived(irp.note()).is_some();
-            others |= !has_arrived;
-            has_arrived
-        };
-        self.waiting
-            .remove_all_if(irql, &mut has_arrived, |irp, irql| self.complete(irp, arrived, irql));
-        others
+        queue.end_if(|irp, ()| {
+            let [mask, since] = irp.note();
+            let mask = InterruptStatus::from_bits_retain(u32::try_from(mask).unwrap_or_default());
+            let arrival = arrivals.since(mask, since);
+            others |= arrival.is_none();
+            let arrival = arrival?;
+            Some(irp.write_output(&WaitOutput {
+                causes: arrival.causes.bits(),
+                reserved: 0,
+                sequence: arrival.sequence,
+                interrupt_time: arrival.time,
+            }))
+        });
+        // What has come since the snapshot has found somebody waiting, and queued the DPC.
+        self.is_wanted.store(others, Ordering::SeqCst);
     }
 
     /// Queues the CustomDpc, if somebody may be waiting. From the ISR, after it has noted what came. That it is queued already loses nothing: it has
@@ -111,31 +104,12 @@ impl DoorbellQueue {
 
     /// What the queue has counted.
     pub fn statistics(&self) -> QueueStatistics {
-        self.counters.read(&[self.waiting.counts()])
+        self.counters.read(self.waiting.counts())
     }
 
     /// Counts from 0 again.
     pub fn reset_statistics(&self) {
         self.counters.reset();
         self.waiting.reset_counts();
-    }
-
-    fn complete<'i, L: NoLockHeld>(
-        &self,
-        mut irp: Irp<'i>,
-        arrived: impl Fn([u64; 2]) -> Option<Arrival>,
-        irql: &mut Irql<L>,
-    ) -> Disposed<'i> {
-        let written = match arrived(irp.note()) {
-            Some(arrival) => irp.write_output(&WaitOutput {
-                causes: arrival.causes.bits(),
-                reserved: 0,
-                sequence: arrival.sequence,
-                interrupt_time: arrival.time,
-            }),
-            None => Err(Error::DRIVER_INTERNAL_ERROR),
-        };
-        self.counters.count_end(written);
-        irp.complete(written, irql)
     }
 }

@@ -12,8 +12,7 @@ impl DpcForIsrRoutine for RaiseDpcForIsr {
     type Device = EduDevice;
     type Context = InterruptStamp;
 
-    fn run(device: &EduDevice, then: Option<Serial>, stamp: InterruptStamp, irql: &mut Irql<Dispatch>) {
-        device.raise.counters.dpc_runs(stamp);
-        device.raise.interrupted(then, device, irql);
+    fn run(device: &EduDevice, _then: Option<Serial>, stamp: InterruptStamp, irql: &mut Irql<Dispatch>) {
+        device.raise.device_interrupted(device, stamp, irql);
     }
 }

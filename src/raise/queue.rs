@@ -7,7 +7,7 @@ use edu::{
 };
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
-    DeviceInit, Disposed, DpcForIsr, Error, FileObject, Irp, Irql, Result, Serial, SpinLock, StartIoQueue,
+    DeviceInit, Disposed, DpcForIsr, Error, FileObject, Irp, Irql, LockedStartIoQueue, Serial, StartIoQueue,
     irql::{Dirql, Dispatch, NoLockHeld, Passive, SpinLockHeld},
 };
 
@@ -23,11 +23,11 @@ pub struct RaiseQueue {
     dpc_for_isr: DpcForIsr<RaiseDpcForIsr>,
     #[pin]
     watchdog: Watchdog<RaiseWatchdog>,
-    state: SpinLock<State>,
     pub counters: QueueCounters,
 }
 
-struct State {
+/// What is kept under the lock of the queue.
+pub struct State {
     /// The current request is parked: the device is stopped.
     held: bool,
     started: Option<Started>,
@@ -44,32 +44,27 @@ struct Started {
     timeouts: u32,
 }
 
-/// What is to be done with a request whose time is up.
-enum Late {
-    /// It was raised again.
-    Raised,
-    /// It is not to be waited for any more, and ends with this.
-    Ended(Serial, Result<()>),
-    /// The device does not answer: nor is it waited for.
-    Gone(Serial),
-}
+/// The queue while its lock is held.
+type Locked<'q> = LockedStartIoQueue<'q, State>;
 
 impl Started {
     /// Whether every cause has come since.
-    fn has_arrived(&self, device: &EduDevice, irql: &mut Irql<SpinLockHeld>) -> bool {
-        let arrived = device.arrivals(irql).since(self.causes, self.since);
-        arrived.is_some_and(|arrived| arrived.causes == self.causes)
+    fn has_arrived(&self, device: &EduDevice) -> bool {
+        device.arrivals.have_all_come(self.causes, self.since)
     }
 }
 
 impl RaiseQueue {
     /// An empty queue, held.
     pub fn new(device: &DeviceInit<'_, EduDevice>) -> impl PinInit<Self, Error> {
+        let state = State {
+            held: true,
+            started: None,
+        };
         try_pin_init!(Self {
-            queue <- StartIoQueue::new(device),
+            queue <- StartIoQueue::new(state, device),
             dpc_for_isr <- DpcForIsr::new(device),
             watchdog <- Watchdog::new(device),
-            state: SpinLock::new(State { held: true, started: None }),
             counters: QueueCounters::default(),
         }? Error)
     }
@@ -79,119 +74,80 @@ impl RaiseQueue {
         self.queue.insert(irp, irql)
     }
 
-    /// Raises what the current request asks for, unless that was done, or the queue is held. While this runs the request cannot be cancelled.
-    pub fn start_current<L: NoLockHeld>(&self, device: &EduDevice, irql: &mut Irql<L>) {
-        self.queue.with_current(irql, |irp, serial, irql| {
-            let Ok(RaiseInput { causes }) = irp.read_input() else {
-                return;
-            };
-            let causes = InterruptStatus::from_bits_retain(causes);
-            self.state.with(irql, |irql, state| {
-                let done = state.started.is_some_and(|started| started.serial == serial);
-                if state.held || done {
-                    return;
-                }
-                let since = device.arrivals(irql).sequence();
-                // In the critical section: the DpcForIsr may look for what was started before the write has returned.
-                if device.registers.with(|registers| registers.raise(causes)).is_some() {
-                    state.started = Some(Started {
-                        serial,
-                        causes,
-                        since,
-                        timeouts: 0,
-                    });
-                    self.watchdog.start(device.parameters.timeout(), irql);
-                }
-            });
-        });
-    }
-
-    /// What the DpcForIsr does: finishes the request that was current when the ISR asked for it. If that one was cancelled meanwhile, another may be
-    /// current, whose interrupt did not ask again because the DPC was asked for already.
-    pub fn interrupted(&self, then: Option<Serial>, device: &EduDevice, irql: &mut Irql<Dispatch>) {
-        let is_finished = |serial: Option<Serial>, irql: &mut Irql<Dispatch>| {
-            serial.is_some_and(|serial| self.finish(serial, device, irql))
+    /// What StartIo does: raises what the current request asks for, unless that was done, or the queue is held.
+    pub fn start_current(&self, queue: &mut Locked<'_>, device: &EduDevice, irql: &mut Irql<SpinLockHeld>) {
+        let Some((irp, serial)) = queue.current() else {
+            return;
         };
-        if !is_finished(then, irql) {
-            is_finished(self.queue.current_serial(), irql);
+        let done = queue.state.started.is_some_and(|started| started.serial == serial);
+        if queue.state.held || done {
+            return;
+        }
+        let RaiseInput { causes } = match irp.read_input() {
+            Ok(input) => input,
+            Err(error) => return queue.end_current(Err(error)),
+        };
+        let causes = InterruptStatus::from_bits_retain(causes);
+        let since = device.arrivals.sequence();
+        // Under the lock: the DpcForIsr may look for what was started before the write has returned.
+        if device.registers.with(|registers| registers.raise(causes)).is_some() {
+            queue.state.started = Some(Started {
+                serial,
+                causes,
+                since,
+                timeouts: 0,
+            });
+            self.watchdog.start(device.parameters.timeout(), irql);
         }
     }
 
-    /// Completes the request with this number, if it is the current one, and all that it raised has arrived; the next one is started by that. Whether it
-    /// was completed.
-    fn finish(&self, serial: Serial, device: &EduDevice, irql: &mut Irql<Dispatch>) -> bool {
-        let has_arrived = self.state.with(irql, |irql, state| {
-            let started = state.started.filter(|started| started.serial == serial);
-            let has_arrived = started.is_some_and(|started| started.has_arrived(device, irql));
-            if has_arrived {
+    /// What the DpcForIsr does: ends the current request, if all that it raised has arrived. The next one is started by that.
+    ///
+    /// The current request is looked at, and not the one that was current when the ISR asked for the DPC: if that one was cancelled meanwhile, the interrupt of
+    /// the current one did not ask again, because the DPC was asked for already.
+    pub fn device_interrupted(&self, device: &EduDevice, stamp: InterruptStamp, irql: &mut Irql<Dispatch>) {
+        self.counters.dpc_runs(stamp);
+        self.queue.with(irql, |queue, irql| {
+            if started_of_current(queue).is_some_and(|started| started.has_arrived(device)) {
                 self.watchdog.stop(irql);
+                queue.end_current(Ok(()));
             }
-            has_arrived
         });
-        has_arrived && self.end_current(serial, Ok(()), irql)
-    }
-
-    /// Completes the current request, and lets the next one start. `false` if it is not the current one any more: it was cancelled.
-    fn end_current(&self, serial: Serial, result: Result<()>, irql: &mut Irql<Dispatch>) -> bool {
-        self.queue.finish_current(serial, irql, |irp, irql| {
-            self.counters.count_end(result);
-            irp.complete(result, irql)
-        })
     }
 
     /// What the watchdog's DPC does: not all causes have arrived in time. The device raises at once, so the interrupt was lost: they are
     /// raised again, and at last the request fails.
     pub fn time_is_up(&self, device: &EduDevice, irql: &mut Irql<Dispatch>) {
-        // A request that was cancelled is not current any more, and the next one is started by StartIo.
-        let late = self.queue.with_current(irql, |_, serial, irql| {
-            self.state
-                .with(irql, |irql, state| self.judge(device, state, serial, irql))
-        });
-        match late.flatten() {
-            None | Some(Late::Raised) => {}
-            Some(Late::Ended(serial, result)) => {
-                self.end_current(serial, result, irql);
-            }
-            Some(Late::Gone(serial)) => {
-                device.failure.report(irql);
-                self.end_current(serial, Err(Error::DEVICE_REMOVED), irql);
-            }
-        }
+        self.queue.with(irql, |queue, irql| self.judge(queue, device, irql));
     }
 
-    /// `None` if nothing is waited for any more.
-    fn judge(
-        &self,
-        device: &EduDevice,
-        state: &mut State,
-        current: Serial,
-        irql: &mut Irql<SpinLockHeld>,
-    ) -> Option<Late> {
-        let held = state.held;
-        let started = state
-            .started
-            .as_mut()
-            .filter(|started| !held && started.serial == current)?;
+    /// Nothing happens if nothing is waited for any more.
+    fn judge(&self, queue: &mut Locked<'_>, device: &EduDevice, irql: &mut Irql<SpinLockHeld>) {
+        let held = queue.state.held;
+        let Some(started) = started_of_current(queue).filter(|_| !held) else {
+            return;
+        };
         if !self.watchdog.is_due(irql) {
-            return None;
+            return;
         }
-        if started.has_arrived(device, irql) {
+        if started.has_arrived(device) {
             // The DpcForIsr was late itself.
-            return Some(Late::Ended(current, Ok(())));
+            return queue.end_current(Ok(()));
         }
         self.watchdog.counters.timeouts.count();
         started.timeouts = started.timeouts.saturating_add(1);
-        match device.registers.with(|registers| registers.is_present()) {
-            None | Some(false) => return Some(Late::Gone(current)),
-            Some(true) if started.timeouts > device.parameters.retries() => {
-                return Some(Late::Ended(current, Err(Error::IO_TIMEOUT)));
-            }
-            Some(true) => {}
+        let Started { causes, timeouts, .. } = *started;
+        if device.registers.with(|registers| registers.is_present()) != Some(true) {
+            device.failure.report(irql);
+            return queue.end_current(Err(Error::DEVICE_REMOVED));
         }
-        device.registers.with(|registers| registers.raise(started.causes))?;
-        self.watchdog.counters.retries.count();
-        self.watchdog.start(device.parameters.timeout(), irql);
-        Some(Late::Raised)
+        if timeouts > device.parameters.retries() {
+            return queue.end_current(Err(Error::IO_TIMEOUT));
+        }
+        if device.registers.with(|registers| registers.raise(causes)).is_some() {
+            self.watchdog.counters.retries.count();
+            self.watchdog.start(device.parameters.timeout(), irql);
+        }
     }
 
     /// Asks for the DpcForIsr. From the ISR only. That it is asked for already loses nothing: it has not looked yet.
@@ -203,21 +159,21 @@ impl RaiseQueue {
 
     /// Starts nothing from now on. What was raised arrives at once, and is finished, or is raised again when the queue is resumed.
     pub fn hold(&self, irql: &mut Irql<Passive>) {
-        self.state.with(irql, |irql, state| {
-            state.held = true;
+        self.queue.with(irql, |queue, irql| {
+            queue.state.held = true;
             self.watchdog.stop(irql);
         });
     }
 
     /// Starts the current request, on a device that has just been started.
     pub fn resume(&self, device: &EduDevice, irql: &mut Irql<Passive>) {
-        self.state.with(irql, |_, state| {
-            *state = State {
+        self.queue.with(irql, |queue, irql| {
+            *queue.state = State {
                 held: false,
                 started: None,
-            }
+            };
+            self.start_current(queue, device, irql);
         });
-        self.start_current(device, irql);
     }
 
     /// Completes every request, those that still come included, with `error`: the device is gone.
@@ -232,7 +188,7 @@ impl RaiseQueue {
 
     /// What the queue has counted.
     pub fn statistics(&self) -> QueueStatistics {
-        self.counters.read(&[self.queue.counts()])
+        self.counters.read(self.queue.counts())
     }
 
     /// What its watchdog has counted.
@@ -246,4 +202,10 @@ impl RaiseQueue {
         self.watchdog.counters.reset();
         self.queue.reset_counts();
     }
+}
+
+/// What the current request has raised, if it has.
+fn started_of_current<'s>(queue: &'s mut Locked<'_>) -> Option<&'s mut Started> {
+    let (_, serial) = queue.current()?;
+    queue.state.started.as_mut().filter(|started| started.serial == serial)
 }

@@ -1,7 +1,8 @@
 //! The StartIo routine of the raise queue. IRQL: DISPATCH.
 
-use wdm::{Irql, StartIo, irql::Dispatch};
+use wdm::{Irql, LockedStartIoQueue, StartIo, irql::SpinLockHeld};
 
+use super::queue::State;
 use crate::device::EduDevice;
 
 /// Called by the I/O manager when a request has become the current one.
@@ -9,8 +10,9 @@ pub enum RaiseStartIo {}
 
 impl StartIo for RaiseStartIo {
     type Device = EduDevice;
+    type State = State;
 
-    fn start_io(device: &EduDevice, irql: &mut Irql<Dispatch>) {
-        device.raise.start_current(device, irql);
+    fn start_io(device: &EduDevice, queue: &mut LockedStartIoQueue<'_, State>, irql: &mut Irql<SpinLockHeld>) {
+        device.raise.start_current(queue, device, irql);
     }
 }

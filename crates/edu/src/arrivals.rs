@@ -1,23 +1,21 @@
-//! Which interrupt causes have arrived, and when: what the ISR notes and the doorbell queue looks at.
+//! Which interrupt causes have arrived, and when: what the ISR notes and the queues look at.
 //!
 //! Interrupts can come faster than a DPC runs. So the ISR counts them and keeps, for each cause, the number of the last interrupt that
 //! had it: whoever asks later learns exactly what has arrived since, however many interrupts one DPC stands for.
+
+use rundown::SequenceLock;
 
 use crate::registers::InterruptStatus;
 
 /// How many causes there are.
 const CAUSES: usize = 32;
 
-/// The interrupts so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrivals {
-    /// How many interrupts there were: the number of the last one.
-    sequence: u64,
-    /// For each cause, the number of the last interrupt that had it; 0 for none.
-    last: [u64; CAUSES],
-    /// When the last interrupt came.
-    time: u64,
-}
+/// The index of the time, behind the causes.
+const TIME: usize = CAUSES;
+
+/// The interrupts so far. The ISR [notes](Self::note) them; everybody else looks, without a lock.
+#[derive(Debug, Default)]
+pub struct Arrivals(SequenceLock<{ CAUSES + 1 }>);
 
 /// What has arrived for somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,48 +28,63 @@ pub struct Arrival {
     pub time: u64,
 }
 
+/// The interrupts up to some moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// For each cause, the number of the last interrupt that had it; 0 for none.
+    last: [u64; CAUSES],
+    time: u64,
+}
+
 impl Arrivals {
     /// None yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            sequence: 0,
-            last: [0; CAUSES],
-            time: 0,
-        }
+        Self(SequenceLock::new())
     }
 
-    /// The number of the last interrupt.
+    /// Notes an interrupt with `causes` at `time`. By the ISR, under the interrupt spin lock.
+    pub fn note(&self, causes: InterruptStatus, time: u64) {
+        self.0.write(|numbers, sequence| {
+            numbers.set(TIME, time);
+            for bit in bits(causes) {
+                numbers.set(bit, sequence);
+            }
+        });
+    }
+
+    /// The number of the last interrupt. In one order with all other accesses that are `SeqCst`.
     #[must_use]
-    pub const fn sequence(&self) -> u64 {
-        self.sequence
+    pub fn sequence(&self) -> u64 {
+        self.0.writes()
     }
 
-    /// Notes an interrupt with `causes` at `time`.
-    pub fn note(&mut self, causes: InterruptStatus, time: u64) {
-        self.sequence += 1;
-        self.time = time;
-        let mut left = causes.bits();
-        for last in &mut self.last {
-            if left & 1 != 0 {
-                *last = self.sequence;
-            }
-            left >>= 1;
-            if left == 0 {
-                break;
-            }
-        }
+    /// Whether each of `causes` has arrived after the interrupt with the number `sequence`.
+    #[must_use]
+    pub fn have_all_come(&self, causes: InterruptStatus, sequence: u64) -> bool {
+        self.0.read(|last, _| bits(causes).all(|bit| last.get(bit) > sequence))
     }
 
+    /// The interrupts so far.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.read(|numbers, _| Snapshot {
+            last: core::array::from_fn(|bit| numbers.get(bit)),
+            time: numbers.get(TIME),
+        })
+    }
+}
+
+impl Snapshot {
     /// What has arrived of `mask` after the interrupt with the number `sequence`.
     #[must_use]
     pub fn since(&self, mask: InterruptStatus, sequence: u64) -> Option<Arrival> {
         let mut causes = 0;
         let mut newest = 0;
-        for (bit, &last) in self.last.iter().enumerate() {
-            let cause = 1_u32 << bit;
-            if mask.bits() & cause != 0 && last > sequence {
-                causes |= cause;
+        for bit in bits(mask) {
+            let last = self.last.get(bit).copied().unwrap_or_default();
+            if last > sequence {
+                causes |= 1_u32 << bit;
                 newest = newest.max(last);
             }
         }
@@ -83,10 +96,14 @@ impl Arrivals {
     }
 }
 
-impl Default for Arrivals {
-    fn default() -> Self {
-        Self::new()
-    }
+/// The numbers of the bits that are set.
+fn bits(causes: InterruptStatus) -> impl Iterator<Item = usize> {
+    let mut left = causes.bits();
+    core::iter::from_fn(move || {
+        let bit = left.trailing_zeros() as usize;
+        left &= left.checked_sub(1)?;
+        Some(bit)
+    })
 }
 
 #[cfg(test)]
@@ -100,16 +117,16 @@ mod tests {
 
     #[test]
     fn nothing_has_arrived_at_first() {
-        assert_eq!(Arrivals::new().since(InterruptStatus::all(), 0), None);
+        assert_eq!(Arrivals::new().snapshot().since(InterruptStatus::all(), 0), None);
     }
 
     #[test]
     fn coalesced_interrupts_keep_every_cause() {
-        let mut arrivals = Arrivals::new();
+        let arrivals = Arrivals::new();
         arrivals.note(causes(0x2), 10);
         arrivals.note(causes(0x8000_0000), 20);
         assert_eq!(
-            arrivals.since(InterruptStatus::all(), 0),
+            arrivals.snapshot().since(InterruptStatus::all(), 0),
             Some(Arrival {
                 causes: causes(0x8000_0002),
                 sequence: 2,
@@ -120,26 +137,44 @@ mod tests {
 
     #[test]
     fn what_came_before_is_not_told_again() {
-        let mut arrivals = Arrivals::new();
+        let arrivals = Arrivals::new();
         arrivals.note(causes(0x2), 10);
         let since = arrivals.sequence();
         arrivals.note(causes(0x4), 20);
-        assert_eq!(arrivals.since(causes(0x2), since), None, "it came before");
+        assert_eq!(arrivals.snapshot().since(causes(0x2), since), None, "it came before");
         assert_eq!(
-            arrivals.since(causes(0x6), since).map(|arrival| arrival.causes),
+            arrivals
+                .snapshot()
+                .since(causes(0x6), since)
+                .map(|arrival| arrival.causes),
             Some(causes(0x4))
         );
         arrivals.note(causes(0x2), 30);
         assert_eq!(
-            arrivals.since(causes(0x2), since).map(|arrival| arrival.sequence),
+            arrivals
+                .snapshot()
+                .since(causes(0x2), since)
+                .map(|arrival| arrival.sequence),
             Some(3)
         );
     }
 
     #[test]
     fn causes_outside_the_mask_do_not_matter() {
-        let mut arrivals = Arrivals::new();
+        let arrivals = Arrivals::new();
         arrivals.note(causes(0x101), 10);
-        assert_eq!(arrivals.since(causes(0x10), 0), None);
+        assert_eq!(arrivals.snapshot().since(causes(0x10), 0), None);
+    }
+
+    #[test]
+    fn all_of_several_causes_have_to_come() {
+        let arrivals = Arrivals::new();
+        arrivals.note(causes(0x2), 10);
+        let since = arrivals.sequence();
+        arrivals.note(causes(0x4), 20);
+        assert!(!arrivals.have_all_come(causes(0x6), since), "one came before");
+        arrivals.note(causes(0x2), 30);
+        assert!(arrivals.have_all_come(causes(0x6), since));
+        assert!(!arrivals.have_all_come(causes(0x6), arrivals.sequence()));
     }
 }

@@ -1,24 +1,20 @@
-//! An engine of the device, the factorial's or DMA's, as the driver sees it: who may start it, and whose work it does.
+//! An engine of the device, the factorial's or DMA's, as the driver sees it: whether it may be started, and whose work it does.
 //!
-//! The device works on one piece at a time and cannot be told to stop. [`Engine`] is the driver's record of that; the driver keeps
-//! it under a spin lock and does what it says.
+//! The device works on one piece at a time and cannot be told to stop. [`Engine`] is the driver's record of that. The driver keeps it under a spin lock,
+//! and looks at the device, at the record and at the request in one critical section.
 
 /// Where the engine is in the life of a piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nobody uses it.
+    /// The device works on nothing.
     Idle,
-    /// Somebody is choosing the request to start.
-    Claimed,
     /// The device works. It stays so, whatever becomes of the request, until the device itself says that it is finished, or the time is up.
     Running,
-    /// The device was seen to have finished, or the time is up: somebody is seeing to the request.
-    Finishing,
     /// The device works still, on what nobody waits for any more.
     Quarantined,
 }
 
-/// What the device says of itself when its time is up.
+/// What the device says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
     /// It works.
@@ -29,21 +25,21 @@ pub enum Activity {
     Gone,
 }
 
-/// What is to be done when the time for a piece is up.
+/// What the driver does when the time for a piece is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The device is slow, or still quarantined: to be looked at again after the same time.
+    /// The device is slow, or still quarantined: it is looked at again after the same time.
     Wait,
-    /// The interrupt was lost: the same piece is to be [started again](Engine::restart); if its request is gone, or the engine is
-    /// [held](Engine::is_held) and does not start anything, [`Engine::delivered`].
+    /// The interrupt was lost: the same piece is started again. The engine runs still. If the piece cannot be started the driver says
+    /// that it is [finished](Engine::finish).
     Retry,
-    /// The interrupt was lost too often: the request ends, then [`Engine::delivered`].
+    /// The interrupt was lost too often: the request ends. The engine is idle.
     Lost,
-    /// The device takes too long: the request ends, then [`Engine::quarantine`].
+    /// The device takes too long: the request ends. The engine is quarantined.
     Stuck,
-    /// The device does not answer: the request, if there is one, ends, then [`Engine::quarantine`].
+    /// The device does not answer: the request, if there is one, ends. The engine is quarantined.
     Gone,
-    /// The device is out of its quarantine: [`Engine::delivered`].
+    /// The device has finished what nobody waits for. The engine is idle.
     Recovered,
 }
 
@@ -52,8 +48,6 @@ pub enum Verdict {
 pub struct Engine {
     state: State,
     held: bool,
-    /// Somebody was refused a claim since the last one was given.
-    wanted: bool,
     /// How often the time for the piece was up.
     timeouts: u32,
 }
@@ -65,45 +59,22 @@ impl Engine {
         Self {
             state: State::Idle,
             held: true,
-            wanted: false,
             timeouts: 0,
         }
     }
 
-    /// Takes the engine, to start a request on it, if it is free and not held. Who took it must [start](Self::start) it or
-    /// [give the claim back](Self::unclaim), one of the two.
+    /// Whether a piece may be started: the engine is idle, and not held.
     #[must_use]
-    pub fn claim(&mut self) -> bool {
-        let free = self.state == State::Idle && !self.held;
-        if free {
-            self.state = State::Claimed;
-        }
-        self.wanted = !free;
-        free
+    pub fn is_free(&self) -> bool {
+        self.state == State::Idle && !self.held
     }
 
-    /// Gives a claim back that came to nothing. Not after [`start`](Self::start): by then the engine may be somebody else's.
-    ///
-    /// Says whether somebody wanted the engine meanwhile, who has queued a request and gone: it is for the caller to claim it again.
-    #[must_use]
-    pub fn unclaim(&mut self) -> bool {
-        debug_assert!(self.state == State::Claimed);
-        self.state = State::Idle;
-        self.wanted
-    }
-
-    /// The device has been told what to do, by who claimed the engine. To be called in the same critical section as the write to the
-    /// device: its interrupt may come at once, and must find the engine running.
+    /// The device has been told what to do. To be called in the same critical section as the write to the device: its interrupt may come at once, and must
+    /// find the engine running. Only while the engine [is free](Self::is_free).
     pub fn start(&mut self) {
-        debug_assert!(self.state == State::Claimed);
+        debug_assert!(self.is_free());
         self.state = State::Running;
         self.timeouts = 0;
-    }
-
-    /// The device has been told the same again, on [`Verdict::Retry`]. As [`start`](Self::start), but the count of timeouts goes on.
-    pub fn restart(&mut self) {
-        debug_assert!(self.state == State::Finishing && !self.held);
-        self.state = State::Running;
     }
 
     /// Whether the device was told to work and has not been seen to finish.
@@ -112,35 +83,20 @@ impl Engine {
         matches!(self.state, State::Running | State::Quarantined)
     }
 
-    /// Whether it runs for nobody: whatever request there is, this is not its work.
+    /// Whether the device works for nobody: whatever request there is, this is not its work.
     #[must_use]
     pub fn is_quarantined(&self) -> bool {
         self.state == State::Quarantined
     }
 
-    /// The device was seen to have finished: the caller, and nobody else, completes the request, then says that it is
-    /// [delivered](Self::delivered). Nobody starts another one meanwhile, so that the result cannot go to the wrong request.
+    /// The device was seen to have finished. Only while the engine [runs](Self::is_running).
     pub fn finish(&mut self) {
         debug_assert!(self.is_running());
-        self.state = State::Finishing;
-    }
-
-    /// The request of the finished work is seen to: the engine is free. By who called [`finish`](Self::finish), or was given a verdict, once.
-    pub fn delivered(&mut self) {
-        debug_assert!(self.state == State::Finishing);
         self.state = State::Idle;
     }
 
-    /// The request is ended, and the device not finished: the engine is not free before it is. By who was given the verdict.
-    pub fn quarantine(&mut self) {
-        debug_assert!(self.state == State::Finishing);
-        self.state = State::Quarantined;
-    }
-
-    /// The time for the piece is up, and the device was asked what it does: what is to be done. At most `retries` times it is waited for, or tried
-    /// again. Only while it [runs](Self::is_running).
-    ///
-    /// Whatever the verdict but [`Verdict::Wait`], the engine is the caller's from then on, as after [`finish`](Self::finish).
+    /// The time for the piece is up, and the device was asked what it does: what is to be done. The device is waited for, or tried again, at most `retries`
+    /// times. Only while the engine [runs](Self::is_running).
     #[must_use]
     pub fn time_is_up(&mut self, activity: Activity, retries: u32) -> Verdict {
         debug_assert!(self.is_running());
@@ -161,25 +117,27 @@ impl Engine {
                 Activity::Gone => Verdict::Gone,
             }
         };
-        if verdict != Verdict::Wait {
-            self.state = State::Finishing;
+        match verdict {
+            Verdict::Wait | Verdict::Retry => {}
+            Verdict::Lost | Verdict::Recovered => self.state = State::Idle,
+            Verdict::Stuck | Verdict::Gone => self.state = State::Quarantined,
         }
         verdict
     }
 
-    /// Lets nobody start it from now on.
+    /// No piece may be started from now on.
     pub fn hold(&mut self) {
         self.held = true;
     }
 
-    /// Whether nobody may start it.
+    /// Whether no piece may be started.
     #[must_use]
     pub const fn is_held(&self) -> bool {
         self.held
     }
 
-    /// Does not wait for the device any longer, if it works: what it does is for nobody. Its request is for the caller to start again when the
-    /// engine is [resumed](Self::resume). While it is [held](Self::hold) only.
+    /// The driver does not wait for the device any longer, if it works: what the device does is for nobody. The request is started again when the engine is
+    /// [resumed](Self::resume). Only while the engine is [held](Self::hold).
     pub fn abandon(&mut self) {
         debug_assert!(self.held);
         if self.state == State::Running {
@@ -187,22 +145,22 @@ impl Engine {
         }
     }
 
-    /// Lets requests start again, on a device that is `busy` or not: it may still work on what nobody waits for any more.
+    /// Pieces may be started again, on a device that is `busy` or not: it may still work on what nobody waits for any more.
     pub fn resume(&mut self, busy: bool) {
         self.held = false;
         self.state = if busy { State::Quarantined } else { State::Idle };
     }
 
-    /// Whether it is held and the device works on nothing.
+    /// Whether the engine is held and the device works on nothing.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.held && self.state == State::Idle
     }
 
-    /// Whether it is held and nobody waits for it any more.
+    /// Whether the engine is held and nobody waits for the device any more.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.held && matches!(self.state, State::Idle | State::Quarantined)
+        self.held && self.state != State::Running
     }
 }
 
@@ -222,90 +180,60 @@ mod tests {
         engine
     }
 
+    fn running() -> Engine {
+        let mut engine = resumed();
+        engine.start();
+        engine
+    }
+
     #[test]
     fn what_takes_too_long_for_a_stop_is_abandoned() {
-        let mut engine = resumed();
-        assert!(engine.claim());
-        engine.start();
+        let mut engine = running();
         engine.hold();
         engine.abandon();
         assert!(engine.is_drained(), "nobody waits for it");
         assert!(!engine.is_idle(), "the device works still");
         engine.resume(true);
-        assert!(!engine.claim(), "it works still");
+        assert!(!engine.is_free(), "it works still");
         engine.finish();
-        engine.delivered();
         engine.hold();
         engine.abandon();
         assert!(engine.is_idle(), "there is nothing to abandon");
     }
 
     #[test]
-    fn one_request_at_a_time() {
+    fn one_piece_at_a_time() {
         let mut engine = resumed();
-        assert!(engine.claim());
-        assert!(!engine.claim(), "while a request is chosen");
+        assert!(engine.is_free());
         engine.start();
-        assert!(!engine.claim(), "while the device computes");
+        assert!(!engine.is_free(), "while the device works");
         engine.finish();
-        assert!(!engine.claim(), "while the result is delivered");
-        engine.delivered();
-        assert!(engine.claim());
-    }
-
-    #[test]
-    fn a_claim_without_a_request_is_given_back() {
-        let mut engine = resumed();
-        assert!(engine.claim());
-        assert!(!engine.unclaim(), "nobody else wanted it");
-        assert!(!engine.is_running());
-        assert!(engine.claim());
-    }
-
-    #[test]
-    fn who_comes_while_it_is_claimed_is_not_forgotten() {
-        let mut engine = resumed();
-        assert!(engine.claim());
-        assert!(!engine.claim(), "somebody else has it");
-        assert!(engine.unclaim(), "and looks again for him");
-        assert!(engine.claim());
-        assert!(!engine.unclaim(), "once");
+        assert!(engine.is_free());
     }
 
     #[test]
     fn held_engine_drains() {
         let mut engine = resumed();
         assert!(!engine.is_drained(), "idle, but not held");
-        assert!(engine.claim());
         engine.start();
         engine.hold();
         assert!(!engine.is_drained(), "the device computes");
         engine.finish();
-        assert!(!engine.is_drained(), "the result is being delivered");
-        engine.delivered();
         assert!(engine.is_drained());
-        assert!(!engine.claim(), "held");
+        assert!(!engine.is_free(), "held");
         engine.resume(false);
-        assert!(engine.claim());
+        assert!(engine.is_free());
     }
 
     #[test]
     fn a_device_that_still_computes_is_not_started() {
         let mut engine = Engine::new();
-        assert!(!engine.claim(), "held from the start");
+        assert!(!engine.is_free(), "held from the start");
         engine.resume(true);
         assert!(engine.is_running());
-        assert!(!engine.claim());
+        assert!(!engine.is_free());
         engine.finish();
-        engine.delivered();
-        assert!(engine.claim());
-    }
-
-    fn running() -> Engine {
-        let mut engine = resumed();
-        assert!(engine.claim());
-        engine.start();
-        engine
+        assert!(engine.is_free());
     }
 
     #[test]
@@ -315,22 +243,19 @@ mod tests {
         assert_eq!(engine.time_is_up(Activity::Busy, 2), Verdict::Wait);
         assert!(engine.is_running() && !engine.is_quarantined());
         engine.finish();
-        engine.delivered();
-        assert!(engine.claim(), "it came in time");
+        assert!(engine.is_free(), "it came in time");
     }
 
     #[test]
     fn a_stuck_device_is_quarantined_until_it_is_idle() {
         let mut engine = running();
         assert_eq!(engine.time_is_up(Activity::Busy, 0), Verdict::Stuck);
-        assert!(!engine.is_running(), "somebody sees to the request");
-        engine.quarantine();
-        assert!(!engine.claim(), "the device works still");
+        assert!(engine.is_quarantined());
+        assert!(!engine.is_free(), "the device works still");
         assert_eq!(engine.time_is_up(Activity::Busy, 0), Verdict::Wait);
         assert!(engine.is_quarantined());
         assert_eq!(engine.time_is_up(Activity::Idle, 0), Verdict::Recovered);
-        engine.delivered();
-        assert!(engine.claim());
+        assert!(engine.is_free());
     }
 
     #[test]
@@ -338,11 +263,10 @@ mod tests {
         let mut engine = running();
         for _ in 0..3 {
             assert_eq!(engine.time_is_up(Activity::Idle, 3), Verdict::Retry);
-            engine.restart();
+            assert!(engine.is_running(), "until the driver says that it is not");
         }
         assert_eq!(engine.time_is_up(Activity::Idle, 3), Verdict::Lost);
-        engine.delivered();
-        assert!(engine.claim());
+        assert!(engine.is_free());
         engine.start();
         assert_eq!(
             engine.time_is_up(Activity::Idle, 3),
@@ -355,27 +279,22 @@ mod tests {
     fn a_device_that_does_not_answer_is_not_tried_again() {
         let mut engine = running();
         assert_eq!(engine.time_is_up(Activity::Gone, 3), Verdict::Gone);
-        engine.quarantine();
-        assert!(!engine.claim());
+        assert!(!engine.is_free());
     }
 
     #[test]
     fn a_quarantined_device_can_go() {
         let mut engine = running();
         assert_eq!(engine.time_is_up(Activity::Busy, 0), Verdict::Stuck);
-        engine.quarantine();
         assert_eq!(engine.time_is_up(Activity::Gone, 3), Verdict::Gone);
-        engine.quarantine();
         assert!(engine.is_quarantined());
     }
 
     #[test]
-    fn who_holds_does_not_wait_for_a_quarantined_device() {
+    fn a_held_engine_is_drained_while_it_is_quarantined() {
         let mut engine = running();
         engine.hold();
         assert_eq!(engine.time_is_up(Activity::Busy, 0), Verdict::Stuck);
-        assert!(!engine.is_drained(), "its request is being ended");
-        engine.quarantine();
         assert!(engine.is_drained());
     }
 }

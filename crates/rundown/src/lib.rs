@@ -1,18 +1,24 @@
-//! Run-down protection: who may use a value that can be taken away at any time.
+//! The lock-free parts of the driver and of its safe layer. They are kept apart so that they can be tested on the host, in every interleaving
+//! (`cargo test -p rundown --features loom`).
 //!
-//! [`Rundown`] is the lock-free part of `wdm::Revocable`, and of what keeps a driver from calling those below after removal; it is kept apart so that it can be tested on the host, in every interleaving
-//! (`cargo test -p rundown --features loom`). It holds no value; it says who may touch one.
-//!
-//! Two flags and a count of users share one word, so that nobody can enter between the look at the flag and the count:
+//! [`Rundown`] is run-down protection: who may use a value that can be taken away at any time. It is the lock-free part of `wdm::Revocable`, and of what keeps a
+//! driver from calling those below after removal. It holds no value; it says who may touch one. Two flags and a count of users share one word, so that nobody
+//! can enter between the look at the flag and the count:
 //!
 //! | published | changing | |
 //! |---|---|---|
 //! | no | no | there is no value |
 //! | no | yes | one caller alone puts a value in or takes it out |
 //! | yes | no | there is a value: whoever enters may use it |
+//!
+//! [`SequenceLock`] holds numbers that an ISR writes together, and that readers at any IRQL below see together.
 
 #![no_std]
 #![forbid(unsafe_code)]
+
+mod sequence_lock;
+
+pub use sequence_lock::{Reading, SequenceLock, Writing};
 
 #[cfg(not(feature = "loom"))]
 use core::sync::atomic::{AtomicUsize, Ordering};

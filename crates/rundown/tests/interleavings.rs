@@ -1,10 +1,12 @@
-//! Every interleaving, and every value that the memory model allows a load to return, of the callers of a `Rundown`: loom's checked
-//! cells end the test if two of them touch the value at a time, one of them writing, or if an access is not ordered after the one before.
+//! Every interleaving, and every value that the memory model allows a load to return, of the callers of a `Rundown` and of a `SequenceLock`.
+//! Loom's checked cells end the test if two callers of a `Rundown` touch the value at a time, one of them writing, or if an access is not ordered after the
+//! one before.
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread::{self, JoinHandle};
-use rundown::Rundown;
+use rundown::{Rundown, SequenceLock};
 
 struct Guarded {
     rundown: Rundown,
@@ -117,5 +119,48 @@ fn a_second_value_never_meets_a_user_of_the_first() {
         assert!(guarded.revoke() || guarded.revoke());
         publisher.join().unwrap();
         assert!(matches!(user.join().unwrap(), None | Some(7 | 8)));
+    });
+}
+
+/// Two numbers that are the same after each write.
+fn write_both(lock: &SequenceLock<2>) {
+    lock.write(|numbers, write| {
+        numbers.set(0, write);
+        numbers.set(1, write);
+    });
+}
+
+#[test]
+fn numbers_that_are_written_together_are_read_together() {
+    loom::model(|| {
+        let lock = Arc::new(SequenceLock::<2>::new());
+        let writer = {
+            let lock = lock.clone();
+            thread::spawn(move || write_both(&lock))
+        };
+        let (first, second, writes) = lock.read(|numbers, writes| (numbers.get(0), numbers.get(1), writes));
+        assert_eq!((first, second), (writes, writes));
+        writer.join().unwrap();
+        assert_eq!(lock.read(|numbers, _| numbers.get(1)), 1);
+    });
+}
+
+/// As the doorbell queue and the ISR: the one writes and then looks whether it is wanted, the other says that it is wanted and then looks what was written.
+#[test]
+fn writer_and_reader_do_not_both_miss_the_other() {
+    loom::model(|| {
+        let lock = Arc::new(SequenceLock::<2>::new());
+        let is_wanted = Arc::new(AtomicBool::new(false));
+        let writer = {
+            let (lock, is_wanted) = (lock.clone(), is_wanted.clone());
+            thread::spawn(move || {
+                write_both(&lock);
+                is_wanted.load(Ordering::SeqCst)
+            })
+        };
+        is_wanted.store(true, Ordering::SeqCst);
+        let has_seen = lock.writes() == 1;
+        let was_seen = writer.join().unwrap();
+        assert!(has_seen || was_seen);
     });
 }

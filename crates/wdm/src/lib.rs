@@ -131,13 +131,15 @@ pub use lower_device::{LowerDevice, LowerRequest};
 pub use mmio::MmioRegion;
 pub use pool::PoolBox;
 pub use power::DevicePowerState;
-pub use queue::{CancelSafeQueue, QueueCounts, QueuedIrp, Serial, StartIo, StartIoQueue, TakenIrp};
+pub use queue::{
+    CancelSafeQueue, LockedQueue, LockedStartIoQueue, QueueCounts, QueuedIrp, Serial, StartIo, StartIoQueue,
+};
 pub use resources::{InterruptResource, MemoryResource, Resources};
 pub use revocable::Revocable;
 pub use spin_lock::SpinLock;
 pub use status::Status;
 pub use thread::sleep;
-pub use time::{interrupt_time, performance_time};
+pub use time::{interrupt_time, interrupt_time_units, performance_time};
 pub use timer::{Timer, TimerRoutine};
 pub use unicode_string::UnicodeString;
 pub use work_item::{WorkItem, WorkRoutine};

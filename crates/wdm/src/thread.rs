@@ -4,11 +4,14 @@ use core::time::Duration;
 
 use wdk_sys::{_MODE::KernelMode, KPROCESSOR_MODE, LARGE_INTEGER, ntddk::KeDelayExecutionThread};
 
-use crate::irql::{Irql, Passive};
+use crate::{
+    irql::{Irql, Passive},
+    time::interrupt_time_units,
+};
 
 /// A length of time as the kernel's waits take it: negative, in units of 100 nanoseconds.
 pub(crate) fn relative(time: Duration) -> LARGE_INTEGER {
-    let units = i64::try_from(time.as_nanos() / 100).unwrap_or(i64::MAX);
+    let units = i64::try_from(interrupt_time_units(time)).unwrap_or(i64::MAX);
     LARGE_INTEGER { QuadPart: -units }
 }
 

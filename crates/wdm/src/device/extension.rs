@@ -10,8 +10,8 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use wdk_sys::{DEVICE_OBJECT, PDEVICE_OBJECT};
 
 use super::{
-    cleanups::Cleanups, lifecycle::Lifecycle, lower::Lower, object::Objects, remove_lock::RemoveLock,
-    special_files::SpecialFiles,
+    cleanups::Cleanups, dispatch_calls::DispatchCalls, lifecycle::Lifecycle, lower::Lower, object::Objects,
+    remove_lock::RemoveLock, special_files::SpecialFiles,
 };
 use crate::{
     device_interface::DeviceInterface,
@@ -62,6 +62,7 @@ pub(crate) struct Header {
     /// Cleared by teardown: from then on DPCs are not queued any more.
     open: AtomicBool,
     pub(crate) remove_lock: RemoveLock,
+    pub(crate) dispatch_calls: DispatchCalls,
     pub(super) lifecycle: Lifecycle,
     pub(crate) cleanups: Cleanups,
     /// The device does not work any more. It stays so.
@@ -92,6 +93,7 @@ impl Header {
             state_before_query: Cell::new(PnpState::NotStarted),
             open: AtomicBool::new(false),
             remove_lock: RemoveLock::new(),
+            dispatch_calls: DispatchCalls::none(),
             lifecycle: Lifecycle::new(),
             cleanups: Cleanups::none(),
             failed: AtomicBool::new(false),

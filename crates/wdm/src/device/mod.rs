@@ -6,6 +6,7 @@
 
 mod add_device;
 mod cleanups;
+mod dispatch_calls;
 mod extension;
 pub(crate) mod failure;
 mod file_object;

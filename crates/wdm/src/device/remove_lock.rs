@@ -23,9 +23,7 @@ const SIZE: ULONG = size_of::<IO_REMOVE_LOCK>() as ULONG;
 /// Keeps a device object in existence while a request is being worked on.
 ///
 /// Every request takes it with the IRP as tag, so that Driver Verifier can name the one that was forgotten, and gives it back after it
-/// is completed. A dispatch routine takes it a second time, for itself: the request that it was called with may be completed on
-/// another processor while the routine still runs. See
-/// [Using Remove Locks](https://learn.microsoft.com/windows-hardware/drivers/kernel/using-remove-locks).
+/// is completed. See [Using Remove Locks](https://learn.microsoft.com/windows-hardware/drivers/kernel/using-remove-locks).
 pub(crate) struct RemoveLock(UnsafeCell<MaybeUninit<IO_REMOVE_LOCK>>);
 
 impl RemoveLock {

@@ -8,7 +8,6 @@ use crate::{
     dpc::{flush_queued_dpcs, go_to_every_processor},
     error::Error,
     irql::{Irql, Passive},
-    queue::CancelSafeQueue,
 };
 
 /// Completes every IRP in the device's queues, and every one that still gets there, with `error`: the remove lock is not free before.
@@ -16,7 +15,7 @@ pub(crate) fn close_queues(header: &Header, error: Error, irql: &mut Irql<Passiv
     for object in header.objects.iter() {
         match object {
             // SAFETY: the queue is the header's, and is there until teardown.
-            Object::Queue(queue) => unsafe { CancelSafeQueue::of(queue) }.close(error, irql),
+            Object::Queue(queue) => unsafe { queue.as_ref() }.close(error, irql),
             // SAFETY: as above.
             Object::StartIo(queue) => unsafe { queue.as_ref() }.close(error, irql),
             Object::Interrupt(_)

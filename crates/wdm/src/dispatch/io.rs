@@ -2,13 +2,13 @@
 
 use core::ptr::NonNull;
 
-use wdk_sys::{IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, NTSTATUS, PDEVICE_OBJECT, PVOID};
+use wdk_sys::{IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, NTSTATUS, PDEVICE_OBJECT};
 
 use super::{enter, reject};
 use crate::{
     device::{DeviceExtension, Extension, FileObject, Header, PnpState},
     error::{Error, Result},
-    irp::{Disposed, Irp, current_stack_location},
+    irp::{Disposed, Irp, complete, current_stack_location},
     irql::{AtMostDispatch, Irql, UpToDispatch},
 };
 
@@ -92,7 +92,7 @@ unsafe fn follow_handles<L: AtMostDispatch>(irp: NonNull<IRP>, header: &Header, 
     }
 }
 
-/// Calls `routine` with the IRP, if the device's state admits it, under the remove lock.
+/// Calls `routine` with the IRP, which gets the remove lock, if the device's state admits it.
 ///
 /// # Safety
 /// The extension must be that of the device object the IRP was sent to, and the IRP at this driver and owned.
@@ -110,17 +110,14 @@ where
     let mut irql = unsafe { Irql::<UpToDispatch>::assume() };
     // SAFETY: the device object exists for the time of the call, since the IRP was sent to it.
     let header = unsafe { Extension::header(extension) };
-    let remove_lock = &header.remove_lock;
-    let (routine_tag, irp_tag): (PVOID, PVOID) = (extension.as_ptr().cast(), irp.as_ptr().cast());
-
-    if let Err(status) = remove_lock.acquire(routine_tag, &mut irql) {
+    if let Err(error) = header.remove_lock.acquire(irp.as_ptr().cast(), &mut irql) {
         // SAFETY: the IRP is owned.
-        return unsafe { reject(irp, status) };
+        return unsafe { reject(irp, error) };
     }
-    let admitted = admit(header.state()).and_then(|()| remove_lock.acquire(irp_tag, &mut irql));
-    let status = match admitted {
+    header.dispatch_calls.enter();
+    let status = match admit(header.state()) {
         Ok(()) => {
-            // SAFETY: AddDevice has initialised the value, and the remove lock keeps it.
+            // SAFETY: AddDevice has initialised the value, and the count of dispatch routines keeps it.
             let device = unsafe { Extension::data(extension) };
             // SAFETY: the IRP is owned.
             unsafe { follow_handles(irp, header, &mut irql) };
@@ -128,10 +125,12 @@ where
             let irp = unsafe { Irp::new(irp, extension.cast()) };
             routine(device, irp, &mut irql).as_raw()
         }
-        // SAFETY: the IRP is owned.
-        Err(status) => unsafe { reject(irp, status) },
+        Err(error) => {
+            // SAFETY: the IRP is owned, has the remove lock, and is given up.
+            unsafe { complete(irp, extension.cast(), error.into(), 0) };
+            error.as_raw()
+        }
     };
-    // SAFETY: acquired above.
-    unsafe { remove_lock.release(routine_tag) };
+    header.dispatch_calls.leave();
     status
 }

@@ -67,6 +67,7 @@ pub(super) unsafe fn leave<T: 'static>(
     unsafe { forward_removal_and_wait(irp, header, irql) };
     // SAFETY: acquired for this IRP, the remove request; its address serves as a tag only.
     unsafe { header.remove_lock.release_and_wait(irp.as_ptr().cast(), irql) };
+    header.dispatch_calls.wait(irql);
     // What is pending has ended, and the device object is about to be deleted. See
     // https://learn.microsoft.com/windows-hardware/drivers/kernel/powering-down-a-device
     report(header.device(), DevicePowerState::D3, irql);

@@ -97,10 +97,10 @@ pub use disposed::Disposed;
 pub(crate) use lower::{forward_and_wait, forward_removal_and_wait, pass_down, pass_down_with_routine, pass_on};
 pub use major_function::MajorFunction;
 pub(crate) use raw::{
-    arrival, clear_note, complete, complete_unchanged, current_stack_location, finish, information, is_begun,
-    is_of_a_program, is_paging_io, mark_pending, note, set_queued, set_status, status,
+    arrival, clear_note, complete, complete_unchanged, current_stack_location, finish, information, is_cancelled,
+    is_of_a_program, is_paging_io, mark_pending, note, set_arrival, set_outcome, set_status, status,
 };
-use raw::{is_cancelled, note_slot, set_information};
+use raw::{note_slot, set_information};
 pub use request::{DeviceControl, ReadWrite, Transfer};
 use request::{device_control, read_write};
 pub use returned::{IoStatus, ReturnedIrp};

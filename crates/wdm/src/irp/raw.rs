@@ -90,6 +90,15 @@ pub(crate) unsafe fn set_status(irp: NonNull<IRP>, status: Status, information: 
     };
 }
 
+/// Sets `Irp->IoStatus.Status`, and leaves `Information` as it is: how an IRP is to be completed that stays in its queue until then.
+///
+/// # Safety
+/// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
+pub(crate) unsafe fn set_outcome(irp: NonNull<IRP>, status: Status) {
+    // SAFETY: promised by the caller.
+    unsafe { (*irp.as_ptr()).IoStatus.__bindgen_anon_1.Status = status.as_raw() };
+}
+
 /// Sets `Irp->IoStatus.Information`.
 ///
 /// # Safety
@@ -103,7 +112,7 @@ pub(super) unsafe fn set_information(irp: NonNull<IRP>, information: usize) {
 ///
 /// # Safety
 /// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
-pub(super) unsafe fn is_cancelled(irp: NonNull<IRP>) -> bool {
+pub(crate) unsafe fn is_cancelled(irp: NonNull<IRP>) -> bool {
     // SAFETY: only an address is computed, within the IRP.
     let cancel = unsafe { &raw const (*irp.as_ptr()).Cancel };
     // SAFETY: the byte is in the IRP; others write it meanwhile, so it is read once.
@@ -187,47 +196,33 @@ pub(super) const unsafe fn note_slot(irp: NonNull<IRP>) -> *mut [u64; 2] {
     unsafe { irp.as_ptr().byte_add(ntlayout::irp::DRIVER_CONTEXT).cast() }
 }
 
-/// Whether the IRP was put back into its cancel-safe queue.
-///
-/// # Safety
-/// The IRP must be in a cancel-safe queue of this driver that is locked.
-pub(crate) const unsafe fn is_begun(irp: NonNull<IRP>) -> bool {
-    // SAFETY: promised by the caller.
-    let slot = unsafe { queued_slot(irp) };
-    // SAFETY: the slot lies in the IRP; a cancel-safe queue writes it when the IRP is put in.
-    unsafe { slot.read() & BEGUN != 0 }
-}
-
 /// When the IRP came to the device.
 ///
 /// # Safety
 /// The IRP must be in a cancel-safe queue of this driver that is locked, or just have been taken out of one.
 pub(crate) const unsafe fn arrival(irp: NonNull<IRP>) -> Moment {
     // SAFETY: promised by the caller.
-    let slot = unsafe { queued_slot(irp) };
-    // SAFETY: as in `is_begun`.
-    Moment::from_raw(unsafe { slot.read() } >> 1)
+    let slot = unsafe { arrival_slot(irp) };
+    // SAFETY: the slot lies in the IRP; a cancel-safe queue writes it when the IRP is put in.
+    Moment::from_raw(unsafe { slot.read() })
 }
 
-/// Writes what [`arrival`] and [`is_begun`] say.
+/// Writes what [`arrival`] says.
 ///
 /// # Safety
 /// The IRP must be at this driver, and owned.
-pub(crate) const unsafe fn set_queued(irp: NonNull<IRP>, arrived: Moment, begun: bool) {
+pub(crate) const unsafe fn set_arrival(irp: NonNull<IRP>, arrived: Moment) {
     // SAFETY: promised by the caller.
-    let slot = unsafe { queued_slot(irp) };
+    let slot = unsafe { arrival_slot(irp) };
     // SAFETY: the slot lies in the IRP, and is this driver's.
-    unsafe { slot.write(arrived.as_raw() << 1 | if begun { BEGUN } else { 0 }) };
+    unsafe { slot.write(arrived.as_raw()) };
 }
-
-/// That the IRP is begun. The bits above say when it came.
-const BEGUN: u64 = 1;
 
 /// The third word of `DriverContext`, which is a cancel-safe queue's of this driver. The system's queue has the fourth.
 ///
 /// # Safety
 /// The IRP must be valid.
-const unsafe fn queued_slot(irp: NonNull<IRP>) -> *mut u64 {
+const unsafe fn arrival_slot(irp: NonNull<IRP>) -> *mut u64 {
     // SAFETY: the word lies within the IRP.
     unsafe { irp.as_ptr().byte_add(ntlayout::irp::DRIVER_CONTEXT + 16).cast() }
 }

@@ -17,17 +17,6 @@ pub(crate) unsafe fn append(head: *mut LIST_ENTRY, irp: *mut IRP) {
     unsafe { list::append(head, entry) };
 }
 
-/// Puts the IRP before all others.
-///
-/// # Safety
-/// As for [`append`].
-pub(super) unsafe fn prepend(head: *mut LIST_ENTRY, irp: *mut IRP) {
-    // SAFETY: the IRP is this driver's.
-    let entry = unsafe { list_entry(irp) };
-    // SAFETY: promised by the caller.
-    unsafe { list::insert_behind(head, entry) };
-}
-
 /// Takes the IRP out of its list.
 ///
 /// # Safety

@@ -10,7 +10,7 @@ use zerocopy::FromBytes;
 use crate::{
     device::FileObject,
     error::Result,
-    irp::{current_stack_location, is_begun, note, read_input},
+    irp::{current_stack_location, note, read_input},
 };
 
 /// An IRP in a queue, to look at under the queue's lock.
@@ -41,13 +41,6 @@ impl QueuedIrp<'_> {
     pub fn note(&self) -> [u64; 2] {
         // SAFETY: an IRP in a queue is this driver's.
         unsafe { note(self.irp) }
-    }
-
-    /// Whether it was taken out of its [`CancelSafeQueue`](crate::CancelSafeQueue) before, and [put back](crate::TakenIrp::put_back).
-    #[must_use]
-    pub fn is_begun(&self) -> bool {
-        // SAFETY: an IRP in a queue is this driver's.
-        unsafe { is_begun(self.irp) }
     }
 
     /// A copy of its input, as [`Irp::read_input`](crate::Irp::read_input) gives it.

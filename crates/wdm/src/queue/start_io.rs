@@ -2,7 +2,6 @@
 
 use core::cell::{Cell, UnsafeCell};
 use core::fmt;
-use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -15,11 +14,11 @@ use wdk_sys::{
     },
 };
 
-use super::{QueueCounts, QueuedIrp, closed::Closed, counts::Counters, irp_list};
+use super::{LockedStartIoQueue, QueueCounts, QueuedIrp, closed::Closed, counts::Counters, guarded::Guarded, irp_list};
 use crate::{
     device::{DeviceExtension, DeviceInit, Extension, FileObject, Handle, Header, KernelObject, Moment, Object},
     error::Error,
-    irp::{Disposed, Irp, clear_note, complete, mark_pending, set_status, status as irp_status},
+    irp::{Disposed, Irp, clear_note, complete, is_cancelled, mark_pending, set_outcome, status as irp_status},
     irql::{Dispatch, Irql, NoLockHeld, SpinLockHeld, lower_irql},
     status::Status,
 };
@@ -33,9 +32,12 @@ pub trait StartIo: 'static {
     /// The device whose queue it is.
     type Device: DeviceExtension;
 
-    /// Runs at `DISPATCH_LEVEL` when the next IRP has become the current one. The IRP stays the queue's, and can be cancelled at any time:
-    /// [`StartIoQueue::with_current`] says what is current, if anything still is.
-    fn start_io(device: &Self::Device, irql: &mut Irql<Dispatch>);
+    /// What the driver keeps for the queue: `()` for nothing. Under the cancel spin lock.
+    type State: Send + 'static;
+
+    /// Runs when the next IRP has become the [current](LockedStartIoQueue::current) one, under the cancel spin lock. The IRP stays the queue's, and can be
+    /// cancelled afterwards at any time.
+    fn start_io(device: &Self::Device, queue: &mut LockedStartIoQueue<'_, Self::State>, irql: &mut Irql<SpinLockHeld>);
 }
 
 /// The device object's queue of IRPs, of which one at a time is the device's *current* one: `IoStartPacket`, StartIo, and
@@ -48,9 +50,9 @@ pub trait StartIo: 'static {
 /// ```no_run
 /// use pinned_init::{PinInit, pin_data, try_pin_init};
 /// use wdm::{
-///     DeviceExtension, DeviceInit, DeviceMemory, Disposed, DpcForIsr, DpcForIsrRoutine, Guid, Irp, Irql, Resources, Result,
+///     DeviceExtension, DeviceInit, DeviceMemory, Disposed, DpcForIsr, DpcForIsrRoutine, Guid, Irp, Irql, LockedStartIoQueue, Resources, Result,
 ///     Serial, StartIo, StartIoQueue, Error, StopReason,
-///     irql::{Dispatch, Passive, UpToDispatch},
+///     irql::{Dispatch, Passive, SpinLockHeld, UpToDispatch},
 /// };
 ///
 /// const START: usize = 0x60;
@@ -71,11 +73,16 @@ pub trait StartIo: 'static {
 ///
 /// impl StartIo for Start {
 ///     type Device = Device;
+///     type State = ();
 ///
-///     fn start_io(device: &Device, irql: &mut Irql<Dispatch>) {
-///         let current = device.queue.with_current(irql, |irp, _serial, _irql| irp.read_input::<u32>());
-///         if let Some(Ok(value)) = current {
-///             device.registers.with(|registers| registers.write32::<START>(value));
+///     fn start_io(device: &Device, queue: &mut LockedStartIoQueue<'_, ()>, _irql: &mut Irql<SpinLockHeld>) {
+///         let input = queue.current().map(|(irp, _serial)| irp.read_input::<u32>());
+///         match input {
+///             Some(Ok(value)) => {
+///                 device.registers.with(|registers| registers.write32::<START>(value));
+///             }
+///             Some(Err(error)) => queue.end_current(Err(error)),
+///             None => {}
 ///         }
 ///     }
 /// }
@@ -105,7 +112,7 @@ pub trait StartIo: 'static {
 ///     # fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error> {
 ///     #     try_pin_init!(Self {
 ///     #         registers <- DeviceMemory::new(device),
-///     #         queue <- StartIoQueue::new(device),
+///     #         queue <- StartIoQueue::new((), device),
 ///     #         finished <- DpcForIsr::new(device),
 ///     #     }? Error)
 ///     # }
@@ -118,15 +125,12 @@ pub trait StartIo: 'static {
 ///
 /// See [Using the System Queue](https://learn.microsoft.com/windows-hardware/drivers/kernel/startio-routines-in-lowest-level-drivers) and
 /// [Canceling IRPs](https://learn.microsoft.com/windows-hardware/drivers/kernel/canceling-irps).
-pub struct StartIoQueue<S> {
-    core: Handle<StartIoCore>,
-    start_io: PhantomData<fn(S)>,
-}
+pub struct StartIoQueue<S: StartIo>(Handle<Guarded<StartIoCore, S::State>>);
 
 /// The queue without its types.
 pub(crate) struct StartIoCore {
     header: NonNull<Header>,
-    routine: unsafe fn(NonNull<Header>),
+    routine: unsafe fn(NonNull<StartIoCore>, KIRQL),
     /// Every IRP that is the queue's, in the order of arrival, the current one included. Under the cancel spin lock.
     list: UnsafeCell<LIST_ENTRY>,
     closed: Closed,
@@ -178,33 +182,37 @@ impl<S: StartIo> StartIoQueue<S> {
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER` outside the device extension; `STATUS_INVALID_DEVICE_STATE` for a second one; `STATUS_INSUFFICIENT_RESOURCES`.
-    pub fn new(device: &DeviceInit<'_, S::Device>) -> impl PinInit<Self, Error> {
-        let empty = StartIoCore {
-            header: device.header(),
-            routine: run_start_io::<S>,
-            list: UnsafeCell::new(LIST_ENTRY::default()),
-            closed: Closed::open(),
-            counters: Counters::new(),
-            current: Cell::new(core::ptr::null_mut()),
-            current_serial: AtomicU64::new(NONE),
+    pub fn new(state: S::State, device: &DeviceInit<'_, S::Device>) -> impl PinInit<Self, Error> {
+        let empty = Guarded {
+            queue: StartIoCore {
+                header: device.header(),
+                routine: run_start_io::<S>,
+                list: UnsafeCell::new(LIST_ENTRY::default()),
+                closed: Closed::open(),
+                counters: Counters::new(),
+                current: Cell::new(core::ptr::null_mut()),
+                current_serial: AtomicU64::new(NONE),
+            },
+            state: UnsafeCell::new(state),
         };
-        let wrap = |core| Self {
-            core,
-            start_io: PhantomData,
-        };
-        device.object(empty, wrap, move |core, _irql| {
+        device.object(empty, Self, move |guarded, _irql| {
             // SAFETY: the header is initialised before the initialiser of the driver's value runs.
             let header = unsafe { device.header().as_ref() };
             if !header.start_io.get().is_null() {
                 return Err(Error::INVALID_DEVICE_STATE);
             }
             // SAFETY: nobody else uses the queue yet, and it stays in place.
-            unsafe { irp_list::initialize(core.list.get()) };
-            header.start_io.set(core);
+            unsafe { irp_list::initialize(guarded.queue.list.get()) };
+            // The pointer is to the whole of it, for `run_start_io`.
+            header.start_io.set(core::ptr::from_ref(guarded).cast());
             // SAFETY: the device object is ours. TRUE: deferred. FALSE: the packets can be cancelled.
             unsafe { IoSetStartIoAttributes(header.device().as_ptr(), 1, 0) };
             Ok(())
         })
+    }
+
+    fn core(&self) -> &StartIoCore {
+        &self.0.queue
     }
 
     /// Puts the IRP at the end; if the device has no current one it becomes that, and StartIo runs: before this returns, or, where another
@@ -217,54 +225,50 @@ impl<S: StartIo> StartIoQueue<S> {
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoStartPacket` without a key.
     pub fn insert<'i, L: NoLockHeld>(&self, irp: Irp<'i>, irql: &mut Irql<L>) -> Disposed<'i> {
-        if irp.header() != self.core.header {
+        if irp.header() != self.core().header {
             return irp.complete(Err(Error::INVALID_PARAMETER), irql);
         }
-        let cleanups = &self.core.header().cleanups;
+        let cleanups = &self.core().header().cleanups;
         // The IRP has no room for the moment when it came beside its number in this queue. So the number is a moment, and counts as the one when it came:
         // a CLEANUP before that is looked for here.
         let serial = Serial(cleanups.tick().as_raw());
         let origin = irp.origin();
         if cleanups.forbid_queueing(origin, irql) {
-            self.core.counters.count(Error::CANCELLED);
+            self.core().counters.count(Err(Error::CANCELLED));
             return irp.complete(Err(Error::CANCELLED), irql);
         }
         let irp = irp.into_raw();
         // SAFETY: the IRP was owned, and the queue takes it over.
         unsafe { mark_pending(irp) };
-        self.core.enlist(irp, serial);
+        self.core().enlist(irp, serial);
         // SAFETY: the device object is ours, with the driver's StartIo routine; the IRP is pending, and the queue's.
-        unsafe { IoStartPacket(self.core.device(), irp.as_ptr(), core::ptr::null_mut(), Some(cancel)) };
-        if let Some(error) = self.core.closed.error() {
-            self.core.end_all(|_| true, error, irql);
+        unsafe { IoStartPacket(self.core().device(), irp.as_ptr(), core::ptr::null_mut(), Some(cancel)) };
+        if let Some(error) = self.core().closed.error() {
+            self.core().end_all(|_| true, error, irql);
         }
         // As for a queue that is closed: a CLEANUP that came before the IRP had its cancel routine passed it over, and is found here.
         if cleanups.forbid_queueing(origin, irql) {
-            self.core
+            self.core()
                 .end_all(|irp| serial_of(irp) == serial, Error::CANCELLED, irql);
         }
         Disposed::new(Status::PENDING)
     }
 
-    /// Calls `f` with the current IRP; `None` if there is none, or if it is just being cancelled. The IRP cannot be cancelled while `f` runs.
+    /// Calls `f` with the queue and its state, under the cancel spin lock; then completes the IRP that `f` has [ended](LockedStartIoQueue::end_current), and lets
+    /// the next one become current.
     ///
-    /// `f` runs under the cancel spin lock, which is one for the whole system: it should be short. It is `Send`: it holds [no IRP](crate::irp).
+    /// The cancel spin lock is one for the whole system: `f` should be short. It is `Send`: it holds [no IRP](crate::irp).
     ///
-    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDI: `IoAcquireCancelSpinLock`.
-    pub fn with_current<L, F, R>(&self, _irql: &mut Irql<L>, f: F) -> Option<R>
+    /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held. DDIs: `IoAcquireCancelSpinLock`, `IoStartNextPacket`.
+    pub fn with<L, F, R>(&self, _irql: &mut Irql<L>, f: F) -> R
     where
         L: NoLockHeld,
-        F: FnOnce(&QueuedIrp<'_>, Serial, &mut Irql<SpinLockHeld>) -> R + Send,
+        F: FnOnce(&mut LockedStartIoQueue<'_, S::State>, &mut Irql<SpinLockHeld>) -> R + Send,
+        R: Send,
     {
-        cancel_locked(|| {
-            self.core.current().map(|irp| {
-                // SAFETY: the cancel spin lock is held at DISPATCH_LEVEL until `f` has returned.
-                let mut held = unsafe { Irql::<SpinLockHeld>::assume() };
-                // SAFETY: the IRP is the queue's as long as the lock is held.
-                let queued = unsafe { QueuedIrp::new(irp) };
-                f(&queued, serial_of(irp), &mut held)
-            })
-        })
+        let previous = acquire_cancel_lock();
+        // SAFETY: the lock was just acquired, and is released by the call.
+        unsafe { with_locked(&self.0, previous, f) }
     }
 
     /// Which IRP is the current one now, if there is one: what an ISR [hands over](crate::DpcForIsr::request) to the DPC. It may be cancelled, and
@@ -273,7 +277,7 @@ impl<S: StartIo> StartIoQueue<S> {
     /// StartIo is called after an IRP has become current: whatever the device does for it, its interrupt finds it here.
     #[must_use]
     pub fn current_serial(&self) -> Option<Serial> {
-        Serial::from_number(self.core.current_serial.load(Ordering::Acquire))
+        Serial::from_number(self.core().current_serial.load(Ordering::Acquire))
     }
 
     /// Takes the current IRP out, if it is still the one with this number; lets the next one become current, and StartIo run for it (at once, or
@@ -284,26 +288,23 @@ impl<S: StartIo> StartIoQueue<S> {
     where
         F: for<'i> FnOnce(Irp<'i>, &mut Irql<Dispatch>) -> Disposed<'i>,
     {
+        let core = self.core();
         let taken = cancel_locked(|| {
-            let current = self.core.current().filter(|irp| serial_of(*irp) == serial);
-            // SAFETY: the IRP is the queue's, and the lock is held.
-            let taken = current.filter(|irp| unsafe { take(*irp) });
-            if taken.is_some() {
-                self.core.set_current(None);
-            }
-            taken
+            let current = core.current().filter(|irp| serial_of(*irp) == serial);
+            // SAFETY: the IRP is the current one, and the lock is held.
+            current.filter(|irp| unsafe { core.take_current(*irp) })
         });
         let Some(irp) = taken else {
             return false;
         };
         // SAFETY: the current IRP has been taken by this call, so nobody else starts the next one; DISPATCH_LEVEL, as the token proves.
-        unsafe { IoStartNextPacket(self.core.device(), 1) };
+        unsafe { IoStartNextPacket(self.core().device(), 1) };
         // SAFETY: taken out of the queue above.
         unsafe { clear_note(irp) };
         // Its handle was open when it was put in.
         let arrived = Moment::from_raw(serial.0);
         // SAFETY: taken out of the queue above, with the remove lock acquired for it; `f` takes it with a brand of its own.
-        let irp = unsafe { Irp::from_queue(irp, self.core.header, arrived) };
+        let irp = unsafe { Irp::from_queue(irp, self.core().header, arrived) };
         let _ = f(irp, irql);
         true
     }
@@ -317,36 +318,67 @@ impl<S: StartIo> StartIoQueue<S> {
             let queued = unsafe { QueuedIrp::new(irp) };
             queued.file_object() == file
         };
-        self.core.end_all(of_file, Error::CANCELLED, irql);
+        self.core().end_all(of_file, Error::CANCELLED, irql);
     }
 
     /// How the IRPs ended that the queue has completed by itself. Any IRQL.
     #[must_use]
     pub fn counts(&self) -> QueueCounts {
-        self.core.counters.read()
+        self.core().counters.read()
     }
 
     /// Counts from 0 again. Any IRQL.
     pub fn reset_counts(&self) {
-        self.core.counters.reset();
+        self.core().counters.reset();
     }
 
     /// Completes every IRP that is in the queue, or is put into it from now on, with `error`.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`, no spin lock held.
     pub fn close<L: NoLockHeld>(&self, error: Error, irql: &mut Irql<L>) {
-        self.core.close(error, irql);
+        self.core().close(error, irql);
     }
+}
+
+/// `IoAcquireCancelSpinLock`; the IRQL before. At most `DISPATCH_LEVEL`.
+fn acquire_cancel_lock() -> KIRQL {
+    let mut previous: KIRQL = 0;
+    // SAFETY: every caller is at DISPATCH_LEVEL or below.
+    unsafe { IoAcquireCancelSpinLock(&raw mut previous) };
+    previous
 }
 
 /// Calls `f` under the cancel spin lock. At most `DISPATCH_LEVEL`.
 fn cancel_locked<R>(f: impl FnOnce() -> R) -> R {
-    let mut previous: KIRQL = 0;
-    // SAFETY: every caller is at DISPATCH_LEVEL or below.
-    unsafe { IoAcquireCancelSpinLock(&raw mut previous) };
+    let previous = acquire_cancel_lock();
     let result = f();
     // SAFETY: acquired above, with this IRQL before.
     unsafe { IoReleaseCancelSpinLock(previous) };
+    result
+}
+
+/// Calls `f` with the queue and its state; releases the cancel spin lock; ends the IRP that `f` has ended.
+///
+/// # Safety
+/// The cancel spin lock must be held, and is released. `previous` must be the IRQL before.
+unsafe fn with_locked<S, R>(
+    guarded: &Guarded<StartIoCore, S>,
+    previous: KIRQL,
+    f: impl FnOnce(&mut LockedStartIoQueue<'_, S>, &mut Irql<SpinLockHeld>) -> R,
+) -> R {
+    // SAFETY: the lock is held: nobody else uses the state.
+    let state = unsafe { &mut *guarded.state.get() };
+    // SAFETY: the lock is held until `f` has returned; what is ended is completed below.
+    let mut locked = unsafe { LockedStartIoQueue::new(&guarded.queue, state) };
+    // SAFETY: the lock is held, at DISPATCH_LEVEL, until `f` has returned.
+    let mut irql = unsafe { Irql::<SpinLockHeld>::assume() };
+    let result = f(&mut locked, &mut irql);
+    match locked.into_ended() {
+        // SAFETY: the lock is held; the IRP was the current one and has been taken under it.
+        Some(irp) => unsafe { guarded.queue.end_taken_current(irp, previous) },
+        // SAFETY: the lock is held, with this IRQL before.
+        None => unsafe { IoReleaseCancelSpinLock(previous) },
+    }
     result
 }
 
@@ -372,8 +404,41 @@ impl StartIoCore {
         });
     }
 
+    /// Takes the current IRP; `false` if it is just being cancelled. There is no current one from now on, if it was taken.
+    ///
+    /// # Safety
+    /// The cancel spin lock must be held, and `irp` be the current one.
+    pub(super) unsafe fn take_current(&self, irp: NonNull<IRP>) -> bool {
+        // SAFETY: the IRP is the queue's, and the lock is held.
+        let is_taken = unsafe { take(irp) };
+        if is_taken {
+            self.set_current(None);
+        }
+        is_taken
+    }
+
+    /// Releases the cancel spin lock, lets the next IRP become current, and completes `irp` with the outcome that is written in it.
+    ///
+    /// # Safety
+    /// The cancel spin lock must be held, with `previous` as the IRQL to go back to. `irp` must have been the current one, and been taken under the lock.
+    unsafe fn end_taken_current(&self, irp: NonNull<IRP>, previous: KIRQL) {
+        // SAFETY: the lock is held. The IRQL stays, as IoStartNextPacket demands.
+        unsafe { IoReleaseCancelSpinLock(DISPATCH) };
+        // SAFETY: the current IRP has been taken, so nobody else starts the next one.
+        unsafe { IoStartNextPacket(self.device(), 1) };
+        if previous != DISPATCH {
+            // SAFETY: the IRQL is DISPATCH_LEVEL, and `previous` what it was before the lock was acquired.
+            unsafe { lower_irql(previous) };
+        }
+        // SAFETY: the IRP is this call's.
+        let outcome = unsafe { irp_status(irp) };
+        self.counters.count(outcome.into_result());
+        // SAFETY: the IRP is in no queue any more and is this call's, with the remove lock acquired for it. At most DISPATCH_LEVEL.
+        unsafe { complete(irp, self.header, outcome, 0) };
+    }
+
     /// The current IRP. Under the cancel spin lock.
-    fn current(&self) -> Option<NonNull<IRP>> {
+    pub(super) fn current(&self) -> Option<NonNull<IRP>> {
         NonNull::new(self.current.get())
     }
 
@@ -425,72 +490,71 @@ impl StartIoCore {
     /// # Safety
     /// The cancel spin lock must be held, with `previous` as the IRQL to go back to, and the IRP have been taken under it.
     unsafe fn end(&self, irp: NonNull<IRP>, previous: KIRQL, error: Error) {
-        let device = self.device();
-        // SAFETY: the device object is ours.
-        let queue = unsafe { &raw mut (*device).DeviceQueue };
-        // SAFETY: only an address is computed, within the IRP.
-        let entry = unsafe { &raw mut (*irp.as_ptr()).Tail.Overlay.__bindgen_anon_1.DeviceQueueEntry };
         if self.current.get() == irp.as_ptr() {
             self.set_current(None);
-            // SAFETY: the lock is held. The IRQL stays, as IoStartNextPacket demands.
-            unsafe { IoReleaseCancelSpinLock(DISPATCH) };
-            // SAFETY: the current IRP has been taken by this call, so nobody else starts the next one.
-            unsafe { IoStartNextPacket(device, 1) };
-            // SAFETY: the IRQL is DISPATCH_LEVEL, and `previous` what it was before the lock was acquired.
-            unsafe { lower_irql(previous) };
-        } else {
-            // SAFETY: the IRP was given to the device queue, by IoStartPacket: only that sets the cancel routine by which it was taken.
-            if unsafe { KeRemoveEntryDeviceQueue(queue, entry) } == 0 {
-                // SAFETY: the IRP is this call's.
-                unsafe { doom(irp, error) };
-                // SAFETY: the lock is held.
-                unsafe { IoReleaseCancelSpinLock(previous) };
-                return;
-            }
-            // SAFETY: the lock is held.
-            unsafe { IoReleaseCancelSpinLock(previous) };
+            // SAFETY: the IRP is this call's.
+            unsafe { set_outcome(irp, error.into()) };
+            // SAFETY: promised by the caller; the IRP was the current one.
+            return unsafe { self.end_taken_current(irp, previous) };
         }
-        self.counters.count(error);
-        // SAFETY: the IRP is in no queue any more and is this call's, with the remove lock acquired for it. At most DISPATCH_LEVEL.
-        unsafe { complete(irp, self.header, error.into(), 0) };
+        // SAFETY: the device object is ours.
+        let queue = unsafe { &raw mut (*self.device()).DeviceQueue };
+        // SAFETY: only an address is computed, within the IRP.
+        let entry = unsafe { &raw mut (*irp.as_ptr()).Tail.Overlay.__bindgen_anon_1.DeviceQueueEntry };
+        // SAFETY: the IRP was given to the device queue, by IoStartPacket: only that sets the cancel routine by which it was taken.
+        let is_removed = unsafe { KeRemoveEntryDeviceQueue(queue, entry) } != 0;
+        if !is_removed {
+            // SAFETY: the IRP is this call's.
+            unsafe { doom(irp, error) };
+        }
+        // SAFETY: the lock is held.
+        unsafe { IoReleaseCancelSpinLock(previous) };
+        if is_removed {
+            self.counters.count(Err(error));
+            // SAFETY: the IRP is in no queue any more and is this call's, with the remove lock acquired for it. At most DISPATCH_LEVEL.
+            unsafe { complete(irp, self.header, error.into(), 0) };
+        }
     }
 
     /// StartIo was called for this IRP: it is the current one now, or it is doomed and is completed.
     ///
     /// # Safety
-    /// To be called with the IRP of a StartIo call, once.
-    unsafe fn started(&self, irp: NonNull<IRP>) {
-        let is_doomed = cancel_locked(|| {
-            if serial_of(irp) == Serial(DOOMED) {
-                return true;
-            }
-            // A cancel from before IoStartPacket found no cancel routine, and left this behind.
-            // SAFETY: the IRP is the queue's, and the lock is held.
-            let is_cancelled = unsafe { (*irp.as_ptr()).Cancel } != 0;
-            // SAFETY: as above.
-            if is_cancelled && unsafe { take(irp) } {
-                // SAFETY: as above.
-                unsafe { set_status(irp, Error::CANCELLED.into(), 0) };
-                return true;
-            }
-            self.set_current(Some(irp));
-            false
-        });
-        if is_doomed {
-            // SAFETY: it has a status since it was doomed.
-            let status = unsafe { irp_status(irp) };
-            // SAFETY: the I/O manager calls StartIo at DISPATCH_LEVEL; nobody else starts the next one, since this one was taken.
-            unsafe { IoStartNextPacket(self.device(), 1) };
-            if let Err(error) = status.into_result() {
-                self.counters.count(error);
-            }
-            // SAFETY: the IRP was taken when it was doomed, with the remove lock acquired for it.
-            unsafe { complete(irp, self.header, status, 0) };
-        } else {
-            // SAFETY: the routine is that of this extension, and the I/O manager calls at DISPATCH_LEVEL.
-            unsafe { (self.routine)(self.header) };
+    /// To be called with the IRP of a StartIo call, once, and with the pointer to the queue that the device's header has.
+    unsafe fn started(this: NonNull<Self>, irp: NonNull<IRP>) {
+        // SAFETY: the queue is a kernel object of the device.
+        let core = unsafe { this.as_ref() };
+        let previous = acquire_cancel_lock();
+        // SAFETY: the IRP is the queue's, and the lock is held.
+        if !unsafe { is_doomed(irp) } {
+            core.set_current(Some(irp));
+            // SAFETY: the routine is that of this queue; the lock is held, and is released by it. The I/O manager calls at DISPATCH_LEVEL.
+            return unsafe { (core.routine)(this, previous) };
         }
+        // SAFETY: the lock is held; the IRP was taken when it was doomed. The device queue has it for the current one.
+        unsafe { core.end_taken_current(irp, previous) };
     }
+}
+
+/// Whether the IRP, for which StartIo was called, has ended before it became current. Its outcome is written then. Under the cancel spin lock.
+///
+/// # Safety
+/// The IRP must be the queue's.
+unsafe fn is_doomed(irp: NonNull<IRP>) -> bool {
+    if serial_of(irp) == Serial(DOOMED) {
+        return true;
+    }
+    // A cancel from before IoStartPacket found no cancel routine, and left this behind.
+    // SAFETY: the IRP is the queue's, and the lock is held.
+    if !unsafe { is_cancelled(irp) } {
+        return false;
+    }
+    // SAFETY: as above.
+    let is_taken = unsafe { take(irp) };
+    if is_taken {
+        // SAFETY: as above.
+        unsafe { set_outcome(irp, Error::CANCELLED.into()) };
+    }
+    is_taken
 }
 
 /// Leaves the end of an IRP to the StartIo call that is on its way for it. Under the cancel spin lock.
@@ -499,7 +563,7 @@ impl StartIoCore {
 /// The IRP must have been taken.
 unsafe fn doom(irp: NonNull<IRP>, error: Error) {
     // SAFETY: promised by the caller.
-    unsafe { set_status(irp, error.into(), 0) };
+    unsafe { set_outcome(irp, error.into()) };
     // SAFETY: as above.
     let slot = unsafe { serial_slot(irp) };
     // SAFETY: the slot lies in the IRP.
@@ -520,6 +584,8 @@ unsafe extern "C" fn cancel(device: *mut DEVICE_OBJECT, irp: *mut IRP) {
     let previous = unsafe { (*irp.as_ptr()).CancelIrql };
     // SAFETY: the IRP is in the list, and the cancel spin lock is held.
     unsafe { irp_list::unlink(irp.as_ptr()) };
+    // SAFETY: the queue is a kernel object of the device.
+    let core = unsafe { core.as_ref() };
     // SAFETY: the I/O manager has cleared the cancel routine, so the IRP is this routine's; the lock is held.
     unsafe { core.end(irp, previous, Error::CANCELLED) };
 }
@@ -533,34 +599,37 @@ pub(crate) unsafe extern "C" fn start_io(device: *mut DEVICE_OBJECT, irp: *mut I
     let core = unsafe { core_of(device) };
     if let (Some(core), Some(irp)) = (core, NonNull::new(irp)) {
         // SAFETY: the I/O manager calls once for each IRP; it is there still, since nobody completes it before.
-        unsafe { core.started(irp) };
+        unsafe { StartIoCore::started(core, irp) };
     }
 }
 
+/// Calls the driver's StartIo with the queue, and releases the cancel spin lock.
+///
 /// # Safety
-/// `header` must be that of a device with the type `S::Device`, at `DISPATCH_LEVEL`.
-unsafe fn run_start_io<S: StartIo>(header: NonNull<Header>) {
-    let extension = header.cast::<Extension<S::Device>>();
+/// `core` must be the pointer that the header of a device of the type `S::Device` has, to a queue of this type. The cancel spin lock must be held, and
+/// `previous` be the IRQL before.
+unsafe fn run_start_io<S: StartIo>(core: NonNull<StartIoCore>, previous: KIRQL) {
+    // SAFETY: that pointer is to the queue with its state, a kernel object of the device.
+    let guarded = unsafe { core.cast::<Guarded<StartIoCore, S::State>>().as_ref() };
+    let extension = guarded.queue.header.cast::<Extension<S::Device>>();
     // SAFETY: not the current IRP keeps the extension: it may be cancelled, and gone, by now. The I/O manager calls StartIo inside IoStartPacket or
     // IoStartNextPacket, deferred or not. Who has called that is a callback of the device, for which the extension is there until it returns, or
     // the cancel routine, which completes its IRP, and so gives its remove lock back, only after that.
     let device = unsafe { Extension::data(extension) };
     // SAFETY: promised by the caller.
-    let mut irql = unsafe { Irql::<Dispatch>::assume() };
-    S::start_io(device, &mut irql);
+    unsafe { with_locked(guarded, previous, |queue, irql| S::start_io(device, queue, irql)) };
 }
 
 /// The queue of a device object, if it has one.
 ///
 /// # Safety
-/// The device object must exist for `'a`, and be one of this driver.
-unsafe fn core_of<'a>(device: *mut DEVICE_OBJECT) -> Option<&'a StartIoCore> {
+/// The device object must exist, and be one of this driver.
+unsafe fn core_of(device: *mut DEVICE_OBJECT) -> Option<NonNull<StartIoCore>> {
     // SAFETY: promised by the caller.
     let extension = unsafe { (*device).DeviceExtension };
     // SAFETY: an extension of the safe layer begins with a header.
     let header = unsafe { extension.cast::<Header>().as_ref() }?;
-    // SAFETY: the queue is a kernel object of the device, and as the caller promises.
-    unsafe { header.start_io.get().as_ref() }
+    NonNull::new(header.start_io.get().cast_mut())
 }
 
 /// `Irp->CancelRoutine`, as the atomic that `IoSetCancelRoutine` makes of it.
@@ -598,14 +667,14 @@ const unsafe fn serial_slot(irp: NonNull<IRP>) -> *mut u64 {
     unsafe { irp.as_ptr().byte_add(ntlayout::irp::DRIVER_CONTEXT + 24).cast() }
 }
 
-fn serial_of(irp: NonNull<IRP>) -> Serial {
+pub(super) fn serial_of(irp: NonNull<IRP>) -> Serial {
     // SAFETY: every caller has an IRP that is in the queue, under the cancel spin lock.
     let slot = unsafe { serial_slot(irp) };
     // SAFETY: written when the IRP was put into the queue.
     Serial(unsafe { slot.read() })
 }
 
-impl<S> fmt::Debug for StartIoQueue<S> {
+impl<S: StartIo> fmt::Debug for StartIoQueue<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StartIoQueue").finish_non_exhaustive()
     }

@@ -13,8 +13,9 @@ use edu::{
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
     Claim, DeviceExtension, DeviceInit, DeviceMemory, Disposed, DpcForIsr, DpcForIsrRoutine, Error, Guid, Interrupt,
-    InterruptService, Irp, Irql, Resources, Result, Serial, SpinLock, StartIo, StartIoQueue, StopReason,
-    irql::{Dirql, Dispatch, Passive, UpToDispatch},
+    InterruptService, Irp, Irql, LockedStartIoQueue, Resources, Result, Serial, SpinLock, StartIo, StartIoQueue,
+    StopReason,
+    irql::{Dirql, Dispatch, Passive, SpinLockHeld, UpToDispatch},
 };
 
 use protocol::{LOST, LOST_COALESCED, OUTCOMES, RAISE, TELL, WON};
@@ -65,22 +66,24 @@ enum Raise {}
 
 impl StartIo for Raise {
     type Device = Device;
+    type State = ();
 
-    fn start_io(device: &Device, irql: &mut Irql<Dispatch>) {
-        device.queue.with_current(irql, |irp, serial, irql| {
-            let Ok(causes) = irp.read_input::<u32>() else {
-                return;
-            };
-            device.books.with(irql, |_, books| {
-                books.raised.rotate_right(1);
-                if let Some(first) = books.raised.first_mut() {
-                    *first = Some((serial, causes));
-                }
-            });
-            device
-                .registers
-                .with(|registers| registers.write32::<INTERRUPT_RAISE>(causes));
+    fn start_io(device: &Device, queue: &mut LockedStartIoQueue<'_, ()>, irql: &mut Irql<SpinLockHeld>) {
+        let Some((irp, serial)) = queue.current() else {
+            return;
+        };
+        let Ok(causes) = irp.read_input::<u32>() else {
+            return;
+        };
+        device.books.with(irql, |_, books| {
+            books.raised.rotate_right(1);
+            if let Some(first) = books.raised.first_mut() {
+                *first = Some((serial, causes));
+            }
         });
+        device
+            .registers
+            .with(|registers| registers.write32::<INTERRUPT_RAISE>(causes));
     }
 }
 
@@ -152,7 +155,7 @@ impl DeviceExtension for Device {
         try_pin_init!(Self {
             registers <- DeviceMemory::new(device),
             interrupt <- Interrupt::new(device),
-            queue <- StartIoQueue::new(device),
+            queue <- StartIoQueue::new((), device),
             dpc_for_isr <- DpcForIsr::new(device),
             books: SpinLock::new(Books { raised: [None; REMEMBERED], outcomes: [0; OUTCOMES] }),
         }? Error)

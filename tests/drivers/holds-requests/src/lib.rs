@@ -13,15 +13,20 @@ use edu::interface::GUID_DEVINTERFACE_EDU;
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use protocol::{HOLD_FOR_A_WHILE, HOLD_FOR_START_IO, HOLD_FOR_THE_LOWER_DRIVER, HOLD_FOR_THE_QUEUE, HOLD_ITSELF, WAIT};
 use wdm::{
-    CancelSafeQueue, DeviceExtension, DeviceInit, Disposed, Error, Event, Guid, Irp, Irql, Resources, Result, StartIo,
-    StartIoQueue, StopReason,
-    irql::{Dispatch, Passive, UpToDispatch},
+    CancelSafeQueue, DeviceExtension, DeviceInit, Disposed, Error, Event, Guid, Irp, Irql, LockedStartIoQueue,
+    Resources, Result, StartIo, StartIoQueue, StopReason,
+    irql::{Passive, SpinLockHeld, UpToDispatch},
 };
 
 // The panic handler.
 extern crate wdk_panic as _;
 
 wdm::driver_entry!(Holder);
+
+/// The note with a request that has not been held.
+const NEW: [u64; 2] = [0, 0];
+/// The note with one that has.
+const HELD: [u64; 2] = [1, 0];
 
 /// How long a request is held at most.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -43,8 +48,9 @@ enum Nothing {}
 
 impl StartIo for Nothing {
     type Device = Holder;
+    type State = ();
 
-    fn start_io(_device: &Holder, _irql: &mut Irql<Dispatch>) {}
+    fn start_io(_device: &Holder, _queue: &mut LockedStartIoQueue<'_, ()>, _irql: &mut Irql<SpinLockHeld>) {}
 }
 
 impl DeviceExtension for Holder {
@@ -56,7 +62,7 @@ impl DeviceExtension for Holder {
     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             waiting <- CancelSafeQueue::new(device),
-            of_device <- StartIoQueue::new(device),
+            of_device <- StartIoQueue::new((), device),
             closed <- Event::new(device),
         }? Error)
     }
@@ -90,9 +96,9 @@ impl DeviceExtension for Holder {
             Some(HOLD_FOR_START_IO) => self.hold_all(passive, |irp, irql| self.of_device.insert(irp, irql)),
             Some(HOLD_FOR_THE_LOWER_DRIVER) => self.hold_all(passive, pass_down),
             Some(HOLD_FOR_A_WHILE) => {
-                self.waiting.take_next(passive, |irp, irql| {
+                self.waiting.remove_next(passive, |irp, irql| {
                     self.hold(irql);
-                    irp.put_back(irql)
+                    self.waiting.insert(irp, irql)
                 });
             }
             Some(HOLD_ITSELF) => {
@@ -118,14 +124,15 @@ impl Holder {
         irql: &mut Irql<Passive>,
         mut then: impl for<'i> FnMut(Irp<'i>, &mut Irql<Passive>) -> Disposed<'i>,
     ) {
-        self.waiting.remove_all_if(
+        while self.waiting.remove_next_if(
             irql,
-            |_| true,
-            |irp, irql| {
+            |irp| irp.note() == NEW,
+            |mut irp, irql| {
+                irp.set_note(HELD);
                 self.hold(irql);
                 then(irp, irql)
             },
-        );
+        ) {}
     }
 }
 

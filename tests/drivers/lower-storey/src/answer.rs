@@ -1,7 +1,7 @@
 //! The answers.
 
 use wdm::{
-    Disposed, Error, Irp, Irql, QueuedIrp, Result,
+    Disposed, Error, Irp, Irql, Result,
     irql::{Dispatch, NoLockHeld, UpToDispatch},
 };
 
@@ -21,8 +21,12 @@ pub fn device_control<'i>(storey: &LowerStorey, irp: Irp<'i>, irql: &mut Irql<Up
 
 /// Answers every request that is to be answered. IRQL: DISPATCH.
 pub fn take_up(storey: &LowerStorey, irql: &mut Irql<Dispatch>) {
-    let wanted = |irp: &QueuedIrp<'_>| irp.read_input::<u32>().is_ok_and(|input| input & NEVER == 0);
-    storey.queue.remove_all_if(irql, wanted, answer);
+    storey.queue.with(irql, |queue, _irql| {
+        queue.end_if(|irp, ()| match irp.read_input::<u32>() {
+            Ok(input) if input & NEVER == 0 => Some(write_answer(irp)),
+            _ => None,
+        });
+    });
 }
 
 fn answer<'i, L: NoLockHeld>(mut irp: Irp<'i>, irql: &mut Irql<L>) -> Disposed<'i> {
