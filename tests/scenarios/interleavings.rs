@@ -49,7 +49,6 @@ const POLL: u64 = 20;
 /// chance often enough. A cancel takes its time to get there, so half of them set off a window early.
 async fn cancel_in(window: Window, early: bool, program: Program, targets: Rc<Vec<Computation>>) -> Outcome<()> {
     let trigger = match window {
-        Window::Starting if early => Window::Queued,
         Window::InterruptToDpc if early => Window::InFlight,
         Window::Completing if early => Window::InterruptToDpc,
         other => other,
@@ -98,7 +97,7 @@ async fn storm(pc: Pc) -> Outcome<()> {
     let (window, early) = {
         let choices = [
             Window::Queued,
-            Window::Starting,
+            Window::InFlight,
             Window::InterruptToDpc,
             Window::Completing,
         ];
@@ -188,7 +187,7 @@ fn storms_of_factorials_end_with_every_request_completed_once() {
     if runs >= 1000 {
         for window in [
             Window::Queued,
-            Window::Starting,
+            Window::InFlight,
             Window::InterruptToDpc,
             Window::Completing,
         ] {

@@ -90,12 +90,11 @@ fn add<K: Ord>(to: &mut BTreeMap<K, u64>, from: BTreeMap<K, u64>) {
 /// A cancel is to hit each of these this often in a thousand seeds, or the storm does not try what it says it tries.
 const HITS: u64 = 5;
 
-const WINDOWS: [(Engine, Window); 9] = [
+const WINDOWS: [(Engine, Window); 8] = [
     (Engine::Factorial, Window::Queued),
     (Engine::Factorial, Window::InFlight),
     (Engine::Factorial, Window::InterruptToDpc),
     (Engine::Dma, Window::Queued),
-    (Engine::Dma, Window::Starting),
     (Engine::Dma, Window::InFlight),
     (Engine::Dma, Window::InterruptToDpc),
     (Engine::Dma, Window::Completing),

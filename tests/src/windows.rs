@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use edu::registers::{self, DMA_COMMAND, FACTORIAL, INTERRUPT_STATUS, InterruptStatus};
+use edu::registers::{self, DMA_COMMAND, DmaCommand, FACTORIAL, INTERRUPT_STATUS, InterruptStatus};
 use ntsim::{
     mm::Va,
     trace::{Event, Record},
@@ -28,15 +28,13 @@ pub enum Window {
     Arriving,
     /// It waits for its turn.
     Queued,
-    /// It was taken off the queue, and the device has not been told.
-    Starting,
     /// The device works for it.
     InFlight,
-    /// The ISR has seen that the device has finished, and the CustomDpc has not taken the request yet.
+    /// The ISR has seen that the device has finished, and the CustomDpc has not asked the device yet.
     InterruptToDpc,
-    /// The CustomDpc has taken it, and it is not completed yet.
+    /// It was taken out of the queue, and is not completed yet.
     Completing,
-    /// One of its pieces is done, and the device has not been told of the next.
+    /// The CustomDpc has seen that one of its pieces is done, and the device has not been told of the next.
     BetweenPieces,
 }
 
@@ -44,6 +42,12 @@ pub enum Window {
 struct Progress {
     engine: Engine,
     window: Window,
+    /// The how-manieth it was to be put into a queue.
+    place: u64,
+    is_cancelled: bool,
+    /// The device was told of a piece when one of this request's was done. If the request has ended, the piece was another's: whoever ends a request has told
+    /// the device of the next one before it is out of the queue.
+    may_have_ended: bool,
 }
 
 /// The requests under way and what each goes through, as the trace of a machine with one device is read on.
@@ -53,6 +57,8 @@ struct Progress {
 pub struct Windows {
     requests: BTreeMap<Va, Progress>,
     transfer_queues: BTreeSet<u64>,
+    /// How many requests have been put into a queue.
+    queued: u64,
     /// How often a cancel hit each window.
     pub cancels: BTreeMap<(Engine, Window), u64>,
 }
@@ -74,6 +80,14 @@ impl Windows {
         self.requests.get(&irp).map(|progress| progress.window)
     }
 
+    /// Whether a request goes through one of these now.
+    #[must_use]
+    pub fn any_in(&self, windows: &[Window]) -> bool {
+        self.requests
+            .values()
+            .any(|progress| windows.contains(&progress.window))
+    }
+
     /// Reads on by one event.
     pub fn read(&mut self, event: &Event) {
         match event {
@@ -83,8 +97,14 @@ impl Windows {
                     "IRP_MJ_READ" | "IRP_MJ_WRITE" => Engine::Dma,
                     _ => return,
                 };
-                let window = Window::Arriving;
-                self.requests.insert(*irp, Progress { engine, window });
+                let progress = Progress {
+                    engine,
+                    window: Window::Arriving,
+                    place: 0,
+                    is_cancelled: false,
+                    may_have_ended: false,
+                };
+                self.requests.insert(*irp, progress);
             }
             Event::IrpCompleted { irp, .. } => {
                 self.requests.remove(irp);
@@ -114,9 +134,15 @@ impl Windows {
                     }
                 }
             }
+            Event::RegisterRead { address, value, .. } if address.0 % BAR_SIZE == DMA_COMMAND as u64 => {
+                if value & u64::from(DmaCommand::START.bits()) == 0 {
+                    self.step(Engine::Dma, &[Window::InterruptToDpc], Window::BetweenPieces);
+                }
+            }
             Event::IrpCancelRequested { irp, .. } => {
-                if let Some(Progress { engine, window }) = self.requests.get(irp) {
-                    *self.cancels.entry((*engine, *window)).or_default() += 1;
+                if let Some(progress) = self.requests.get_mut(irp) {
+                    progress.is_cancelled = true;
+                    *self.cancels.entry((progress.engine, progress.window)).or_default() += 1;
                 }
             }
             _ => {}
@@ -132,28 +158,48 @@ impl Windows {
         } else if self.transfer_queues.contains(&queue) {
             progress.engine = Engine::Dma;
         }
-        progress.window = match progress.window {
-            Window::Arriving => Window::Queued,
-            // Back among those in flight.
-            Window::Completing => Window::BetweenPieces,
-            other => other,
-        };
+        self.queued += 1;
+        progress.place = self.queued;
+        progress.window = Window::Queued;
     }
 
-    /// Off the queue of those that wait the first time; out of flight after that.
     fn removed(&mut self, irp: Va) {
+        let progress = self.requests.get_mut(&irp);
+        let engine = progress
+            .filter(|progress| progress.may_have_ended)
+            .map(|progress| progress.engine);
+        if let Some(engine) = engine {
+            self.begin_first(engine);
+        }
         if let Some(progress) = self.requests.get_mut(&irp) {
-            progress.window = match progress.window {
-                Window::Queued => Window::Starting,
-                Window::BetweenPieces => Window::BetweenPieces,
-                _ => Window::Completing,
-            };
+            progress.window = Window::Completing;
+        }
+        for progress in self.requests.values_mut() {
+            progress.may_have_ended = false;
         }
     }
 
-    /// The device was told to begin. At most one request at a time is that far.
+    /// The device was told to begin: with the same piece again, with the next piece of a request, or with the first request that waits.
     fn told(&mut self, engine: Engine) {
-        self.step(engine, &[Window::Starting, Window::BetweenPieces], Window::InFlight);
+        let mut of_engine = self.requests.values_mut().filter(|progress| progress.engine == engine);
+        let at_work = [Window::InFlight, Window::InterruptToDpc, Window::BetweenPieces];
+        let Some(current) = of_engine.find(|progress| at_work.contains(&progress.window)) else {
+            return self.begin_first(engine);
+        };
+        if current.window == Window::InFlight {
+            return;
+        }
+        current.window = Window::InFlight;
+        current.may_have_ended = true;
+    }
+
+    /// The first request that waits is the one that the device was told of.
+    fn begin_first(&mut self, engine: Engine) {
+        let of_engine = self.requests.values_mut().filter(|progress| progress.engine == engine);
+        let waiting = of_engine.filter(|progress| progress.window == Window::Queued && !progress.is_cancelled);
+        if let Some(first) = waiting.min_by_key(|progress| progress.place) {
+            first.window = Window::InFlight;
+        }
     }
 
     fn step(&mut self, engine: Engine, from: &[Window], to: Window) {

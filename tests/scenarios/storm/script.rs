@@ -158,14 +158,12 @@ impl Storm {
         const LOOKS: usize = 2_000;
         let choices = [
             Window::Queued,
-            Window::Starting,
             Window::InterruptToDpc,
             Window::Completing,
             Window::BetweenPieces,
         ];
         let (window, early) = self.dice(|dice| (choices[dice.index(choices.len())], dice.chance(50)));
         let trigger = match window {
-            Window::Starting if early => Window::Queued,
             Window::Completing | Window::BetweenPieces if early => Window::InterruptToDpc,
             other => other,
         };

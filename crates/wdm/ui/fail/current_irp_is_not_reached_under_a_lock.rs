@@ -8,5 +8,5 @@ use wdm::{
 
 pub fn look<S: StartIo>(queue: &StartIoQueue<S>, held: &mut Irql<SpinLockHeld>, free: &mut Irql<Dispatch>) {
     let _ = (&held, &free);
-    queue.with_current(held, |_, _, _| ()); //~ E0277
+    queue.with(held, |_, _| ()); //~ E0277
 }

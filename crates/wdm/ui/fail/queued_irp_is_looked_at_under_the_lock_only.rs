@@ -4,6 +4,8 @@
 use wdm::{Irql, StartIo, StartIoQueue, irql::Dispatch};
 
 pub fn look<S: StartIo>(queue: &StartIoQueue<S>, irql: &mut Irql<Dispatch>) {
-    let _ = queue.with_current(irql, |irp, _, _| irp); //~ ERROR: lifetime may not live long enough
-    //~^ ERROR: lifetime may not live long enough
+    let mut kept = None;
+    queue.with(irql, |queue, _| kept = queue.current()); //~ ERROR: borrowed data escapes
+    //~^ ERROR: cannot be sent between threads safely
+    drop(kept);
 }

@@ -9,5 +9,5 @@ use wdm::{
 
 pub fn look<S: StartIo>(queue: &StartIoQueue<S>, held: &mut Irql<SpinLockHeld>, free: &mut Irql<Dispatch>) {
     let _ = (&held, &free);
-    queue.with_current(free, |_, _, _| ());
+    queue.with(free, |_, _| ());
 }

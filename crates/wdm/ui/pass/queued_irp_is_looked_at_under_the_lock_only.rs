@@ -5,6 +5,8 @@
 use wdm::{Irql, StartIo, StartIoQueue, irql::Dispatch};
 
 pub fn look<S: StartIo>(queue: &StartIoQueue<S>, irql: &mut Irql<Dispatch>) {
-    let _ = queue.with_current(irql, |irp, _, _| irp.note());
+    let mut kept = None;
+    queue.with(irql, |queue, _| kept = queue.current().map(|(irp, _)| irp.note()));
     //
+    drop(kept);
 }

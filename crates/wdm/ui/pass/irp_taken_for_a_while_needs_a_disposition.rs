@@ -1,9 +1,0 @@
-//@ check-pass
-//! An IRP that was taken out for a while is put back, or completed: it is not dropped.
-#![no_std]
-
-use wdm::{CancelSafeQueue, Irql, irql::Dispatch};
-
-pub fn next(queue: &CancelSafeQueue, irql: &mut Irql<Dispatch>) -> bool {
-    queue.take_next(irql, |irp, irql| irp.put_back(irql))
-}
