@@ -43,6 +43,7 @@ impl LivenessQueue {
     }
 
     /// Answers a check, or lets it wait while the queue is held.
+    #[inline(never)]
     pub fn submit<'i, L: NoLockHeld>(&self, mut irp: Irp<'i>, device: &EduDevice, irql: &mut Irql<L>) -> Disposed<'i> {
         let LivenessInput { value } = match irp.read_input() {
             Ok(input) => input,

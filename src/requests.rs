@@ -61,7 +61,8 @@ fn query_info(device: &EduDevice, irp: &mut Irp<'_>, parameters: DeviceControl) 
     })
 }
 
-/// `IOCTL_EDU_QUERY_STATISTICS`.
+/// `IOCTL_EDU_QUERY_STATISTICS`. Not inlined: the statistics would lie in every request's stack frame.
+#[inline(never)]
 fn query_statistics(device: &EduDevice, irp: &mut Irp<'_>, parameters: DeviceControl) -> Result<()> {
     check_lengths::<QueryStatistics>(parameters)?;
     irp.write_output(&statistics::read(device))

@@ -108,6 +108,7 @@ impl<D: DeviceEngine> SerialQueue<D> {
     }
 
     /// Puts a request at the end of the queue, and starts it if the engine is free.
+    #[inline(never)]
     pub fn submit<'i, L: NoLockHeld>(&self, mut irp: Irp<'i>, device: &EduDevice, irql: &mut Irql<L>) -> Disposed<'i> {
         irp.set_note(NEW);
         self.queue

@@ -40,6 +40,7 @@ impl DoorbellQueue {
     }
 
     /// Lets a request wait for interrupts that come after it.
+    #[inline(never)]
     pub fn submit<'i, L: NoLockHeld>(&self, mut irp: Irp<'i>, device: &EduDevice, irql: &mut Irql<L>) -> Disposed<'i> {
         let mask = match irp.read_input() {
             Ok(WaitInput { mask }) => mask,

@@ -70,6 +70,7 @@ impl RaiseQueue {
     }
 
     /// Puts a request at the end of the queue.
+    #[inline(never)]
     pub fn submit<'i, L: NoLockHeld>(&self, irp: Irp<'i>, irql: &mut Irql<L>) -> Disposed<'i> {
         self.queue.insert(irp, irql)
     }

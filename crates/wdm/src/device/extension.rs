@@ -47,6 +47,28 @@ impl PnpState {
     ];
 }
 
+/// Some of the states.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PnpStates(u8);
+
+impl PnpStates {
+    pub(crate) const ALL: Self = Self::of(&PnpState::ALL);
+
+    pub(crate) const fn of(states: &[PnpState]) -> Self {
+        let mut bits = 0;
+        let mut left = states;
+        while let [state, rest @ ..] = left {
+            bits |= 1 << *state as u8;
+            left = rest;
+        }
+        Self(bits)
+    }
+
+    pub(crate) const fn contains(self, state: PnpState) -> bool {
+        self.0 & 1 << state as u8 != 0
+    }
+}
+
 /// What every extension begins with, whatever the driver keeps behind it.
 #[repr(C)]
 pub(crate) struct Header {

@@ -22,7 +22,7 @@ mod teardown;
 
 pub(crate) use add_device::add_device;
 pub(crate) use cleanups::{Moment, Origin};
-pub(crate) use extension::{Extension, Header, PnpState};
+pub(crate) use extension::{Extension, Header, PnpState, PnpStates};
 pub use failure::DeviceFailure;
 pub use file_object::FileObject;
 pub use filter::FilterDevice;

@@ -10,12 +10,12 @@ use wdk_sys::{
 pub(crate) use super::power::filter::power;
 use super::{
     enter, enter_admitted,
-    io::{always, dispatch, dispatch_routines},
+    io::{dispatch, dispatch_routines, forget_cleanup, note_cleanup, nothing},
     remove::leave,
     usage_notification::usage_notification,
 };
 use crate::{
-    device::{Extension, FilterDevice, PnpState, close_queues},
+    device::{Extension, FilterDevice, PnpState, PnpStates, close_queues},
     error::Error,
     irp::{Disposed, Irp, complete_unchanged, current_stack_location, forward_and_wait, pass_on, set_status},
     irql::{Irql, Passive, UpToDispatch},
@@ -26,27 +26,27 @@ use crate::{
 dispatch_routines! {
     FilterDevice:
     /// `IRP_MJ_CREATE`.
-    create: always, opened::<T>;
+    create: PnpStates::ALL, nothing, opened::<T>;
     /// `IRP_MJ_CLEANUP`.
-    cleanup: always, |filter: &T, irp, irql| {
+    cleanup: PnpStates::ALL, note_cleanup, |filter: &T, irp, irql| {
         filter.cleanup(irp.file_object(), irql);
         irp.pass_on(irql)
     };
     /// `IRP_MJ_CLOSE`.
-    close: always, |filter: &T, irp, irql| {
+    close: PnpStates::ALL, forget_cleanup, |filter: &T, irp, irql| {
         filter.close(irp.file_object(), irql);
         irp.pass_on(irql)
     };
     /// `IRP_MJ_READ`.
-    read: always, T::read;
+    read: PnpStates::ALL, nothing, T::read;
     /// `IRP_MJ_WRITE`.
-    write: always, T::write;
+    write: PnpStates::ALL, nothing, T::write;
     /// `IRP_MJ_DEVICE_CONTROL`.
-    device_control: always, T::device_control;
+    device_control: PnpStates::ALL, nothing, T::device_control;
     /// `IRP_MJ_SYSTEM_CONTROL`: WMI, of which a filter provides nothing.
-    system_control: always, |_: &T, irp, irql| irp.pass_on(irql);
+    system_control: PnpStates::ALL, nothing, |_: &T, irp, irql| irp.pass_on(irql);
     /// Every other request but PnP and power.
-    other_request: always, T::other_request;
+    other_request: PnpStates::ALL, nothing, T::other_request;
 }
 
 /// Asks the filter whether the device may be opened.

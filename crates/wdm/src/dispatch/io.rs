@@ -2,19 +2,20 @@
 
 use core::ptr::NonNull;
 
-use wdk_sys::{IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, NTSTATUS, PDEVICE_OBJECT};
+use wdk_sys::{IRP, NTSTATUS, PDEVICE_OBJECT};
 
 use super::{enter, reject};
 use crate::{
-    device::{DeviceExtension, Extension, FileObject, Header, PnpState},
-    error::{Error, Result},
+    device::{DeviceExtension, Extension, FileObject, Header, PnpState, PnpStates},
+    error::Error,
     irp::{Disposed, Irp, complete, current_stack_location},
-    irql::{AtMostDispatch, Irql, UpToDispatch},
+    irql::{Irql, UpToDispatch},
 };
 
-/// Defines the dispatch routines of the drivers that `$role` is: for each, which states of the device admit its requests, and what handles them.
+/// Defines the dispatch routines of the drivers that `$role` is: for each, which states of the device admit its requests, what the layer does before, and
+/// what handles them.
 macro_rules! dispatch_routines {
-    ($role:ident: $($(#[$doc:meta])* $routine:ident: $admit:path, $handle:expr;)*) => {
+    ($role:ident: $($(#[$doc:meta])* $routine:ident: $admitted:expr, $before:expr, $handle:expr;)*) => {
         $(
             $(#[$doc])*
             ///
@@ -27,69 +28,64 @@ macro_rules! dispatch_routines {
                     Err(status) => return status,
                 };
                 // SAFETY: as above.
-                unsafe { dispatch(extension, irp, $admit, $handle) }
+                unsafe { dispatch(extension, irp, $admitted, $before, $handle) }
             }
         )*
     };
 }
 pub(super) use dispatch_routines;
 
+/// A request for the device itself needs a device that was started and is there. While it is stopped for a while the driver holds it.
+const WHILE_PRESENT: PnpStates = PnpStates::of(&[
+    PnpState::Started,
+    PnpState::StopPending,
+    PnpState::Stopped,
+    PnpState::RemovePending,
+]);
+/// Whoever has agreed to its removal opens the device for nobody.
+const WHILE_NOT_LEAVING: PnpStates = PnpStates::of(&[PnpState::Started, PnpState::StopPending, PnpState::Stopped]);
+
 dispatch_routines! {
     DeviceExtension:
     /// `IRP_MJ_CREATE`.
-    create: while_not_leaving, T::create;
+    create: WHILE_NOT_LEAVING, nothing, T::create;
     /// `IRP_MJ_CLEANUP`. A handle can be closed in every state.
-    cleanup: always, T::cleanup;
+    cleanup: PnpStates::ALL, note_cleanup, T::cleanup;
     /// `IRP_MJ_CLOSE`. A handle can be closed in every state.
-    close: always, T::close;
+    close: PnpStates::ALL, forget_cleanup, T::close;
     /// `IRP_MJ_READ`.
-    read: while_present, T::read;
+    read: WHILE_PRESENT, nothing, T::read;
     /// `IRP_MJ_WRITE`.
-    write: while_present, T::write;
+    write: WHILE_PRESENT, nothing, T::write;
     /// `IRP_MJ_DEVICE_CONTROL`.
-    device_control: while_present, T::device_control;
+    device_control: WHILE_PRESENT, nothing, T::device_control;
     /// `IRP_MJ_SYSTEM_CONTROL`: the lower driver may have a part in it in every state.
-    system_control: always, T::system_control;
+    system_control: PnpStates::ALL, nothing, T::system_control;
     /// Every other request but PnP and power.
-    other_request: while_present, T::other_request;
+    other_request: WHILE_PRESENT, nothing, T::other_request;
 }
 
-/// A request for the device itself needs a device that was started and is there. While it is stopped for a while the driver holds it.
-fn while_present(state: PnpState) -> Result<()> {
+/// What a request is refused with in a state of the device that does not admit it.
+#[cold]
+const fn refusal(state: PnpState) -> Error {
     match state {
-        PnpState::NotStarted => Err(Error::DEVICE_NOT_READY),
-        PnpState::SurpriseRemoved => Err(Error::DEVICE_REMOVED),
-        PnpState::Removed => Err(Error::DELETE_PENDING),
-        PnpState::Started | PnpState::StopPending | PnpState::Stopped | PnpState::RemovePending => Ok(()),
+        PnpState::NotStarted => Error::DEVICE_NOT_READY,
+        PnpState::SurpriseRemoved => Error::DEVICE_REMOVED,
+        _ => Error::DELETE_PENDING,
     }
 }
 
-/// Whoever has agreed to its removal opens the device for nobody.
-fn while_not_leaving(state: PnpState) -> Result<()> {
-    match state {
-        PnpState::RemovePending => Err(Error::DELETE_PENDING),
-        state => while_present(state),
-    }
+/// For most requests.
+pub(super) const fn nothing(_file: FileObject, _header: &Header, _irql: &mut Irql<UpToDispatch>) {}
+
+/// `IRP_MJ_CLEANUP`: the file object has no handle any more.
+pub(super) fn note_cleanup(file: FileObject, header: &Header, irql: &mut Irql<UpToDispatch>) {
+    header.cleanups.note(file, irql);
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the counterpart of `while_present`")]
-pub(super) const fn always(_state: PnpState) -> Result<()> {
-    Ok(())
-}
-
-/// Notes which file objects have no handle any more.
-///
-/// # Safety
-/// The IRP must be at this driver, in the stack location of `header`'s device, and owned.
-unsafe fn follow_handles<L: AtMostDispatch>(irp: NonNull<IRP>, header: &Header, irql: &mut Irql<L>) {
-    // SAFETY: promised by the caller.
-    let stack = unsafe { current_stack_location(irp) };
-    let file = FileObject::new(stack.FileObject);
-    match u32::from(stack.MajorFunction) {
-        IRP_MJ_CLEANUP => header.cleanups.note(file, irql),
-        IRP_MJ_CLOSE => header.cleanups.forget(file, irql),
-        _ => {}
-    }
+/// `IRP_MJ_CLOSE`: the file object has no request any more.
+pub(super) fn forget_cleanup(file: FileObject, header: &Header, irql: &mut Irql<UpToDispatch>) {
+    header.cleanups.forget(file, irql);
 }
 
 /// Calls `routine` with the IRP, which gets the remove lock, if the device's state admits it.
@@ -99,7 +95,8 @@ unsafe fn follow_handles<L: AtMostDispatch>(irp: NonNull<IRP>, header: &Header, 
 pub(super) unsafe fn dispatch<T, F>(
     extension: NonNull<Extension<T>>,
     irp: NonNull<IRP>,
-    admit: fn(PnpState) -> Result<()>,
+    admitted: PnpStates,
+    before: fn(FileObject, &Header, &mut Irql<UpToDispatch>),
     routine: F,
 ) -> NTSTATUS
 where
@@ -115,21 +112,21 @@ where
         return unsafe { reject(irp, error) };
     }
     header.dispatch_calls.enter();
-    let status = match admit(header.state()) {
-        Ok(()) => {
-            // SAFETY: AddDevice has initialised the value, and the count of dispatch routines keeps it.
-            let device = unsafe { Extension::data(extension) };
-            // SAFETY: the IRP is owned.
-            unsafe { follow_handles(irp, header, &mut irql) };
-            // SAFETY: the IRP is owned and has the remove lock; the brand is that of this call.
-            let irp = unsafe { Irp::new(irp, extension.cast()) };
-            routine(device, irp, &mut irql).as_raw()
-        }
-        Err(error) => {
-            // SAFETY: the IRP is owned, has the remove lock, and is given up.
-            unsafe { complete(irp, extension.cast(), error.into(), 0) };
-            error.as_raw()
-        }
+    let state = header.state();
+    let status = if admitted.contains(state) {
+        // SAFETY: AddDevice has initialised the value, and the count of dispatch routines keeps it.
+        let device = unsafe { Extension::data(extension) };
+        // SAFETY: the IRP is owned.
+        let file = unsafe { current_stack_location(irp) }.FileObject;
+        before(FileObject::new(file), header, &mut irql);
+        // SAFETY: the IRP is owned and has the remove lock; the brand is that of this call.
+        let irp = unsafe { Irp::new(irp, extension.cast()) };
+        routine(device, irp, &mut irql).as_raw()
+    } else {
+        let error = refusal(state);
+        // SAFETY: the IRP is owned, has the remove lock, and is given up.
+        unsafe { complete(irp, extension.cast(), error.into(), 0) };
+        error.as_raw()
     };
     header.dispatch_calls.leave();
     status

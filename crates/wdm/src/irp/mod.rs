@@ -260,12 +260,22 @@ impl<'i> Irp<'i> {
     pub fn complete<L: NoLockHeld>(self, result: Result<()>, _irql: &mut Irql<L>) -> Disposed<'i> {
         let status = Status::from(result);
         let this = ManuallyDrop::new(self);
-        // SAFETY: the IRP is owned until the next line.
-        unsafe { file_position::advance(this.raw, status, this.information) };
         // SAFETY: the IRP is owned and given up here; the token proves the IRQL and that no lock is held.
-        unsafe { complete(this.raw, this.header, status, this.information) };
+        unsafe { answer(this.raw, this.header, status, this.information) };
         Disposed::new(status)
     }
+}
+
+/// Moves the position of the request's file, and completes the request. Not inlined: a driver completes requests in many places.
+///
+/// # Safety
+/// As [`complete`].
+#[inline(never)]
+unsafe fn answer(irp: NonNull<IRP>, header: NonNull<Header>, status: Status, information: usize) {
+    // SAFETY: the IRP is owned until the next line.
+    unsafe { file_position::advance(irp, status, information) };
+    // SAFETY: promised by the caller.
+    unsafe { complete(irp, header, status, information) };
 }
 
 impl Drop for Irp<'_> {
