@@ -210,9 +210,8 @@ impl<D: DeviceEngine> SerialQueue<D> {
                 Verdict::Wait => return self.watchdog.start(device.parameters.timeout(), irql),
                 Verdict::Retry if self.retry(queue, device, irql) => return,
                 Verdict::Retry => queue.state.engine.finish(),
-                Verdict::Lost => queue.end_current(Err(Error::IO_TIMEOUT)),
+                Verdict::Lost | Verdict::Stuck => queue.end_current(Err(Error::IO_TIMEOUT)),
                 Verdict::Recovered => self.watchdog.counters.late.count(),
-                Verdict::Stuck => queue.end_current(Err(Error::IO_TIMEOUT)),
                 Verdict::Gone => {
                     device.failure.report(irql);
                     queue.end_current(Err(Error::DEVICE_REMOVED));

@@ -1,6 +1,6 @@
 //! The queue itself: who waits for what. IRQL: at most DISPATCH.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering, fence};
 
 use edu::{
     ioctl::{QueueStatistics, WaitInput, WaitOutput},
@@ -49,7 +49,8 @@ impl DoorbellQueue {
         let since = device.arrivals.sequence();
         irp.set_note([u64::from(mask), since]);
         self.waiting.insert_with(irp, irql, |queue, _irql| {
-            self.is_wanted.store(true, Ordering::SeqCst);
+            self.is_wanted.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
             // An interrupt may have come since the look at the number, and have found nobody waiting, or its DPC have run before the request was in
             // the queue. The ISR notes an interrupt before it looks whether somebody waits: one that is not seen here finds the request wanted.
             if device.arrivals.sequence() != since {
@@ -82,13 +83,13 @@ impl DoorbellQueue {
             }))
         });
         // What has come since the snapshot has found somebody waiting, and queued the DPC.
-        self.is_wanted.store(others, Ordering::SeqCst);
+        self.is_wanted.store(others, Ordering::Relaxed);
     }
 
     /// Queues the CustomDpc, if somebody may be waiting. From the ISR, after it has noted what came. That it is queued already loses nothing: it has
     /// not looked yet.
     pub fn queue_dpc(&self, stamp: InterruptStamp) {
-        if self.is_wanted.load(Ordering::SeqCst) && !self.dpc.queue(stamp, ()) {
+        if self.is_wanted.load(Ordering::Relaxed) && !self.dpc.queue(stamp, ()) {
             self.counters.dpcs_coalesced.count();
         }
     }

@@ -134,10 +134,10 @@ impl Windows {
                     }
                 }
             }
-            Event::RegisterRead { address, value, .. } if address.0 % BAR_SIZE == DMA_COMMAND as u64 => {
-                if value & u64::from(DmaCommand::START.bits()) == 0 {
-                    self.step(Engine::Dma, &[Window::InterruptToDpc], Window::BetweenPieces);
-                }
+            Event::RegisterRead { address, value, .. }
+                if address.0 % BAR_SIZE == DMA_COMMAND as u64 && value & u64::from(DmaCommand::START.bits()) == 0 =>
+            {
+                self.step(Engine::Dma, &[Window::InterruptToDpc], Window::BetweenPieces);
             }
             Event::IrpCancelRequested { irp, .. } => {
                 if let Some(progress) = self.requests.get_mut(irp) {

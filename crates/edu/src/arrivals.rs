@@ -53,7 +53,7 @@ impl Arrivals {
         });
     }
 
-    /// The number of the last interrupt. In one order with all other accesses that are `SeqCst`.
+    /// The number of the last interrupt: [`SequenceLock::writes`] says how it is ordered.
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.0.writes()

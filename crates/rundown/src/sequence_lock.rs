@@ -68,10 +68,13 @@ impl<const WORDS: usize> SequenceLock<WORDS> {
         }
     }
 
-    /// How often the numbers have been written. In one order with all other accesses of the program that are `SeqCst`.
+    /// How often the numbers have been written.
+    ///
+    /// Of two threads of which one writes and then looks at something else, and the other changes that, [fences](fence) with `SeqCst`, and then looks here, one
+    /// at least sees what the other has done.
     #[must_use]
     pub fn writes(&self) -> u64 {
-        self.version.load(Ordering::SeqCst) >> 1
+        self.version.load(Ordering::Acquire) >> 1
     }
 
     /// Has `f` write the numbers, and tells it the number of this write, from 1 on. By one caller at a time.
@@ -81,8 +84,10 @@ impl<const WORDS: usize> SequenceLock<WORDS> {
         // A reader that sees one of the numbers below sees the odd version as well.
         fence(Ordering::Release);
         f(&Writing(&self.words), (before >> 1).wrapping_add(1));
-        // Release: a reader that sees the version sees the numbers. SeqCst: see `writes`.
-        self.version.store(before.wrapping_add(2), Ordering::SeqCst);
+        // A reader that sees the version sees the numbers.
+        self.version.store(before.wrapping_add(2), Ordering::Release);
+        // See `writes`.
+        fence(Ordering::SeqCst);
     }
 
     /// Has `f` read the numbers, and tells it how often they have been written. `f` is called again if they were written meanwhile: what it returned before

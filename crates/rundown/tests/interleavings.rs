@@ -4,7 +4,7 @@
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::{AtomicBool, Ordering, fence};
 use loom::thread::{self, JoinHandle};
 use rundown::{Rundown, SequenceLock};
 
@@ -155,10 +155,11 @@ fn writer_and_reader_do_not_both_miss_the_other() {
             let (lock, is_wanted) = (lock.clone(), is_wanted.clone());
             thread::spawn(move || {
                 write_both(&lock);
-                is_wanted.load(Ordering::SeqCst)
+                is_wanted.load(Ordering::Relaxed)
             })
         };
-        is_wanted.store(true, Ordering::SeqCst);
+        is_wanted.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
         let has_seen = lock.writes() == 1;
         let was_seen = writer.join().unwrap();
         assert!(has_seen || was_seen);

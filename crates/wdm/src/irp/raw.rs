@@ -96,7 +96,8 @@ pub(crate) unsafe fn set_status(irp: NonNull<IRP>, status: Status, information: 
 /// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
 pub(crate) unsafe fn set_outcome(irp: NonNull<IRP>, status: Status) {
     // SAFETY: promised by the caller.
-    unsafe { (*irp.as_ptr()).IoStatus.__bindgen_anon_1.Status = status.as_raw() };
+    let status_block = unsafe { &mut (*irp.as_ptr()).IoStatus };
+    status_block.__bindgen_anon_1.Status = status.as_raw();
 }
 
 /// Sets `Irp->IoStatus.Information`.

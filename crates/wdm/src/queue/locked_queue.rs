@@ -54,8 +54,12 @@ impl<'q, S> LockedQueue<'q, S> {
     /// Ends every IRP of the queue that `f` returns an outcome for, as [`end_current`](Self::end_current) does. `f` is called once for each IRP, in the order
     /// of arrival. The lock is held for as long as that takes.
     pub fn end_if(&mut self, mut f: impl for<'i> FnMut(&mut Irp<'i>, &mut S) -> Option<Result<()>>) {
-        // SAFETY: as in `end_current`; the IRPs are in the queue.
-        unsafe { self.queue.end_if(|irp| self.queue.lend(irp, |irp| f(irp, self.state))) };
+        let outcome = |irp| {
+            // SAFETY: the lock is held, and the IRP is in the queue.
+            unsafe { self.queue.lend(irp, |irp| f(irp, self.state)) }
+        };
+        // SAFETY: as in `end_current`.
+        unsafe { self.queue.end_if(outcome) };
     }
 }
 

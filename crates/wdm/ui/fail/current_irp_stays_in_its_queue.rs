@@ -1,11 +1,10 @@
-//! The current IRP of a queue is lent while the queue is locked: it is ended by the queue, and not completed by who looks at it.
+//! The current IRP of a queue is lent while the queue is locked: it stays the queue's.
 #![no_std]
 
-use wdm::{CancelSafeQueue, Irql, irql::Dispatch};
+use wdm::{CancelSafeQueue, Irp, Irql, irql::Dispatch};
 
-pub fn finish(queue: &CancelSafeQueue, irql: &mut Irql<Dispatch>) {
-    queue.with(irql, |queue, irql| {
-        queue.with_current(|irp, ()| irp.complete(Ok(()), irql)); //~ E0277
-        //~^ E0507
+pub fn take(queue: &CancelSafeQueue, irql: &mut Irql<Dispatch>) {
+    queue.with(irql, |queue, _irql| {
+        queue.with_current(|irp, ()| drop::<Irp<'_>>(*irp)); //~ E0507
     });
 }

@@ -1,11 +1,12 @@
-//! An IRP in a queue is looked at while the queue is locked: after that it may be gone.
+//! An IRP in a queue is looked at while the queue has it: once it is ended it is completed, and may be gone.
 #![no_std]
 
-use wdm::{Irql, StartIo, StartIoQueue, irql::Dispatch};
+use wdm::LockedStartIoQueue;
 
-pub fn look<S: StartIo>(queue: &StartIoQueue<S>, irql: &mut Irql<Dispatch>) {
-    let mut kept = None;
-    queue.with(irql, |queue, _| kept = queue.current()); //~ ERROR: borrowed data escapes
-    //~^ ERROR: cannot be sent between threads safely
-    drop(kept);
+pub fn look(queue: &mut LockedStartIoQueue<'_, u32>) -> [u64; 2] {
+    let Some((irp, _)) = queue.current() else {
+        return [0; 2];
+    };
+    queue.end_current(Ok(())); //~ E0502
+    irp.note()
 }

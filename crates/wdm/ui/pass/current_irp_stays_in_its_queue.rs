@@ -1,12 +1,11 @@
 //@ check-pass
-//! The current IRP of a queue is lent while the queue is locked: it is ended by the queue, and not completed by who looks at it.
+//! The current IRP of a queue is lent while the queue is locked: it stays the queue's.
 #![no_std]
 
-use wdm::{CancelSafeQueue, Irql, irql::Dispatch};
+use wdm::{CancelSafeQueue, Irp, Irql, irql::Dispatch};
 
-pub fn finish(queue: &CancelSafeQueue, irql: &mut Irql<Dispatch>) {
+pub fn take(queue: &CancelSafeQueue, irql: &mut Irql<Dispatch>) {
     queue.with(irql, |queue, _irql| {
-        queue.end_current(Ok(()));
-        //
+        queue.with_current(|irp, ()| drop::<&mut Irp<'_>>(irp));
     });
 }

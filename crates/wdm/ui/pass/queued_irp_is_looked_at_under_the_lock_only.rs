@@ -1,12 +1,13 @@
 //@ check-pass
-//! An IRP in a queue is looked at while the queue is locked: after that it may be gone.
+//! An IRP in a queue is looked at while the queue has it: once it is ended it is completed, and may be gone.
 #![no_std]
 
-use wdm::{Irql, StartIo, StartIoQueue, irql::Dispatch};
+use wdm::LockedStartIoQueue;
 
-pub fn look<S: StartIo>(queue: &StartIoQueue<S>, irql: &mut Irql<Dispatch>) {
-    let mut kept = None;
-    queue.with(irql, |queue, _| kept = queue.current().map(|(irp, _)| irp.note()));
+pub fn look(queue: &mut LockedStartIoQueue<'_, u32>) -> [u64; 2] {
+    let Some((irp, _)) = queue.current() else {
+        return [0; 2];
+    };
     //
-    drop(kept);
+    irp.note()
 }
