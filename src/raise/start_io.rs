@@ -1,4 +1,4 @@
-//! The StartIo routine of the raise queue. IRQL: DISPATCH.
+//! The StartIo routine of the raise queue. IRQL: DISPATCH, under the cancel spin lock.
 
 use wdm::{Irql, LockedStartIoQueue, StartIo, irql::SpinLockHeld};
 

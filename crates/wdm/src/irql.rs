@@ -14,9 +14,9 @@
 //! |---|---|
 //! | PnP and power methods of [`DeviceExtension`](crate::DeviceExtension), [`WorkRoutine`](crate::WorkRoutine) | [`Passive`] |
 //! | its dispatch routines, [`CompletionRoutine`](crate::CompletionRoutine) | [`UpToDispatch`]: the caller's IRQL. [`Irql::passive`] asks |
-//! | [`DpcRoutine`](crate::DpcRoutine), [`DpcForIsrRoutine`](crate::DpcForIsrRoutine), [`TimerRoutine`](crate::TimerRoutine), [`StartIo`](crate::StartIo) | [`Dispatch`] |
+//! | [`DpcRoutine`](crate::DpcRoutine), [`DpcForIsrRoutine`](crate::DpcForIsrRoutine), [`TimerRoutine`](crate::TimerRoutine) | [`Dispatch`] |
 //! | [`ThreadedDpcRoutine`](crate::ThreadedDpcRoutine) | [`Threaded`]: one or the other, and no wait |
-//! | closures of [`SpinLock::with`](crate::SpinLock::with) and [`StartIoQueue::with_current`](crate::StartIoQueue::with_current) | [`SpinLockHeld`] |
+//! | closures of [`SpinLock::with`](crate::SpinLock::with), [`CancelSafeQueue::with`](crate::CancelSafeQueue::with) and [`StartIoQueue::with`](crate::StartIoQueue::with); [`StartIo`](crate::StartIo) | [`SpinLockHeld`] |
 //! | [`InterruptService`](crate::InterruptService), closures of [`Interrupt::synchronize`](crate::Interrupt::synchronize) | [`Dirql`] |
 //!
 //! # Who asks for what

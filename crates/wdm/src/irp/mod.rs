@@ -14,6 +14,7 @@
 //! | the driver | [`complete`](Irp::complete) | the I/O manager, for good |
 //! | | [`insert`](crate::CancelSafeQueue::insert) | a queue, which completes it when it is cancelled |
 //! | a queue | [`remove_next`](crate::CancelSafeQueue::remove_next) | the driver, which gets it with a brand of its own |
+//! | | [`end_current`](crate::LockedQueue::end_current) | the I/O manager, for good, when the queue's lock is released |
 //! | the driver | [`forward`](Irp::forward) | the lower driver, for good |
 //! | | [`forward_with`](Irp::forward_with) | the lower driver, until that has completed it |
 //! | the lower driver | a [`CompletionRoutine`]'s [`ReturnedIrp`] | the driver |
