@@ -23,11 +23,6 @@ extern crate wdk_panic as _;
 
 wdm::driver_entry!(Holder);
 
-/// The note with a request that has not been held.
-const NEW: [u64; 2] = [0, 0];
-/// The note with one that has.
-const HELD: [u64; 2] = [1, 0];
-
 /// How long a request is held at most.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -92,9 +87,9 @@ impl DeviceExtension for Holder {
         };
         match code {
             Some(WAIT) => return self.waiting.insert(irp, passive),
-            Some(HOLD_FOR_THE_QUEUE) => self.hold_all(passive, |irp, irql| self.waiting.insert(irp, irql)),
-            Some(HOLD_FOR_START_IO) => self.hold_all(passive, |irp, irql| self.of_device.insert(irp, irql)),
-            Some(HOLD_FOR_THE_LOWER_DRIVER) => self.hold_all(passive, pass_down),
+            Some(HOLD_FOR_THE_QUEUE) => self.hold_all(passive, &|irp, irql| self.waiting.insert(irp, irql)),
+            Some(HOLD_FOR_START_IO) => self.hold_all(passive, &|irp, irql| self.of_device.insert(irp, irql)),
+            Some(HOLD_FOR_THE_LOWER_DRIVER) => self.hold_all(passive, &pass_down),
             Some(HOLD_FOR_A_WHILE) => {
                 self.waiting.remove_next(passive, |irp, irql| {
                     self.hold(irql);
@@ -118,23 +113,18 @@ impl Holder {
         self.closed.clear(irql);
     }
 
-    /// Takes every request out that waits, holds it, and has `then` go on with it.
-    fn hold_all(
-        &self,
-        irql: &mut Irql<Passive>,
-        mut then: impl for<'i> FnMut(Irp<'i>, &mut Irql<Passive>) -> Disposed<'i>,
-    ) {
-        while self.waiting.remove_next_if(
-            irql,
-            |irp| irp.note() == NEW,
-            |mut irp, irql| {
-                irp.set_note(HELD);
-                self.hold(irql);
-                then(irp, irql)
-            },
-        ) {}
+    /// Takes every request out that waits, then holds one after the other, and has `then` go on with it.
+    fn hold_all(&self, irql: &mut Irql<Passive>, then: Then<'_>) {
+        self.waiting.remove_next(irql, |irp, irql| {
+            self.hold_all(irql, then);
+            self.hold(irql);
+            then(irp, irql)
+        });
     }
 }
+
+/// What is done with a request that was held.
+type Then<'a> = &'a dyn for<'i> Fn(Irp<'i>, &mut Irql<Passive>) -> Disposed<'i>;
 
 fn pass_down<'i>(irp: Irp<'i>, irql: &mut Irql<Passive>) -> Disposed<'i> {
     irp.forward(irql)
