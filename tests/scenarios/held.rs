@@ -144,7 +144,8 @@ fn a_request_that_was_taken_out_ends_without_memory_too() {
             }
             let holder = hold(&pc, &kept, HOLD_FOR_THE_QUEUE);
             pc.k.delay(MEANWHILE).await?;
-            for program in closed {
+            // The driver goes on with the request first that it has taken last.
+            for program in closed.into_iter().rev() {
                 // At last the number of the call for the last one that is closed.
                 counted.set(pc.k.recorded().counters.get(Counter::FallibleCalls));
                 program.close().await?;
