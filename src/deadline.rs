@@ -1,26 +1,20 @@
 //! A moment until which something is waited for. IRQL: any.
 
-use core::time::Duration;
+use wdm::{TimeSpan, interrupt_time};
 
-use wdm::{interrupt_time, interrupt_time_units};
-
-/// A moment, in the units of [`interrupt_time`]: 100 nanoseconds.
+/// A moment, as [`interrupt_time`] tells it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(u64);
 
-/// The unit of [`interrupt_time`], in nanoseconds.
-const UNIT: u64 = 100;
-
 impl Deadline {
     /// The moment that comes after `time`.
-    pub fn after(time: Duration) -> Self {
-        Self(interrupt_time().saturating_add(interrupt_time_units(time)))
+    pub fn after(time: TimeSpan) -> Self {
+        Self(interrupt_time().saturating_add(time.units()))
     }
 
     /// How long it is until then: 0 when it is over.
-    pub fn rest(self) -> Duration {
-        let rest = self.0.saturating_sub(interrupt_time());
-        Duration::from_nanos(rest.saturating_mul(UNIT))
+    pub fn rest(self) -> TimeSpan {
+        TimeSpan::from_units(self.0.saturating_sub(interrupt_time()))
     }
 
     /// Whether it is over.

@@ -1,12 +1,10 @@
 //! The device extension, and what PnP and power ask of it. IRQL: PASSIVE, but for the dispatch routines at the end.
 
-use core::time::Duration;
-
 use edu::{arrivals::Arrivals, engine::Activity, interface::GUID_DEVINTERFACE_EDU};
 use pinned_init::{PinInit, pin_data, try_pin_init};
 use wdm::{
     DeviceExtension, DeviceFailure, DeviceInit, DevicePowerState, Disposed, Error, Guid, HardwareKey, Interrupt,
-    IoMethod, Irp, Irql, Resources, Result, StopReason, flush_queued_dpcs,
+    IoMethod, Irp, Irql, Resources, Result, StopReason, TimeSpan, flush_queued_dpcs,
     irql::{Passive, UpToDispatch},
     sleep,
 };
@@ -193,14 +191,14 @@ impl DeviceExtension for EduDevice {
 
 /// How long a stop or a sleep waits for the device, whatever the watchdogs' patience: the system has its own time limits for those. With the default
 /// parameters the watchdogs come first.
-const LONGEST_DRAIN: Duration = Duration::from_secs(10);
+const LONGEST_DRAIN: TimeSpan = TimeSpan::from_millis(10_000);
 
 /// How long the driver waits for a DMA command whose request has ended. It should take 100 milliseconds.
-const LONGEST_DMA: Duration = Duration::from_millis(500);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+const LONGEST_DMA: TimeSpan = TimeSpan::from_millis(500);
+const BETWEEN_LOOKS: TimeSpan = TimeSpan::from_millis(10);
 
 /// How long after the end of a factorial the device may still raise the interrupt for it.
-const A_MOMENT: Duration = Duration::from_millis(1);
+const A_MOMENT: TimeSpan = TimeSpan::from_millis(1);
 
 impl EduDevice {
     /// Ends what the device does for somebody who used it before this driver: another driver, or this one before a stop. Its interrupts are disabled

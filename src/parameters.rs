@@ -2,10 +2,9 @@
 
 use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicU32, Ordering};
-use core::time::Duration;
 
 use edu::transfer::PieceSize;
-use wdm::{HardwareKey, Irql, Resources, UnicodeString, irql::Passive, unicode_string};
+use wdm::{HardwareKey, Irql, Resources, TimeSpan, UnicodeString, irql::Passive, unicode_string};
 
 /// One parameter, a `REG_DWORD`. One that is missing, or of another type, has the default value; one out of range the nearest that is not.
 struct Parameter {
@@ -67,8 +66,8 @@ impl Parameters {
     }
 
     /// How long a piece may take before the device is looked at.
-    pub fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms.load(Ordering::Relaxed).into())
+    pub fn timeout(&self) -> TimeSpan {
+        TimeSpan::from_millis(self.timeout_ms.load(Ordering::Relaxed))
     }
 
     /// The most bytes that one DMA command moves.

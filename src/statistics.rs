@@ -62,7 +62,9 @@ impl LatencyCounters {
     pub fn note(&self, stamp: InterruptStamp) {
         let latency = stamp.age(performance_time());
         self.last.store(latency, Ordering::Relaxed);
-        self.maximum.fetch_max(latency, Ordering::Relaxed);
+        if latency > self.maximum.load(Ordering::Relaxed) {
+            self.maximum.fetch_max(latency, Ordering::Relaxed);
+        }
         self.sum.fetch_add(latency, Ordering::Relaxed);
         self.count.count();
     }

@@ -1,11 +1,10 @@
 //! The time within which the device has to be finished with a piece of work. IRQL: at most DISPATCH.
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use core::time::Duration;
 
 use edu::ioctl::WatchdogStatistics;
 use pinned_init::{PinInit, pin_data, try_pin_init};
-use wdm::{DeviceInit, Error, Irql, Timer, TimerRoutine, irql::AtMostDispatch};
+use wdm::{DeviceInit, Error, Irql, TimeSpan, Timer, TimerRoutine, irql::AtMostDispatch};
 
 use crate::{deadline::Deadline, device::EduDevice, statistics::Counter};
 
@@ -40,7 +39,7 @@ impl<R: TimerRoutine<Device = EduDevice>> Watchdog<R> {
     }
 
     /// The time begins now. Under the lock of the queue's state.
-    pub fn start<L: AtMostDispatch>(&self, timeout: Duration, irql: &mut Irql<L>) {
+    pub fn start<L: AtMostDispatch>(&self, timeout: TimeSpan, irql: &mut Irql<L>) {
         self.due.store(Deadline::after(timeout).to_raw(), Ordering::Relaxed);
         self.timer.set(timeout, irql);
     }

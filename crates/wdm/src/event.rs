@@ -2,7 +2,6 @@
 
 use core::cell::UnsafeCell;
 use core::fmt;
-use core::time::Duration;
 
 use pinned_init::PinInit;
 use wdk_sys::{
@@ -16,7 +15,8 @@ use crate::{
     device::{DeviceInit, Handle, KernelObject, Object},
     error::Error,
     irql::{AtMostDispatch, Irql, Passive},
-    thread::{KERNEL_MODE, relative},
+    thread::KERNEL_MODE,
+    time::TimeSpan,
 };
 
 /// A notification event (`KEVENT`): stays set until it is cleared.
@@ -86,8 +86,8 @@ impl Event {
 
     /// Waits until it is set, or for `timeout`; whether it was set. IRQL: `PASSIVE_LEVEL`. DDI: `KeWaitForSingleObject`, which
     /// counts time in clock ticks.
-    pub fn wait(&self, timeout: Duration, _irql: &mut Irql<Passive>) -> bool {
-        let mut timeout = relative(timeout);
+    pub fn wait(&self, timeout: impl Into<TimeSpan>, _irql: &mut Irql<Passive>) -> bool {
+        let mut timeout = timeout.into().relative();
         // SAFETY: the event is initialised and outlives the wait: the driver's value, which has the handle, is borrowed.
         let status = unsafe { KeWaitForSingleObject(self.raw().cast(), Executive, KERNEL_MODE, 0, &raw mut timeout) };
         status != STATUS_TIMEOUT

@@ -139,7 +139,7 @@ pub use revocable::Revocable;
 pub use spin_lock::SpinLock;
 pub use status::Status;
 pub use thread::sleep;
-pub use time::{interrupt_time, interrupt_time_units, performance_time};
+pub use time::{TimeSpan, interrupt_time, performance_time};
 pub use timer::{Timer, TimerRoutine};
 pub use unicode_string::UnicodeString;
 pub use work_item::{WorkItem, WorkRoutine};

@@ -1,25 +1,17 @@
 //! Waiting without an object to wait for.
 
-use core::time::Duration;
-
-use wdk_sys::{_MODE::KernelMode, KPROCESSOR_MODE, LARGE_INTEGER, ntddk::KeDelayExecutionThread};
+use wdk_sys::{_MODE::KernelMode, KPROCESSOR_MODE, ntddk::KeDelayExecutionThread};
 
 use crate::{
     irql::{Irql, Passive},
-    time::interrupt_time_units,
+    time::TimeSpan,
 };
-
-/// A length of time as the kernel's waits take it: negative, in units of 100 nanoseconds.
-pub(crate) fn relative(time: Duration) -> LARGE_INTEGER {
-    let units = i64::try_from(interrupt_time_units(time)).unwrap_or(i64::MAX);
-    LARGE_INTEGER { QuadPart: -units }
-}
 
 /// Waits for `time`, which the system rounds up to its clock tick. IRQL: `PASSIVE_LEVEL`. DDI: `KeDelayExecutionThread`.
 ///
 /// For something that nobody tells of: an [`Event`](crate::Event) is to be waited for where there is one.
-pub fn sleep(time: Duration, _irql: &mut Irql<Passive>) {
-    let mut interval = relative(time);
+pub fn sleep(time: impl Into<TimeSpan>, _irql: &mut Irql<Passive>) {
+    let mut interval = time.into().relative();
     // SAFETY: PASSIVE_LEVEL, as the token proves, and the interval is valid for the call. A wait that is not alertable has one
     // outcome, so the status tells nothing.
     let _ = unsafe { KeDelayExecutionThread(KERNEL_MODE, 0, &raw mut interval) };

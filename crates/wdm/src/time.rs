@@ -6,14 +6,52 @@ use wdk_sys::{LARGE_INTEGER, ntddk::KeQueryPerformanceCounter};
 
 /// How many of the system's units of time, 100 nanoseconds, there are in a second.
 const UNITS_PER_SECOND: u64 = 10_000_000;
+const UNITS_PER_MILLISECOND: u64 = 10_000;
 const NANOSECONDS_PER_UNIT: u32 = 100;
 
-/// A length of time in units of 100 nanoseconds, as [`interrupt_time`] and [`performance_time`] count; the greatest number, if it has more.
-#[must_use]
-pub const fn interrupt_time_units(time: Duration) -> u64 {
-    // Not by `as_nanos`: there is no instruction that divides 128 bits.
-    let whole = time.as_secs().saturating_mul(UNITS_PER_SECOND);
-    whole.saturating_add((time.subsec_nanos() / NANOSECONDS_PER_UNIT) as u64)
+/// A length of time in the system's unit: 100 nanoseconds. What is made of a [`Duration`] once need not be converted each time that it is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimeSpan(u64);
+
+impl TimeSpan {
+    /// So many units.
+    #[must_use]
+    pub const fn from_units(units: u64) -> Self {
+        Self(units)
+    }
+
+    /// So many milliseconds.
+    #[must_use]
+    pub const fn from_millis(milliseconds: u32) -> Self {
+        Self(milliseconds as u64 * UNITS_PER_MILLISECOND)
+    }
+
+    /// How many units: the difference of two values of [`interrupt_time`] or of [`performance_time`].
+    #[must_use]
+    pub const fn units(self) -> u64 {
+        self.0
+    }
+
+    /// Whether it is 0.
+    #[must_use]
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// As the kernel's timers and waits take it: negative.
+    pub(crate) fn relative(self) -> LARGE_INTEGER {
+        let units = i64::try_from(self.0).unwrap_or(i64::MAX);
+        LARGE_INTEGER { QuadPart: -units }
+    }
+}
+
+impl From<Duration> for TimeSpan {
+    /// Rounded down; as many units as can be counted, if it is longer.
+    fn from(time: Duration) -> Self {
+        // Not by `as_nanos`: there is no instruction that divides 128 bits.
+        let whole = time.as_secs().saturating_mul(UNITS_PER_SECOND);
+        Self(whole.saturating_add((time.subsec_nanos() / NANOSECONDS_PER_UNIT).into()))
+    }
 }
 
 /// Where the system keeps `KUSER_SHARED_DATA` in every x64 kernel, and `InterruptTime` in it.

@@ -17,7 +17,7 @@ use crate::{
     device::{DeviceInit, Extension, Handle, Header, KernelObject, Object},
     error::Error,
     irql::{AtMostDispatch, Dispatch, Irql},
-    thread::relative,
+    time::TimeSpan,
 };
 
 /// What a [`Timer`]'s DPC does when the time is up: a `KDEFERRED_ROUTINE`, the documented `CustomTimerDpc`.
@@ -115,14 +115,19 @@ impl<R: TimerRoutine> Timer<R> {
     /// A run that is under way, or queued, for the time before still comes: a routine that must know looks at what it was set for.
     ///
     /// IRQL: at most `DISPATCH_LEVEL`. DDI: `KeSetTimerEx`.
-    pub fn set<L: AtMostDispatch>(&self, after: Duration, irql: &mut Irql<L>) -> bool {
-        self.core.set(after, 0, irql)
+    pub fn set<L: AtMostDispatch>(&self, after: impl Into<TimeSpan>, irql: &mut Irql<L>) -> bool {
+        self.core.set(after.into(), 0, irql)
     }
 
     /// As [`set`](Self::set), and then every `period` until it is cancelled: at least a millisecond, at most 24 days, and counted in milliseconds.
-    pub fn set_periodic<L: AtMostDispatch>(&self, after: Duration, period: Duration, irql: &mut Irql<L>) -> bool {
+    pub fn set_periodic<L: AtMostDispatch>(
+        &self,
+        after: impl Into<TimeSpan>,
+        period: Duration,
+        irql: &mut Irql<L>,
+    ) -> bool {
         let period = LONG::try_from(period.as_millis()).unwrap_or(LONG::MAX).max(1);
-        self.core.set(after, period, irql)
+        self.core.set(after.into(), period, irql)
     }
 
     /// Takes it back; whether it was set. The DPC may be queued, or run, still.
@@ -134,13 +139,13 @@ impl<R: TimerRoutine> Timer<R> {
 }
 
 impl TimerCore {
-    fn set<L: AtMostDispatch>(&self, after: Duration, period: LONG, _irql: &mut Irql<L>) -> bool {
+    fn set<L: AtMostDispatch>(&self, after: TimeSpan, period: LONG, _irql: &mut Irql<L>) -> bool {
         // SAFETY: the header outlives everything in the extension.
         if !unsafe { self.header.as_ref() }.is_open() {
             return false;
         }
         // SAFETY: timer and DPC are initialised, and stay so until teardown has cancelled the one and flushed the other; the token proves the IRQL.
-        unsafe { KeSetTimerEx(self.timer.get(), relative(after), period, self.dpc.get()) };
+        unsafe { KeSetTimerEx(self.timer.get(), after.relative(), period, self.dpc.get()) };
         true
     }
 
