@@ -243,12 +243,15 @@ fn scripts(workspace: &Workspace) -> Result<String> {
 /// The harness for Windows in a virtual machine, with a guest that stands in for it.
 fn virtual_machine(workspace: &Workspace) -> Result<String> {
     provision::qemu()?;
+    provision::qemu_img()?;
     ignored_tests(workspace, "vm")
 }
 
 /// The page that leads to Windows, as far as Linux goes.
 fn windows_page(workspace: &Workspace) -> Result<String> {
     provision::qemu()?;
+    provision::qemu_img()?;
+    // Among what it brings is openssl.
     provision::signify(workspace)?;
     ignored_tests(workspace, "windows_page")
 }

@@ -87,6 +87,16 @@ pub struct Options {
     results: Option<PathBuf>,
 }
 
+impl Options {
+    fn limits(&self) -> Limits {
+        Limits {
+            silence: Duration::from_secs(self.silence.into()),
+            total: Duration::from_secs(self.limit.into()),
+            restarts: self.restarts,
+        }
+    }
+}
+
 /// What starts a machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Firmware {
@@ -150,7 +160,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         memory: options.memory,
         cpus: options.cpus,
     };
-    let code = play(&machine, options)?;
+    let code = play(&machine, options.accelerator, options.limits())?;
     println!("results: {}", run.display());
     Ok(code)
 }
@@ -167,14 +177,10 @@ fn clear(run: &Path) -> Result<()> {
 }
 
 /// One run, from the start of QEMU to its end.
-fn play(machine: &Machine<'_>, options: &Options) -> Result<u8> {
+fn play(machine: &Machine<'_>, accelerator: Option<Accelerator>, limits: Limits) -> Result<u8> {
     let files = machine.files();
-    let (mut guest, mut qmp) = start(machine, options.accelerator)?;
-    let mut session = Session::new(Limits {
-        silence: Duration::from_secs(options.silence.into()),
-        total: Duration::from_secs(options.limit.into()),
-        restarts: options.restarts,
-    });
+    let (mut guest, mut qmp) = start(machine, accelerator)?;
+    let mut session = Session::new(limits);
     let (code, why) = guest.watch(&mut session, &mut qmp, &files)?;
     if let Some(why) = &why {
         // What is on the guest's screen tells more than its silence.
