@@ -13,6 +13,9 @@ use crate::{
 /// How much worse a figure may be, in percent.
 const ALLOWED: u64 = 2;
 
+/// The figure that routines and functions have a share in.
+const INSTRUCTIONS: &str = "instructions";
+
 /// How many functions a regression names.
 const NAMED: usize = 5;
 
@@ -48,7 +51,7 @@ impl fmt::Display for Regression {
 /// What is compared, by name.
 fn figures(cost: &Cost) -> [(&'static str, u64); 8] {
     [
-        ("instructions", cost.instructions),
+        (INSTRUCTIONS, cost.instructions),
         ("DDI calls", cost.calls),
         ("locks", cost.locks_taken),
         ("register accesses", cost.register_reads + cost.register_writes),
@@ -101,6 +104,18 @@ impl Baseline {
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// How many rows take fewer instructions: they call for the baseline to be written anew.
+    pub fn better(&self, report: &Report) -> usize {
+        let better = report.rows.iter().filter(|row| {
+            let before = self
+                .rows
+                .get(&row.name)
+                .and_then(|entry| entry.figures.get(INSTRUCTIONS));
+            before.is_some_and(|&before| is_worse(row.image.instructions, before))
+        });
+        better.count()
+    }
+
     /// What has become worse.
     pub fn regressions(&self, report: &Report) -> Vec<Regression> {
         let mut found = Vec::new();
@@ -125,7 +140,7 @@ impl Entry {
             let before = self.figures.get(name).copied().unwrap_or_default();
             if is_worse(before, value) {
                 let mut text = change(&format!("{row}: {name}"), before, value);
-                if name == "instructions" {
+                if name == INSTRUCTIONS {
                     text += &increases("routines", &self.routines, &now.routines);
                     text += &increases("functions", &self.functions, &now.functions);
                 }
@@ -166,3 +181,6 @@ fn increases(what: &str, before: &BTreeMap<String, u64>, now: &BTreeMap<String, 
         .map(|(by, name)| format!("\n    {what}: +{by} {name}"));
     lines.collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use ntsim::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::locks::Names;
+use crate::names::{Locks, Routines};
 
 /// What was counted: of one request, or of all that a row does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ impl Window {
     /// What it has cost.
     pub fn cost(&self) -> Cost {
         let mut cost = Cost::default();
-        let mut locks = Names::default();
+        let (mut locks, mut routines) = (Locks::default(), Routines::default());
         let mut held: BTreeMap<Runner, usize> = BTreeMap::new();
         let mut device_irql: BTreeMap<Runner, u64> = BTreeMap::new();
         for (index, slice) in self.slices.iter().enumerate() {
@@ -125,7 +125,8 @@ impl Window {
             let instructions = slice.executed.len() as u64;
             let before = held.insert(runner.clone(), slice.locks.len());
             let taken = slice.locks.len().saturating_sub(before.unwrap_or(slice.locks.len()));
-            cost.add_slice(slice, taken as u64);
+            let routine = routines.name(slice.label, slice.routine);
+            cost.add_slice(slice, &routine, taken as u64);
             for (depth, &lock) in slice.locks.iter().enumerate() {
                 let entry = cost.locks.entry(locks.name(lock, slice.label)).or_default();
                 entry.instructions += instructions;
@@ -139,7 +140,7 @@ impl Window {
             };
             cost.device_irql = cost.device_irql.max(*here);
             for event in self.events(index) {
-                cost.add_event(slice, event);
+                cost.add_event(&routine, event);
                 locks.learn(event);
                 if let Event::Left { label: "ISR", .. } = event {
                     *here = 0;
@@ -147,8 +148,9 @@ impl Window {
             }
         }
         for record in &self.records {
-            if let Event::Entered { label, .. } = record.event {
-                cost.routines.entry(label.to_owned()).or_default().entered += 1;
+            if let Event::Entered { label, routine, .. } = record.event {
+                let name = routines.name(label, routine);
+                cost.routines.entry(name).or_default().entered += 1;
             }
         }
         cost
@@ -156,9 +158,9 @@ impl Window {
 }
 
 impl Cost {
-    fn add_slice(&mut self, slice: &Slice, taken: u64) {
+    fn add_slice(&mut self, slice: &Slice, routine: &str, taken: u64) {
         let instructions = slice.executed.len() as u64;
-        let routine = self.routines.entry(slice.label.to_owned()).or_default();
+        let routine = self.routines.entry(routine.to_owned()).or_default();
         routine.instructions += instructions;
         routine.locks_taken += taken;
         self.instructions += instructions;
@@ -169,8 +171,8 @@ impl Cost {
         }
     }
 
-    fn add_event(&mut self, slice: &Slice, event: &Event) {
-        let routine = self.routines.entry(slice.label.to_owned()).or_default();
+    fn add_event(&mut self, routine: &str, event: &Event) {
+        let routine = self.routines.entry(routine.to_owned()).or_default();
         match event {
             Event::Called { routine: name, .. } => {
                 routine.calls += 1;

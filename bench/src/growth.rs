@@ -61,8 +61,8 @@ impl Load {
         match self {
             Self::Queued(kind, count) => format!("{}, {count} queued", kind.name()),
             Self::Waits(count) => format!("WAIT, {count} ended at once"),
-            Self::Processors(kind, count) => format!("{}, {count} processors", kind.name()),
-            Self::Devices(kind, count) => format!("{}, {count} devices", kind.name()),
+            Self::Processors(kind, count) => format!("{}, processors: {count}", kind.name()),
+            Self::Devices(kind, count) => format!("{}, devices: {count}", kind.name()),
         }
     }
 

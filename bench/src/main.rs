@@ -7,7 +7,7 @@ mod cost;
 mod functions;
 mod growth;
 mod images;
-mod locks;
+mod names;
 mod report;
 mod requests;
 mod rig;
@@ -80,10 +80,18 @@ fn run(arguments: &Arguments) -> Result<()> {
     if let Some(path) = &arguments.write_baseline {
         Baseline::of(&report).write(path)?;
     }
-    match &arguments.baseline {
-        Some(path) => compare(&Baseline::read(path)?, &report),
-        None => Ok(()),
+    if let Some(path) = &arguments.baseline {
+        let baseline = Baseline::read(path)?;
+        compare(&baseline, &report)?;
+        if arguments.check {
+            println!(
+                "{} rows, {} of them better",
+                report.rows.len(),
+                baseline.better(&report)
+            );
+        }
     }
+    Ok(())
 }
 
 fn compare(baseline: &Baseline, report: &Report) -> Result<()> {

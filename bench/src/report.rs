@@ -153,6 +153,6 @@ impl Figures {
 
 /// `a` by `b`, to three decimals.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-fn ratio(a: u64, b: u64) -> f64 {
+pub fn ratio(a: u64, b: u64) -> f64 {
     (a as f64 / b as f64 * 1000.0).round() / 1000.0
 }

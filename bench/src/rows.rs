@@ -139,8 +139,10 @@ fn between_factorials(window: &Window) -> Option<Window> {
     let start = starts.nth(1)?;
     let read = (0..start).rfind(|&index| accesses(index, false))?;
     let mut between = Window::default();
+    let before = window.slices[read].raised;
     for index in read + 1..=start {
         let mut slice = window.slices[index].clone();
+        slice.raised = slice.raised.saturating_sub(before);
         let next = window.slices.get(index + 1);
         let end = next.map_or(window.records.len(), |next| next.events_before);
         let records = &window.records[slice.events_before..end];

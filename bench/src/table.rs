@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
     cost::Cost,
-    report::{Figures, Report},
+    report::{Figures, Report, ratio},
 };
 
 /// Prints everything.
@@ -74,6 +74,12 @@ fn overview(report: &Report) -> Table {
             format!("{instructions} / {calls} / {locks_taken} / {stack} B")
         }));
     }
+    let mut file = vec!["image, file bytes".to_owned(), report.image.file.to_string()];
+    if let Some(against) = &report.against {
+        let ratio = ratio(report.image.file, against.file);
+        file.extend([against.file.to_string(), format!("{ratio:.2}")]);
+    }
+    table.add_row(file);
     table
 }
 

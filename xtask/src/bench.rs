@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use crate::{
     build::{self, Profile},
-    process::Show,
+    process::{self, Show},
     workspace::Workspace,
 };
 
@@ -72,6 +72,20 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         bench.arg("--baseline").arg(baseline);
     }
     Show::All.run(&mut bench)
+}
+
+/// Compares the release build, which must be there, with the committed baseline: one request at a time.
+///
+/// # Errors
+///
+/// When a figure is worse, with the figure, the routines and the functions.
+pub fn check(workspace: &Workspace) -> Result<String> {
+    let image = build::shipped_driver(workspace, Profile::Release, Show::OnFailure)?;
+    let mut bench = program(workspace, &image);
+    bench
+        .args(["--quick", "--check", "--baseline"])
+        .arg(workspace.bench_baseline());
+    Ok(process::read(&mut bench)?.trim_end().to_owned())
 }
 
 /// The program. It runs where this one was called: the user's paths are relative to that.

@@ -145,3 +145,16 @@ fn registers_and_allocations_are_counted() {
     assert_eq!((cost.register_reads, cost.register_writes, cost.allocations), (1, 2, 1));
     assert_eq!(cost.routines[DPC].register_accesses, 3);
 }
+
+#[test]
+fn routines_that_are_called_alike_are_told_apart() {
+    let mut slices = vec![
+        slice(ActivityKind::Dpc, DPC, Irql::DISPATCH, 1, 0),
+        slice(ActivityKind::Dpc, DPC, Irql::DISPATCH, 2, 0),
+        slice(ActivityKind::Dpc, DPC, Irql::DISPATCH, 4, 0),
+    ];
+    slices[1].routine = Va(0x2000);
+    let cost = window(slices, &[]).cost();
+    let instructions = |name: &str| cost.routines[name].instructions;
+    assert_eq!((instructions("DPC"), instructions("DPC 2")), (5, 2));
+}

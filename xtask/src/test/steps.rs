@@ -10,6 +10,7 @@ use super::{
     planted_panic, ui,
 };
 use crate::{
+    bench,
     build::{self, Profile},
     cross::{Cross, toml_string},
     lockfiles,
@@ -73,6 +74,10 @@ pub const ALL: &[Step] = &[
     Step {
         name: "a planted unwrap fails the build",
         run: planted_panic::is_refused,
+    },
+    Step {
+        name: "costs, by the baseline",
+        run: bench::check,
     },
     Step {
         name: "unit and doc tests",

@@ -1,19 +1,40 @@
-//! What the locks of a row are called: their addresses say nothing to a reader, and differ between images.
+//! What the routines and the locks of a row are called: their addresses say nothing to a reader, and differ between images.
 
 use std::collections::BTreeMap;
 
 use ntsim::{mm::Va, trace::Event};
 
+/// Names for routines: what the kernel called them as, with a number from the second one on that it called so.
+#[derive(Debug, Default)]
+pub struct Routines {
+    known: BTreeMap<&'static str, Vec<Va>>,
+}
+
+impl Routines {
+    /// The name of the routine at `address` that the kernel called as `label`.
+    pub fn name(&mut self, label: &'static str, address: Va) -> String {
+        let known = self.known.entry(label).or_default();
+        let index = known.iter().position(|&it| it == address).unwrap_or_else(|| {
+            known.push(address);
+            known.len() - 1
+        });
+        match index {
+            0 => label.to_owned(),
+            _ => format!("{label} {}", index + 1),
+        }
+    }
+}
+
 /// Names for locks, by what acquired them first.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct Locks {
     known: BTreeMap<Va, String>,
     /// The kernel routine that was called last.
     called: Option<&'static str>,
     others: u8,
 }
 
-impl Names {
+impl Locks {
     /// Takes in what happened: the next lock that is new was acquired by it.
     pub fn learn(&mut self, event: &Event) {
         if let Event::Called { routine, .. } = event {
