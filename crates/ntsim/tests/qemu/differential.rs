@@ -148,15 +148,14 @@ impl<M: Subject, Q: Subject> Pair<M, Q> {
 
     fn carry_out(&mut self, operation: Operation) -> Comparison {
         match operation {
-            Operation::Read { offset, width } => {
-                let (model, qemu) = (self.model.read(offset, width), self.qemu.read(offset, width));
-                same(|| "the value read".to_owned(), &model, &qemu)?;
-            }
+            Operation::Read { offset, width } => self.compare_read(offset, width)?,
             Operation::Write { offset, width, value } => {
                 if let Some(command) = Self::starts_transfer(offset, width, value) {
                     self.make_transfer_sound(command);
                 }
                 self.write(offset, width, value);
+                let width = if offset < SOURCE { Width::Dword } else { Width::Qword };
+                self.compare_read(offset & !(width.bytes() - 1), width)?;
             }
             Operation::Transfer {
                 to_memory,
@@ -211,6 +210,11 @@ impl<M: Subject, Q: Subject> Pair<M, Q> {
         same(|| "its interrupts".to_owned(), &model, &qemu)
     }
 
+    fn compare_read(&mut self, offset: u64, width: Width) -> Comparison {
+        let (model, qemu) = (self.model.read(offset, width), self.qemu.read(offset, width));
+        same(|| format!("the {width} value at {offset:#x}"), &model, &qemu)
+    }
+
     /// Everything that can be read.
     fn compare_state(&mut self) -> Comparison {
         self.set_command(COMMAND_MEMORY | COMMAND_MASTER);
@@ -219,8 +223,7 @@ impl<M: Subject, Q: Subject> Pair<M, Q> {
             .map(|offset| (offset, Width::Dword))
             .chain([SOURCE, DESTINATION, COUNT, DMA_COMMAND].map(|offset| (offset, Width::Qword)))
         {
-            let (model, qemu) = (self.model.read(offset, width), self.qemu.read(offset, width));
-            same(|| format!("the register at {offset:#x} in the end"), &model, &qemu)?;
+            self.compare_read(offset, width)?;
         }
         let (model, qemu) = (self.model.memory(), self.qemu.memory());
         let differs = model.iter().zip(&qemu).position(|(model, qemu)| model != qemu);
