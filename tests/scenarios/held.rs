@@ -137,17 +137,18 @@ fn a_request_that_was_taken_out_ends_without_memory_too() {
             pc.start().await?;
             let kept = Program::open(&pc).await?;
             let (mut closed, mut held) = (Vec::new(), Vec::new());
-            for _ in 0..6 {
+            for _ in 0..12 {
                 let program = Program::open(&pc).await?;
                 held.push(program.send(WAIT, &[], 0).await?);
                 closed.push(program);
             }
             let holder = hold(&pc, &kept, HOLD_FOR_THE_QUEUE);
             pc.k.delay(MEANWHILE).await?;
-            // The driver goes on with the request first that it has taken last.
-            for program in closed.into_iter().rev() {
-                // At last the number of the call for the last one that is closed.
-                counted.set(pc.k.recorded().counters.get(Counter::FallibleCalls));
+            // The driver goes on with the request first that it has taken last. So when the sixth handle is closed it holds the requests of the five before.
+            for (index, program) in closed.into_iter().enumerate() {
+                if index == 5 {
+                    counted.set(pc.k.recorded().counters.get(Counter::FallibleCalls));
+                }
                 program.close().await?;
             }
             pc.k.join(holder).await?;

@@ -138,8 +138,8 @@ fn numbers_that_are_written_together_are_read_together() {
             let lock = lock.clone();
             thread::spawn(move || write_both(&lock))
         };
-        let (first, second, writes) = lock.read(|numbers, writes| (numbers.get(0), numbers.get(1), writes));
-        assert_eq!((first, second), (writes, writes));
+        let (first, second, version) = lock.read(|numbers, version| (numbers.get(0), numbers.get(1), version));
+        assert_eq!((first, second), (version, version));
         writer.join().unwrap();
         assert_eq!(lock.read(|numbers, _| numbers.get(1)), 1);
     });
