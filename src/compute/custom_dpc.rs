@@ -13,7 +13,7 @@ impl DpcRoutine for ComputeDpc {
     type SystemArgument1 = InterruptStamp;
     type SystemArgument2 = ();
 
-    /// Finishes the current IRP, then takes the next one off the queue and starts it.
+    /// Completes the current IRP, and starts the next one.
     fn run(device: &EduDevice, stamp: InterruptStamp, (): (), irql: &mut Irql<Dispatch>) {
         if !device.compute.device_interrupted(device, stamp, irql) {
             device.counters.factorial_interrupts_spurious.count();

@@ -16,7 +16,7 @@
 //! | its dispatch routines, [`CompletionRoutine`](crate::CompletionRoutine) | [`UpToDispatch`]: the caller's IRQL. [`Irql::passive`] asks |
 //! | [`DpcRoutine`](crate::DpcRoutine), [`DpcForIsrRoutine`](crate::DpcForIsrRoutine), [`TimerRoutine`](crate::TimerRoutine) | [`Dispatch`] |
 //! | [`ThreadedDpcRoutine`](crate::ThreadedDpcRoutine) | [`Threaded`]: one or the other, and no wait |
-//! | closures of [`SpinLock::with`](crate::SpinLock::with), [`CancelSafeQueue::with`](crate::CancelSafeQueue::with) and [`StartIoQueue::with`](crate::StartIoQueue::with); [`StartIo`](crate::StartIo) | [`SpinLockHeld`] |
+//! | closures of [`SpinLock::with`](crate::SpinLock::with), [`CancelSafeQueue::with`](crate::CancelSafeQueue::with), [`insert_with`](crate::CancelSafeQueue::insert_with) and [`StartIoQueue::with`](crate::StartIoQueue::with); [`StartIo`](crate::StartIo) | [`SpinLockHeld`] |
 //! | [`InterruptService`](crate::InterruptService), closures of [`Interrupt::synchronize`](crate::Interrupt::synchronize) | [`Dirql`] |
 //!
 //! # Who asks for what
@@ -76,7 +76,7 @@ pub enum Passive {}
 /// `DISPATCH_LEVEL` or below: dispatch, completion and power routines, whose caller decides.
 #[derive(Debug)]
 pub enum UpToDispatch {}
-/// `DISPATCH_LEVEL`: DPC, `StartIo` and cancel routines.
+/// `DISPATCH_LEVEL`: DPC and cancel routines.
 #[derive(Debug)]
 pub enum Dispatch {}
 /// `PASSIVE_LEVEL` or `DISPATCH_LEVEL`, in a [threaded DPC](crate::ThreadedDpc). Not to be told apart, because a threaded DPC keeps to what is allowed at

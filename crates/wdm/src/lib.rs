@@ -46,8 +46,8 @@
 //!   closure, whose token allows neither a wait, nor a completion, nor a call of another driver.
 //! - **An [IRP](irp)** is owned; a callback must return the proof that it disposed of the one that it was given. One that is dropped is
 //!   completed with an error. One that is forgotten is never completed, and its device can not be removed: a leak, and no more.
-//! - **The device extension** is lent as `&self`. What runs in a dispatch or completion routine holds the remove lock, and so does every IRP that is not
-//!   completed; ISRs and DPCs are disconnected, and flushed, before the extension goes.
+//! - **The device extension** is lent as `&self`. Every IRP that is not completed holds the remove lock, and so does what runs in a completion routine;
+//!   dispatch routines are counted, and removal waits for them; ISRs and DPCs are disconnected, and flushed, before the extension goes.
 //! - **Kernel objects** ([`CustomDpc`], [`ThreadedDpc`], [`Timer`], [`Interrupt`], [`CancelSafeQueue`], [`StartIoQueue`], [`Event`], [`WorkItem`], [`DeviceMemory`],
 //!   [`CommonBuffer`]) belong to this crate. Each is in nonpaged pool of its own, allocated by `AddDevice`, and on a list that no driver reaches. What lies in
 //!   the extension, checked to lie there, is where to find it: whoever drops, overwrites or forgets that takes nothing from the system. Removal, and an

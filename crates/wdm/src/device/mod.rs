@@ -69,9 +69,8 @@ pub enum StopReason {
 
 /// What a driver keeps for one device, and what it does for it.
 ///
-/// Every method is called through one trampoline, which checks that the device object has an extension of this type, and for
-/// everything but DPCs and ISRs holds the remove lock (`IoAcquireRemoveLock`): `&self` is valid until the method returns, and longer
-/// for as long as an [`Irp`] of the device is owned by anybody.
+/// Every method is called through one trampoline, which checks that the device object has an extension of this type. Removal waits until the method has
+/// returned, and until every [`Irp`] of the device has ended, which holds the remove lock (`IoAcquireRemoveLock`): until then `&self` is valid.
 ///
 /// The value is shared by callbacks on every processor (`Sync`), and dropped by another thread than the one that made it (`Send`).
 ///

@@ -61,8 +61,8 @@ unsafe impl<C: Sync> Send for Handle<C> {}
 
 impl<C> Handle<C> {
     /// # Safety
-    /// The object must be one of a device's [`Objects`], and be there as long as the handle is used: because that is pinned in the extension of the
-    /// device, or because the object is not freed meanwhile.
+    /// The object must be one of a device's [`Objects`], and be there as long as the handle is used, because that is pinned in the extension of the
+    /// device.
     pub(crate) const unsafe fn new(object: NonNull<C>) -> Self {
         Self {
             object,

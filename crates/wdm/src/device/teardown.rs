@@ -158,8 +158,8 @@ pub(super) unsafe fn end<T: 'static>(extension: NonNull<Extension<T>>, is_initia
 /// Ends the extension and deletes the device object.
 ///
 /// # Safety
-/// The lower drivers must have handled `IRP_MN_REMOVE_DEVICE`, and `IoReleaseRemoveLockAndWait` have returned: no request of the device is
-/// left and no dispatch routine uses it. Nothing of the extension may be used afterwards.
+/// The lower drivers must have handled `IRP_MN_REMOVE_DEVICE`; `IoReleaseRemoveLockAndWait` must have returned, so that no request of the device is left, and
+/// then `DispatchCalls::wait`, so that no dispatch routine uses it. Nothing of the extension may be used afterwards.
 pub(crate) unsafe fn tear_down<T: 'static>(extension: NonNull<Extension<T>>, irql: &mut Irql<Passive>) {
     // SAFETY: promised by the caller. The bus driver has taken the bus from the device.
     unsafe { end(extension, true, irql) };

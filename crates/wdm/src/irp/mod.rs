@@ -167,7 +167,8 @@ impl<'i> Irp<'i> {
     /// As [`new`](Self::new), for an IRP that was queued, or at the lower driver: what has been transferred is so still, and it came when it came.
     ///
     /// # Safety
-    /// As there, and `IoStatus.Information` must say what was transferred, as [`into_raw`](Self::into_raw) leaves it.
+    /// As there, and `IoStatus.Information` must say what was transferred, as [`into_raw`](Self::into_raw) leaves it. An IRP that is in a queue of this driver
+    /// need not be owned, if the queue is locked as long as the value is used, and the value is not disposed of.
     pub(crate) const unsafe fn from_queue(raw: NonNull<IRP>, header: NonNull<Header>, arrived: Moment) -> Self {
         Self {
             raw,
@@ -272,7 +273,7 @@ impl<'i> Irp<'i> {
 /// # Safety
 /// As [`complete`].
 #[inline(never)]
-unsafe fn answer(irp: NonNull<IRP>, header: NonNull<Header>, status: Status, information: usize) {
+pub(crate) unsafe fn answer(irp: NonNull<IRP>, header: NonNull<Header>, status: Status, information: usize) {
     // SAFETY: the IRP is owned until the next line.
     unsafe { file_position::advance(irp, status, information) };
     // SAFETY: promised by the caller.
@@ -281,8 +282,8 @@ unsafe fn answer(irp: NonNull<IRP>, header: NonNull<Header>, status: Status, inf
 
 impl Drop for Irp<'_> {
     /// The last resort for code that can neither return nor do anything with the IRP: it is completed with
-    /// `STATUS_DRIVER_INTERNAL_ERROR`. An `Irp` exists at `DISPATCH_LEVEL` or below only, since it is not `Send` and so gets neither
-    /// into an ISR nor into a locked section.
+    /// `STATUS_DRIVER_INTERNAL_ERROR`. An `Irp` is owned at `DISPATCH_LEVEL` or below only, and with no lock held, since it is not `Send`: a queue lends one
+    /// under its lock, by reference.
     fn drop(&mut self) {
         // SAFETY: the IRP is owned and given up here.
         unsafe { complete(self.raw, self.header, Error::DRIVER_INTERNAL_ERROR.into(), 0) };

@@ -103,7 +103,7 @@ pub(crate) unsafe fn set_outcome(irp: NonNull<IRP>, status: Status) {
 /// Sets `Irp->IoStatus.Information`.
 ///
 /// # Safety
-/// The IRP must be at this driver, and owned.
+/// The IRP must be at this driver, and owned or in a queue of this driver that is locked.
 pub(super) unsafe fn set_information(irp: NonNull<IRP>, information: usize) {
     // SAFETY: promised by the caller.
     unsafe { (*irp.as_ptr()).IoStatus.Information = information as u64 };

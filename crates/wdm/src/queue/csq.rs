@@ -89,7 +89,7 @@ impl Queue {
         // SAFETY: the callbacks find the queue by the address of its first field, which stays where it is.
         let status = unsafe {
             IoCsqInitializeEx(
-                self.csq.get(),
+                self.csq(),
                 Some(insert_irp),
                 Some(remove_irp),
                 Some(peek_next_irp),
@@ -101,28 +101,32 @@ impl Queue {
         Status::from_raw(status).into_result()
     }
 
+    /// The `IO_CSQ`, by a pointer to the whole queue, which the callbacks make of it again.
+    const fn csq(&self) -> PIO_CSQ {
+        core::ptr::from_ref(self).cast_mut().cast()
+    }
+
     /// The header of the device that the queue belongs to.
     pub(super) const fn header(&self) -> NonNull<Header> {
         self.header
     }
 
-    /// Puts the IRP at the end, and calls `then` under the lock. A queue that is closed, or an IRP whose handle is, completes it instead. `true`: it was put
-    /// in, and may be gone by now.
+    /// Puts the IRP at the end, and calls `then` under the lock. A queue that is closed, or an IRP whose handle is, completes it instead.
     ///
     /// # Safety
     /// The IRP must be one of the queue's device.
-    pub(super) unsafe fn insert<L: NoLockHeld>(&self, irp: Irp<'_>, then: Then<'_>, _irql: &mut Irql<L>) -> bool {
-        let insertion = Insertion {
+    pub(super) unsafe fn insert<L: NoLockHeld>(&self, irp: Irp<'_>, then: Then<'_>, _irql: &mut Irql<L>) {
+        let mut insertion = Insertion {
             arrived: irp.arrived(),
             then,
         };
-        let context = (&raw const insertion).cast_mut().cast();
+        let context = (&raw mut insertion).cast();
         let irp = irp.into_raw();
         // SAFETY: the IRP was owned, and has the remove lock; the queue takes it over, unless `insert_irp` refuses it. That gets the context, which
         // outlives the call.
-        let status = unsafe { IoCsqInsertIrpEx(self.csq.get(), irp.as_ptr(), core::ptr::null_mut(), context) };
+        let status = unsafe { IoCsqInsertIrpEx(self.csq(), irp.as_ptr(), core::ptr::null_mut(), context) };
         let Err(error) = Status::from_raw(status).into_result() else {
-            return true;
+            return;
         };
         self.counters.count(Err(error));
         // The page of `IoCsqInsertIrpEx` does not say whether the system marks an IRP that is refused. Marked by this driver it is pending in any case.
@@ -130,20 +134,19 @@ impl Queue {
         unsafe { mark_pending(irp) };
         // SAFETY: as above; it has the remove lock, and is given up here. The token proves the IRQL and that no lock is held.
         unsafe { complete(irp, self.header, error.into(), 0) };
-        false
     }
 
     /// Takes the first IRP out that `peek` returns and that is not being cancelled.
     pub(super) fn remove(&self, peek: Peek<'_>) -> Option<NonNull<IRP>> {
         let mut peek = peek;
         // SAFETY: the queue is initialised; `peek_next_irp` gets the function, which outlives the call.
-        NonNull::new(unsafe { IoCsqRemoveNextIrp(self.csq.get(), (&raw mut peek).cast()) })
+        NonNull::new(unsafe { IoCsqRemoveNextIrp(self.csq(), (&raw mut peek).cast()) })
     }
 
-    /// Takes responsibility for an IRP that was taken out.
+    /// Takes responsibility for an IRP.
     ///
     /// # Safety
-    /// It must just have been taken out of this queue. The brand must be one that no other IRP has.
+    /// It must just have been taken out of this queue; or be in it, with the lock held as long as the value is used, and not be disposed of. The brand must be one that no other IRP has.
     pub(super) unsafe fn own<'i>(&self, irp: NonNull<IRP>) -> Irp<'i> {
         // SAFETY: promised by the caller.
         let arrived = unsafe { arrival(irp) };
@@ -195,19 +198,24 @@ impl Queue {
         NonNull::new(self.current.get())
     }
 
-    /// Makes the oldest IRP that is not being cancelled the current one, unless there is one; whether there is one now.
+    /// Makes the oldest IRP the current one, unless there is one; whether there is one now. An IRP that is being cancelled is passed over, the current one
+    /// too.
     ///
     /// # Safety
     /// The lock must be held.
     pub(super) unsafe fn begin_next(&self) -> bool {
-        let mut next = self.current.get();
-        if !next.is_null() {
+        // SAFETY: the lock is held.
+        let current = unsafe { self.current() };
+        // SAFETY: the IRP is in the queue, whose lock is held.
+        if current.is_some_and(|irp| !unsafe { is_cancelled(irp) }) {
             return true;
         }
+        let mut next = core::ptr::null_mut();
         loop {
             // SAFETY: the lock is held; `next` is null or in the list.
             next = unsafe { irp_list::next(self.list.get(), next) };
             let Some(irp) = NonNull::new(next) else {
+                self.current.set(next);
                 return false;
             };
             // SAFETY: the IRP is in the queue, whose lock is held.

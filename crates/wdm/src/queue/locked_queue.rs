@@ -23,13 +23,14 @@ impl<'q, S> LockedQueue<'q, S> {
         Self { queue, state }
     }
 
-    /// Makes the oldest IRP of the queue the current one, unless there is one; whether there is one now. An IRP that is just being cancelled is passed over.
+    /// Makes the oldest IRP of the queue the current one, unless there is one; whether there is one now. An IRP that is just being cancelled is passed over, the
+    /// current one too.
     pub fn begin_next(&mut self) -> bool {
         // SAFETY: the lock is held.
         unsafe { self.queue.begin_next() }
     }
 
-    /// Whether there is a current IRP.
+    /// Whether there is a current IRP. It may be one that is just being cancelled.
     #[must_use]
     pub fn has_current(&self) -> bool {
         // SAFETY: the lock is held.

@@ -18,7 +18,10 @@ use super::{LockedStartIoQueue, QueueCounts, QueuedIrp, closed::Closed, counts::
 use crate::{
     device::{DeviceExtension, DeviceInit, Extension, FileObject, Handle, Header, KernelObject, Moment, Object},
     error::Error,
-    irp::{Disposed, Irp, clear_note, complete, is_cancelled, mark_pending, set_outcome, status as irp_status},
+    irp::{
+        Disposed, Irp, answer, clear_note, complete, information, is_cancelled, mark_pending, set_outcome,
+        status as irp_status,
+    },
     irql::{Dispatch, Irql, NoLockHeld, SpinLockHeld, lower_irql},
     status::Status,
 };
@@ -432,9 +435,11 @@ impl StartIoCore {
         }
         // SAFETY: the IRP is this call's.
         let outcome = unsafe { irp_status(irp) };
+        // SAFETY: as above.
+        let transferred = unsafe { information(irp) };
         self.counters.count(outcome.into_result());
         // SAFETY: the IRP is in no queue any more and is this call's, with the remove lock acquired for it. At most DISPATCH_LEVEL.
-        unsafe { complete(irp, self.header, outcome, 0) };
+        unsafe { answer(irp, self.header, outcome, transferred) };
     }
 
     /// The current IRP. Under the cancel spin lock.

@@ -11,7 +11,9 @@ use core::time::Duration;
 
 use edu::interface::GUID_DEVINTERFACE_EDU;
 use pinned_init::{PinInit, pin_data, try_pin_init};
-use protocol::{HOLD_FOR_A_WHILE, HOLD_FOR_START_IO, HOLD_FOR_THE_LOWER_DRIVER, HOLD_FOR_THE_QUEUE, HOLD_ITSELF, WAIT};
+use protocol::{
+    ANSWER, ANSWER_BY_START_IO, HOLD_FOR_START_IO, HOLD_FOR_THE_LOWER_DRIVER, HOLD_FOR_THE_QUEUE, HOLD_ITSELF, WAIT,
+};
 use wdm::{
     CancelSafeQueue, DeviceExtension, DeviceInit, Disposed, Error, Event, Guid, Irp, Irql, LockedStartIoQueue,
     Resources, Result, StartIo, StartIoQueue, StopReason,
@@ -38,14 +40,19 @@ pub struct Holder {
     closed: Event,
 }
 
-/// A request that has become the current one stays so until it is cancelled.
+/// A request that has become the current one stays so until it is cancelled, but for one that is to be answered.
 enum Nothing {}
 
 impl StartIo for Nothing {
     type Device = Holder;
-    type State = ();
+    /// The next request that becomes the current one is answered.
+    type State = bool;
 
-    fn start_io(_device: &Holder, _queue: &mut LockedStartIoQueue<'_, ()>, _irql: &mut Irql<SpinLockHeld>) {}
+    fn start_io(_device: &Holder, queue: &mut LockedStartIoQueue<'_, bool>, _irql: &mut Irql<SpinLockHeld>) {
+        if core::mem::take(queue.state) {
+            queue.end_current(Ok(()));
+        }
+    }
 }
 
 impl DeviceExtension for Holder {
@@ -57,7 +64,7 @@ impl DeviceExtension for Holder {
     fn init(device: &DeviceInit<'_, Self>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             waiting <- CancelSafeQueue::new(device),
-            of_device <- StartIoQueue::new((), device),
+            of_device <- StartIoQueue::new(false, device),
             closed <- Event::new(device),
         }? Error)
     }
@@ -80,7 +87,7 @@ impl DeviceExtension for Holder {
         irp.complete(Ok(()), irql)
     }
 
-    fn device_control<'i>(&self, irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
+    fn device_control<'i>(&self, mut irp: Irp<'i>, irql: &mut Irql<UpToDispatch>) -> Disposed<'i> {
         let code = irp.device_control().map(|request| request.code);
         let Some(passive) = irql.passive() else {
             return irp.complete(Err(Error::INVALID_DEVICE_STATE), irql);
@@ -90,11 +97,12 @@ impl DeviceExtension for Holder {
             Some(HOLD_FOR_THE_QUEUE) => self.hold_all(passive, &|irp, irql| self.waiting.insert(irp, irql)),
             Some(HOLD_FOR_START_IO) => self.hold_all(passive, &|irp, irql| self.of_device.insert(irp, irql)),
             Some(HOLD_FOR_THE_LOWER_DRIVER) => self.hold_all(passive, &pass_down),
-            Some(HOLD_FOR_A_WHILE) => {
-                self.waiting.remove_next(passive, |irp, irql| {
-                    self.hold(irql);
-                    self.waiting.insert(irp, irql)
-                });
+            Some(ANSWER_BY_START_IO) => {
+                if let Err(error) = irp.write_output(&ANSWER) {
+                    return irp.complete(Err(error), passive);
+                }
+                self.of_device.with(passive, |queue, _irql| *queue.state = true);
+                return self.of_device.insert(irp, passive);
             }
             Some(HOLD_ITSELF) => {
                 self.hold(passive);

@@ -14,7 +14,10 @@ pub const HOLD_FOR_THE_QUEUE: u32 = buffered(0xB01);
 pub const HOLD_FOR_START_IO: u32 = buffered(0xB02);
 /// As `HOLD_FOR_THE_QUEUE`, to the lower driver.
 pub const HOLD_FOR_THE_LOWER_DRIVER: u32 = buffered(0xB03);
-/// As `HOLD_FOR_THE_QUEUE`; it is taken out for a while, and put back.
-pub const HOLD_FOR_A_WHILE: u32 = buffered(0xB04);
+/// The dispatch routine writes `ANSWER`, and puts this one into the queue of the device object. StartIo ends it.
+pub const ANSWER_BY_START_IO: u32 = buffered(0xB04);
 /// The dispatch routine holds this one itself until a handle has been closed, then it waits like `WAIT`.
 pub const HOLD_ITSELF: u32 = buffered(0xB05);
+
+/// The output of `ANSWER_BY_START_IO`.
+pub const ANSWER: u32 = 7;
